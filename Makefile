@@ -1,0 +1,64 @@
+# Every target makes what it needs, in .venv: any of them may be the first command after a clone.
+# Needed: make, and Python 3.11 or newer (another one than python3: make PYTHON=python3.13 …).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+IMAGE := build/lastgood.binpb
+
+.PHONY: help demo test check proto bench clean
+
+help:
+	@echo "make demo   watch a state being broken and rolled back to the last good checkpoint"
+	@echo "make test   run the tests"
+	@echo "make check  run ruff, mypy, import-linter, buf, and see that the generated code is current"
+	@echo "make proto  generate the Python code of the contract"
+	@echo "make bench  measure"
+	@echo "make clean  remove .venv and everything else that was made"
+
+demo: $(VENV)/.daemon
+	$(BIN)/lastgood demo
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_proto.py --check
+	$(BIN)/python scripts/generate_proto.py --image $(IMAGE)
+	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
+
+proto: $(VENV)/.dev
+	$(BIN)/python scripts/generate_proto.py
+
+bench: $(VENV)/.daemon
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps, of what .venv holds: each set contains the ones above it, so making one freshens those too.
+$(VENV)/.daemon: pyproject.toml | $(VENV)/.pip
+	$(PIP) install --quiet --editable '.[daemon]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.pip
+	$(PIP) install --quiet --editable '.[daemon]' --group test
+	touch $@ $(VENV)/.daemon
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.pip
+	$(PIP) install --quiet --editable '.[daemon]' --group dev
+	touch $@ $(VENV)/.test $(VENV)/.daemon
+
+# The pip that comes with Python may be too old for --group (25.1).
+$(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'lastgood needs Python 3.11 or newer. Name one: make PYTHON=python3.13 $(MAKECMDGOALS)' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	touch $@
