@@ -1,0 +1,196 @@
+"""What a caller wants done to a tree, and the changes that do it.
+
+An edit is evaluated against a tree and gives changes; it does not touch the tree. Evaluating is a pure function of the two,
+so that a batch that could not be stored is evaluated again, against whatever is there by then.
+
+To add an operation: a class here, a case in ``evaluate``, a message in the contract and a line in ``rpc``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, assert_never
+
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.errors import InvalidValueError, PathError
+from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, list_index
+from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
+from lastgood_proto import values
+from lastgood_proto.paths import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Put a value (as bytes) at a path; make missing parents."""
+
+    path: Path
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Merge a map into the one at a path, deeply; anything but maps is replaced."""
+
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append items to the list at a path; a missing one starts empty."""
+
+    path: Path
+    items: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Add to the number at a path; a missing one starts at 0."""
+
+    path: Path
+    by: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove what is at a path; the root is emptied."""
+
+    path: Path
+
+
+Edit = Set | Merge | Append | Increment | Delete
+
+
+class Evaluation(NamedTuple):
+    """What an edit comes to."""
+
+    changes: tuple[Change, ...]
+    """None where it changes nothing."""
+    writes: bool = True
+    """Whether it makes a revision: an empty append and a delete of nothing do not."""
+    number: bytes = b""
+    """The number after an increment."""
+
+
+_NOTHING = Evaluation((), writes=False)
+
+
+def evaluate(tree: Tree, edit: Edit) -> Evaluation:
+    """Give the changes that an edit makes to a tree.
+
+    Raises:
+        PathError: what is at the path, or above it, does not allow the edit.
+        InvalidValueError: the value is not of the kind that the place takes.
+    """
+    match edit:
+        case Set(path, value):
+            return Evaluation(_put(tree, path, value))
+        case Merge(path, data):
+            return Evaluation(_merge(tree, path, data))
+        case Append(path, items):
+            return Evaluation(_append(tree, path, items)) if items else _NOTHING
+        case Increment(path, by):
+            number = _sum(tree, path, by)
+            return Evaluation(_put(tree, path, number), number=number)
+        case Delete(path):
+            return _delete(tree, path)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _put(tree: Tree, path: Path, value: bytes) -> tuple[Change, ...]:
+    new = Node(0, encoded=value)
+    if not path and not new.is_map:
+        message = "the root of a state is a map"
+        raise InvalidValueError(message, type_name=_kind(new))
+    _require_place(tree, path)
+    old = tree.find(path)
+    return () if old is not None and old.same_value(new) else (Put(path, value),)
+
+
+def _require_place(tree: Tree, path: Path) -> None:
+    """Raise ``PathError`` unless a value can be put at a path."""
+    node = tree.root
+    for depth, segment in enumerate(path):
+        body = node.body()
+        if body is None:
+            raise PathError(path, f"cannot write below {_kind(node)} at segment {depth}")
+        child = child_of(node, segment)
+        if child is None:
+            if isinstance(body, ListBody):
+                raise PathError(path, _no_item(segment, len(body.items)))
+            return
+        node = child
+
+
+def _no_item(segment: str, size: int) -> str:
+    if list_index(segment) is None:
+        return f"{segment!r} is no list index: digits, without sign and leading zeros"
+    return f"the list has no item {segment}, it has {size}; append to make it longer"
+
+
+def _merge(tree: Tree, path: Path, data: bytes) -> tuple[Change, ...]:
+    old = tree.find(path)
+    new = Node(0, encoded=data)
+    if old is None or not old.is_map or not new.is_map:
+        return _put(tree, path, data)
+    changes: list[Change] = []
+    _merge_below(old, new, path, changes)
+    return tuple(changes)
+
+
+def _merge_below(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
+    body = new.body()
+    for name, (_, child) in body.ordered() if isinstance(body, MapBody) else ():
+        present = child_of(old, name)
+        if present is not None and present.is_map and child.is_map:
+            _merge_below(present, child, (*path, name), changes)
+        elif present is None or not present.same_value(child):
+            changes.append(Put((*path, name), child.encoded()))
+
+
+def _append(tree: Tree, path: Path, items: tuple[bytes, ...]) -> tuple[Change, ...]:
+    old = tree.find(path)
+    if old is None:
+        return _put(tree, path, values.encode([values.decode(item) for item in items]))
+    body = old.body()
+    if not isinstance(body, ListBody):
+        raise PathError(path, f"cannot append to {_kind(old)}")
+    return (Splice(path, len(body.items), 0, list(items)),)
+
+
+def _sum(tree: Tree, path: Path, by: bytes) -> bytes:
+    addend = values.decode(by)
+    if type(addend) is not int and type(addend) is not float:
+        message = f"an increment takes an int or a float, not {_kind(Node(0, encoded=by))}"
+        raise InvalidValueError(message, type_name=type(addend).__name__)
+    old = tree.find(path)
+    present = 0 if old is None else old.value() if not old.is_map and not old.is_list else None
+    if type(present) is not int and type(present) is not float:
+        kind = "nothing" if old is None else _kind(old)
+        raise PathError(path, f"cannot increment {kind}")
+    try:
+        return values.encode(present + addend)
+    except (values.InvalidValue, OverflowError) as error:
+        message = f"{present} + {addend} is beyond signed 64 bits"
+        raise InvalidValueError(message, type_name="int") from error
+
+
+def _delete(tree: Tree, path: Path) -> Evaluation:
+    old = tree.find(path)
+    if old is None or (not path and old.same_value(EMPTY_TREE.root)):
+        return _NOTHING
+    if not path:
+        return Evaluation((Put((), EMPTY_TREE.root.encoded()),))
+    parent = tree.find(path[:-1])
+    if parent is not None and parent.is_list:
+        return Evaluation((Splice(path[:-1], int(path[-1]), 1, []),))
+    return Evaluation((Remove(path),))
+
+
+def _kind(node: Node) -> str:
+    if node.is_map or node.is_list:
+        return "a map" if node.is_map else "a list"
+    value = node.value()
+    if value is None:
+        return "None"
+    return "a nan" if type(value) is float and math.isnan(value) else f"a value of type {type(value).__name__}"

@@ -1,0 +1,152 @@
+"""How an operation is refused.
+
+    RefusedError              reason                  metadata
+    ├── PathError             PATH                    path
+    ├── InvalidValueError     INVALID_VALUE           path, type
+    ├── InvalidArgumentError  INVALID_ARGUMENT        field
+    ├── StateNotFoundError    STATE_NOT_FOUND         state_id
+    ├── SnapshotNotFoundError SNAPSHOT_NOT_FOUND      snapshot_id
+    ├── CheckpointNotFoundError  CHECKPOINT_NOT_FOUND workflow_id, step
+    ├── StateExistsError      STATE_EXISTS            state_id
+    ├── ConflictError         REVISION_CONFLICT       path, expected, actual
+    ├── RevisionUnavailableError REVISION_UNAVAILABLE revision, oldest, newest
+    ├── FencedError           FENCED                  workflow_id, attempt, current
+    └── TooLargeError         TOO_LARGE               size, limit
+
+A refusal is an answer like any other: it is recorded with the session, and a repeated request gets the same one. That is
+why it can be rebuilt from its three parts. The reasons are those of errors.proto.
+"""
+
+from lastgood_proto.paths import Path, format_path
+
+
+class RefusedError(Exception):
+    """An operation that was refused: nothing has changed."""
+
+    reason = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = {name: str(value) for name, value in metadata.items() if value is not None}
+
+    @classmethod
+    def rebuild(cls, reason: str, message: str, metadata: dict[str, str]) -> "RefusedError":
+        """Give the refusal that was recorded with these parts."""
+        kind = next((kind for kind in cls.__subclasses__() if kind.reason == reason), cls)
+        refusal = kind.__new__(kind)
+        RefusedError.__init__(refusal, message, **metadata)
+        return refusal
+
+
+class PathError(RefusedError):
+    """A path is malformed, or what is there does not allow the operation."""
+
+    reason = "PATH"
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        text = path if isinstance(path, str) else format_path(path)
+        super().__init__(f"{problem} (path {text!r})", path=text)
+
+
+class InvalidValueError(RefusedError):
+    """A value is outside the value model, or not of the kind that the place takes."""
+
+    reason = "INVALID_VALUE"
+
+    def __init__(self, message: str, *, path: str = "", type_name: str = "") -> None:
+        super().__init__(message, path=path, type=type_name)
+
+
+class InvalidArgumentError(RefusedError):
+    """A field of a request is missing or out of range."""
+
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}", field=field)
+
+
+class StateNotFoundError(RefusedError):
+    """The state, or the life of it that was meant, has been deleted."""
+
+    reason = "STATE_NOT_FOUND"
+
+    def __init__(self, state_id: str) -> None:
+        super().__init__(f"state {state_id!r} has been deleted; a new handle starts it anew", state_id=state_id)
+
+
+class SnapshotNotFoundError(RefusedError):
+    """No snapshot of that id."""
+
+    reason = "SNAPSHOT_NOT_FOUND"
+
+    def __init__(self, state_id: str, snapshot_id: str) -> None:
+        super().__init__(f"state {state_id!r} has no snapshot {snapshot_id!r}", snapshot_id=snapshot_id)
+
+
+class CheckpointNotFoundError(RefusedError):
+    """No checkpoint of that step."""
+
+    reason = "CHECKPOINT_NOT_FOUND"
+
+    def __init__(self, workflow_id: str, step: int) -> None:
+        super().__init__(f"workflow {workflow_id!r} has no checkpoint of step {step}", workflow_id=workflow_id, step=step)
+
+
+class StateExistsError(RefusedError):
+    """The id of a fork is in use."""
+
+    reason = "STATE_EXISTS"
+
+    def __init__(self, state_id: str) -> None:
+        super().__init__(f"state {state_id!r} exists already; a fork needs an id of its own", state_id=state_id)
+
+
+class ConflictError(RefusedError):
+    """A precondition does not hold."""
+
+    reason = "REVISION_CONFLICT"
+
+    def __init__(self, path: Path | None, expected: int, actual: int) -> None:
+        text = None if path is None else format_path(path)
+        if text is None:
+            message = f"expected the state at revision {expected}, but it is at {actual}"
+        elif expected == 0:
+            message = f"expected nothing to have existed at {text!r}, but it last changed in revision {actual}"
+        else:
+            message = f"expected {text!r} unchanged since revision {expected}, but it changed in revision {actual}"
+        super().__init__(message, path=text, expected=expected, actual=actual)
+
+
+class RevisionUnavailableError(RefusedError):
+    """A revision has been compacted or is not reached yet."""
+
+    reason = "REVISION_UNAVAILABLE"
+
+    def __init__(self, state_id: str, revision: int, newest: int) -> None:
+        message = f"state {state_id!r} has no revision {revision}; there are 0 to {newest}"
+        super().__init__(message, revision=revision, oldest=0, newest=newest)
+
+
+class FencedError(RefusedError):
+    """The writer belongs to an attempt that a later one has replaced."""
+
+    reason = "FENCED"
+
+    def __init__(self, workflow_id: str, attempt: int, current: int) -> None:
+        super().__init__(
+            f"attempt {attempt} at workflow {workflow_id!r} has been replaced by attempt {current}; it may write no more",
+            workflow_id=workflow_id,
+            attempt=attempt,
+            current=current,
+        )
+
+
+class TooLargeError(RefusedError):
+    """A value, a call or an answer is over the limit."""
+
+    reason = "TOO_LARGE"
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} has {size} bytes; the limit is {limit}", size=size, limit=limit)

@@ -1,0 +1,106 @@
+"""What a tree remembers of what is gone: the names, and when they went.
+
+A precondition may be about a path where nothing is: "has never existed", or "is still gone". The tree cannot answer that,
+because what was removed is no longer in it, so the names of what was removed are kept beside it:
+
+    revision 3   set("a", {"x": 1, "y": {"z": 2}})
+    revision 4   set("a", {"x": 5})             graves: a.y: 4, a.y.z: 4
+    revision 5   set("a.new", 1)                as before; a.new has no grave, so before 5 it had never existed
+    revision 6   delete("a")                    graves: a: 6, a.x: 6, a.new: 6, a.y: 4, a.y.z: 4
+
+Lists have no names to keep. Where items of a list have gone or moved, it is marked as a whole (``items``), and every index
+that is not there counts as gone since then.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+from immutables import Map
+
+from lastgood_daemon.engine.node import Node, list_index
+from lastgood_proto.paths import Path
+
+
+class Grave(NamedTuple):
+    """One name in the tree of what is gone."""
+
+    revision: int
+    """Revision that removed what was here; 0: nothing was removed here itself."""
+    items: int
+    """Last revision in which items of a list here went or moved; 0: none did."""
+    below: Map[str, "Grave"]
+
+
+NO_GRAVES = Grave(0, 0, Map())
+
+_decode = msgspec.msgpack.Decoder().decode
+_ABSENT = object()
+
+
+def gone_since(graves: Grave, path: Path) -> int:
+    """Give the revision that last removed what was at a path; 0 if nothing has ever been there.
+
+    Only for paths where nothing is now.
+    """
+    last = 0
+    grave = graves
+    for segment in path:
+        if grave.items and list_index(segment) is not None:
+            last = max(last, grave.items)
+        below = grave.below.get(segment)
+        if below is None:
+            return last
+        grave = below
+    return max(last, grave.revision)
+
+
+def bury(graves: Grave, path: Path, old: Node, new: Node | None, revision: int) -> Grave:
+    """Remember what goes when ``old`` is replaced by ``new`` (or removed) at a path."""
+    if new is not None and not old.is_map and not old.is_list:
+        return graves
+    dead = _dead(_skeleton(old), _ABSENT if new is None else _skeleton(new), revision)
+    return graves if dead is None else _add(graves, path, dead)
+
+
+def bury_items(graves: Grave, path: Path, revision: int) -> Grave:
+    """Remember that items of the list at a path have gone or moved."""
+    return _add(graves, path, Grave(0, revision, Map()))
+
+
+def _skeleton(node: Node) -> object:
+    """Give as much of the value as its names hang on: a list as a whole is one thing."""
+    if node.is_map:
+        return _decode(node.encoded())
+    return [] if node.is_list else None
+
+
+def _dead(old: object, new: object, revision: int) -> Grave | None:
+    below: dict[str, Grave] = {}
+    if type(old) is dict:
+        survivors = new if type(new) is dict else {}
+        for name, child in old.items():
+            dead = _dead(child, survivors.get(name, _ABSENT), revision)
+            if dead is not None:
+                below[name] = dead
+    removed = revision if new is _ABSENT else 0
+    items = revision if type(old) is list else 0
+    return Grave(removed, items, Map(below)) if removed or items or below else None
+
+
+def _add(grave: Grave, path: Path, dead: Grave, depth: int = 0) -> Grave:
+    if depth == len(path):
+        return _merged(grave, dead)
+    name = path[depth]
+    child = _add(grave.below.get(name, NO_GRAVES), path, dead, depth + 1)
+    return grave._replace(below=grave.below.set(name, child))
+
+
+def _merged(grave: Grave, dead: Grave) -> Grave:
+    below = grave.below
+    if dead.below:
+        with below.mutate() as mutable:
+            for name, child in dead.below.items():
+                known = below.get(name)
+                mutable[name] = child if known is None else _merged(known, child)
+            below = mutable.finish()
+    return Grave(max(grave.revision, dead.revision), max(grave.items, dead.items), below)

@@ -1,0 +1,85 @@
+"""A revision as it is stored: who changed what and when, and the hash that chains it to the one before.
+
+The chain is over everything of an entry, but over the hash of a value where the value stands. So a value can be taken out
+of the log for good, leaving its hash, and the chain still holds. It detects corruption; it is no proof against whoever can
+rewrite the file.
+
+    chain(n) = blake2b-128( chain(n-1) + n + entry n with each value replaced by its blake2b-128 )
+"""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.point import Point
+from lastgood_proto.paths import Path
+
+
+class Author(NamedTuple):
+    """Who writes: an agent, and the attempt at a workflow that it belongs to (none: "" and 0)."""
+
+    agent_id: str = ""
+    workflow_id: str = ""
+    attempt: int = 0
+
+
+class LoggedEdit(msgspec.Struct, frozen=True, array_like=True):
+    """One operation of a revision, and what it did."""
+
+    operation: str
+    path: Path
+    changes: tuple[Change, ...]
+    source: Point | None = None
+    """Where a restore went back to, or what was copied; nothing where the content was brought along."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One revision. ``timestamp`` is in microseconds since 1970-01-01 UTC and never goes backwards within a state."""
+
+    timestamp: int
+    author: Author
+    edits: tuple[LoggedEdit, ...]
+
+    def changes(self) -> list[Change]:
+        """Give what the revision did, in order."""
+        return [change for edit in self.edits for change in edit.changes]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Give an entry as bytes."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(encoded: bytes) -> Entry:
+    """Give the entry of bytes that ``encode_entry`` has made."""
+    return _decoder.decode(encoded)
+
+
+def chain(before: bytes, revision: int, entry: Entry) -> bytes:
+    """Give the hash that chains an entry to the one before it (``b""`` before the first)."""
+    skeleton = Entry(
+        entry.timestamp,
+        entry.author,
+        tuple(LoggedEdit(e.operation, e.path, tuple(map(_without_values, e.changes)), e.source) for e in entry.edits),
+    )
+    return blake2b(before + revision.to_bytes(8) + _encoder.encode(skeleton), digest_size=16).digest()
+
+
+def _without_values(change: Change) -> Change:
+    match change:
+        case Put(path, value, position):
+            return Put(path, _digest(value), position)
+        case Splice(path, index, removed, items):
+            return Splice(path, index, removed, [_digest(item) for item in items])
+        case Remove():
+            return change
+
+
+def _digest(value: bytes) -> bytes:
+    return blake2b(value, digest_size=16).digest()

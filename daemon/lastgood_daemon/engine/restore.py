@@ -1,0 +1,159 @@
+"""From the present content back to an earlier one, as changes.
+
+``bridge`` is the reverse delta of all that happened between two contents. It is not stored: unchanged parts are the same
+objects in both, so it is found by comparing the two ends, and only what differs is walked; ``within`` narrows that to the
+paths that were touched in between, where they are known. Putting the old root back would be cheaper still, but would move
+the last change of every node backwards, and compare-and-set would let through writes based on what was rolled back.
+
+    now      {a: 1, b: {x: 1, y: 2}, d: 4}          c was removed, d added, b.y changed
+    target   {a: 1, b: {x: 1, y: 7}, c: 3}
+    bridge   Put(b.y, 7), Remove(d), Put(c, 3, position 2)
+
+``bridge_paths`` does the same for single paths that a caller named.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.edits import Delete, Set, evaluate
+from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
+from lastgood_daemon.engine.tree import Tree
+from lastgood_proto.paths import Path
+
+
+def bridge(now: Node, target: Node, within: Iterable[Path] = ((),)) -> list[Change]:
+    """Give the changes that turn what ``now`` has at these paths into what ``target`` has there."""
+    changes: list[Change] = []
+    # Shortened first: two paths may part at the same place, and what is there is bridged once.
+    for path in minimal(_shortened(now, target, path) for path in within):
+        old, new = find(now, path[:-1]), find(target, path[:-1])
+        if not path:
+            _bridge(now, target, path, changes)
+        elif old is not None and new is not None:
+            _bridge_entry(old, new, path[:-1], path[-1], changes)
+    return changes
+
+
+def minimal(paths: Iterable[Path]) -> list[Path]:
+    """Give the paths without those that lie at or below another of them, in order."""
+    kept: list[Path] = []
+    for path in sorted(set(paths)):
+        if not kept or path[: len(kept[-1])] != kept[-1]:
+            kept.append(path)
+    return kept
+
+
+def _shortened(now: Node, target: Node, path: Path) -> Path:
+    """Give a path up to where it ends in one of the two, or a list comes in between."""
+    old, new = now, target
+    for depth, segment in enumerate(path):
+        if old is new or not (old.is_map and new.is_map):
+            return path[:depth]
+        old_child, new_child = child_of(old, segment), child_of(new, segment)
+        if old_child is None or new_child is None:
+            return path[: depth + 1]
+        old, new = old_child, new_child
+    return path
+
+
+def bridge_paths(now: Tree, target: Node, paths: Iterable[Path]) -> Iterator[tuple[Path, list[Change]]]:
+    """Give, for each path, the changes that make it as it is in a target, given those of the paths before it.
+
+    What is put goes by index, so that items can follow each other; what goes comes after it and backwards, so that no item
+    moves before its turn.
+
+    Raises:
+        PathError: what is above a path now does not let it be put there.
+    """
+    by_index = sorted(minimal(paths), key=_index_key)
+    put = [path for path in by_index if find(target, path) is not None]
+    gone = [path for path in reversed(by_index) if find(target, path) is None]
+    for path in (*put, *gone):
+        changes = _bridge_path(now, target, path) if path else bridge(now.root, target)
+        yield path, changes
+        now = now.apply(changes, now.revision)
+
+
+def _index_key(path: Path) -> list[tuple[bool, int, str]]:
+    indexes = [list_index(segment) for segment in path]
+    return [(index is None, index or 0, segment) for index, segment in zip(indexes, path, strict=True)]
+
+
+def _bridge_path(now: Tree, target: Node, path: Path) -> list[Change]:
+    parent, old = now.find(path[:-1]), now.find(path)
+    place, new = find(target, path[:-1]), find(target, path)
+    changes: list[Change] = []
+    if new is None:
+        changes.extend(evaluate(now, Delete(path)).changes)
+    elif parent is not None and parent.is_map and place is not None and place.is_map:
+        _bridge_entry(parent, place, path[:-1], path[-1], changes)
+    elif old is not None:
+        _bridge(old, new, path, changes)
+    elif parent is not None and parent.is_list and _is_end(parent, path[-1]):
+        changes.append(Splice(path[:-1], int(path[-1]), 0, [new.encoded()]))
+    else:
+        changes.extend(evaluate(now, Set(path, new.encoded())).changes)
+    return changes
+
+
+def _is_end(node: Node, segment: str) -> bool:
+    body = node.body()
+    return isinstance(body, ListBody) and list_index(segment) == len(body.items)
+
+
+def _bridge_entry(old: Node, new: Node, path: Path, name: str, changes: list[Change]) -> None:
+    """Bridge one name of two maps, its place among the others included."""
+    old_body, new_body = old.body(), new.body()
+    if not isinstance(old_body, MapBody) or not isinstance(new_body, MapBody):
+        return
+    before, after = old_body.entries.get(name), new_body.entries.get(name)
+    if after is None:
+        if before is not None:
+            changes.append(Remove((*path, name)))
+    elif before is None or before.position != after.position:
+        changes.append(Put((*path, name), after.node.encoded(), after.position))
+    else:
+        _bridge(before.node, after.node, (*path, name), changes)
+
+
+def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
+    if old is new:
+        return
+    old_body, new_body = old.body(), new.body()
+    if isinstance(old_body, MapBody) and isinstance(new_body, MapBody):
+        if _same_names(old_body, new_body):
+            for name, (_, child) in old_body.entries.items():
+                _bridge(child, new_body.entries[name].node, (*path, name), changes)
+            return
+        for name in [*old_body.entries, *(name for name in new_body.entries if name not in old_body.entries)]:
+            _bridge_entry(old, new, path, name, changes)
+    elif isinstance(old_body, ListBody) and isinstance(new_body, ListBody):
+        _bridge_lists(list(old_body.items), list(new_body.items), path, changes)
+    elif not old.same_value(new):
+        changes.append(Put(path, new.encoded()))
+
+
+def _same_names(old: MapBody, new: MapBody) -> bool:
+    """Whether the names are the same, in the same order, even if their places are counted differently, as in a fork."""
+    if len(old.entries) != len(new.entries):
+        return False
+    if all(name in new.entries and new.entries[name].position == entry.position for name, entry in old.entries.items()):
+        return True
+    return [name for name, _ in old.ordered()] == [name for name, _ in new.ordered()]
+
+
+def _bridge_lists(old: list[Node], new: list[Node], path: Path, changes: list[Change]) -> None:
+    """Keep the common front and back; bridge what is between item by item where it is as long, else replace it."""
+    shorter = min(len(old), len(new))
+    front = 0
+    while front < shorter and old[front].same_value(new[front]):
+        front += 1
+    back = 0
+    while back < shorter - front and old[-1 - back].same_value(new[-1 - back]):
+        back += 1
+    removed, added = old[front : len(old) - back], new[front : len(new) - back]
+    if len(removed) != len(added):
+        changes.append(Splice(path, front, len(removed), [node.encoded() for node in added]))
+        return
+    for index, (before, after) in enumerate(zip(removed, added, strict=True), start=front):
+        _bridge(before, after, (*path, str(index)), changes)

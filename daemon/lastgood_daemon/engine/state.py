@@ -1,0 +1,144 @@
+"""A state: its content, its place in the log, and its snapshots, all at one moment.
+
+A state is immutable: every change gives another one. What is being committed and what is durable are two of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+from immutables import Map
+
+from lastgood_daemon.engine.edits import Edit, evaluate
+from lastgood_daemon.engine.errors import RevisionUnavailableError, SnapshotNotFoundError, StateNotFoundError
+from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.trail import Trail
+from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
+
+
+class About(msgspec.Struct, frozen=True):
+    """What there is to say about a state besides its content; one record in the store."""
+
+    incarnation: int = 1
+    """Which life of the id this is: one more after each deletion. Kept after a deletion, as its tombstone."""
+    born: bool = False
+    """Whether anything has been written in this life."""
+    created_at: int = 0
+    hidden: bool = False
+    """Whether it is a copy that was made for a checkpoint."""
+    origin: Point | None = None
+    """Where a fork came from."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A named, pinned revision; one record in the store."""
+
+    snapshot_id: str
+    ordinal: int
+    """Orders the snapshots of a state by when they were taken."""
+    revision: int
+    created_at: int
+    label: str | None
+    metadata: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """See the module."""
+
+    state_id: str
+    about: About = About()  # noqa: RUF009 - immutable
+    tree: Tree = EMPTY_TREE
+    chain: bytes = b""
+    trail: Trail = Trail()  # noqa: RUF009 - immutable
+    snapshots: Map[str, Snapshot] = Map()  # noqa: RUF009 - immutable
+
+    @property
+    def incarnation(self) -> int:
+        """Which life of the id this is."""
+        return self.about.incarnation
+
+    @property
+    def revision(self) -> int:
+        """The present revision; 0 for a state that nobody has written."""
+        return self.tree.revision
+
+    def point(self, revision: int | None = None) -> Point:
+        """Name a revision of this state, by default the present one."""
+        return Point(self.state_id, self.incarnation, self.revision if revision is None else revision)
+
+    def require(self, incarnation: int) -> None:
+        """Raise ``StateNotFoundError`` unless this is the life that is meant (0: whichever is there)."""
+        if incarnation not in {0, self.incarnation}:
+            raise StateNotFoundError(self.state_id)
+
+    def require_reached(self, revision: int) -> None:
+        """Raise ``RevisionUnavailableError`` where a revision is not reached yet."""
+        if revision > self.revision:
+            raise RevisionUnavailableError(self.state_id, revision, self.revision)
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """Give a snapshot, or raise ``SnapshotNotFoundError``."""
+        found = self.snapshots.get(snapshot_id)
+        if found is None:
+            raise SnapshotNotFoundError(self.state_id, snapshot_id)
+        return found
+
+    def snapshots_in_order(self) -> list[Snapshot]:
+        """Give the snapshots, oldest first."""
+        return sorted(self.snapshots.values(), key=lambda snapshot: snapshot.ordinal)
+
+    def advance(self, edits: Sequence[LoggedEdit], author: Author, now: int) -> tuple["State", Entry]:
+        """Give the next revision, and the entry of the log that makes it."""
+        timestamp = max(now, self.tree.timestamp)
+        entry = Entry(timestamp, author, tuple(edits))
+        return self.replay(entry, chain(self.chain, self.revision + 1, entry)), entry
+
+    def replay(self, entry: Entry, entry_chain: bytes) -> "State":
+        """Give the state after an entry of the log."""
+        about = self.about
+        if not about.born:
+            about = msgspec.structs.replace(about, born=True, created_at=entry.timestamp)
+        changes = entry.changes()
+        tree = self.tree.apply(changes, self.revision + 1, entry.timestamp)
+        return replace(self, about=about, tree=tree, chain=entry_chain, trail=self.trail.extend(tree, changes))
+
+    def buried(self) -> "State":
+        """Give what is left after a deletion: the next life, with nothing in it."""
+        return State(self.state_id, About(incarnation=self.incarnation + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What several edits, one after the other, come to; ``number`` is the one after the last increment."""
+
+    edits: tuple[LoggedEdit, ...]
+    writes: bool
+    number: bytes
+
+
+def plan(tree: Tree, edits: Sequence[tuple[str, Edit]]) -> Plan:
+    """Evaluate edits, each with the name under which the history lists it, against a tree.
+
+    Raises:
+        RefusedError: one of them cannot be done; then none is.
+    """
+    logged: list[LoggedEdit] = []
+    writes, number = False, b""
+    for index, (operation, edit) in enumerate(edits):
+        evaluation = evaluate(tree, edit)
+        if not evaluation.writes:
+            continue
+        writes, number = True, evaluation.number or number
+        logged.append(LoggedEdit(operation, edit.path, evaluation.changes))
+        if index < len(edits) - 1:
+            tree = tree.apply(evaluation.changes, tree.revision + 1)._replace(revision=tree.revision)
+    return Plan(tuple(logged), writes, number)
+
+
+def preview(tree: Tree, edits: Sequence[Edit]) -> Tree:
+    """Give the tree as it would be after edits that are not written."""
+    for edit in edits:
+        tree = tree.apply(evaluate(tree, edit).changes, tree.revision)
+    return tree

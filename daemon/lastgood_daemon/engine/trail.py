@@ -1,0 +1,63 @@
+"""The last revisions of a state, kept at hand.
+
+Versions of a tree share what they have in common, so keeping the recent ones costs about as much as what they changed.
+They make near restores, reads and differences cheap: the earlier tree is here, and so are the paths touched since. The
+trail is bounded in revisions and in bytes; what is not in it is rebuilt from the log.
+"""
+
+from typing import NamedTuple
+
+from immutables import Map
+
+from lastgood_daemon.engine.change import Change, Put, Splice
+from lastgood_daemon.engine.tree import Tree
+from lastgood_proto.paths import Path
+
+MAX_REVISIONS = 256
+MAX_BYTES = 4 * 1024 * 1024
+
+
+class _Mark(NamedTuple):
+    tree: Tree
+    touched: tuple[Path, ...]
+    size: int
+
+
+class Trail(NamedTuple):
+    """An immutable trail; every revision gives another one."""
+
+    marks: Map[int, _Mark] = Map()
+    oldest: int = 0
+    size: int = 0
+
+    def extend(self, tree: Tree, changes: list[Change]) -> "Trail":
+        """Give the trail with another revision, made by these changes."""
+        added = sum(map(_size, changes))
+        marks = self.marks.set(tree.revision, _Mark(tree, tuple(change.path for change in changes), added))
+        oldest, size = self.oldest or tree.revision, self.size + added
+        while len(marks) > 1 and (len(marks) > MAX_REVISIONS or size > MAX_BYTES):
+            size -= marks[oldest].size
+            marks = marks.delete(oldest)
+            oldest += 1
+        return Trail(marks, oldest, size)
+
+    def tree(self, revision: int) -> Tree | None:
+        """Give the content at a revision; nothing where it is not at hand."""
+        mark = self.marks.get(revision)
+        return None if mark is None else mark.tree
+
+    def touched_since(self, revision: int, newest: int) -> list[Path] | None:
+        """Give the paths touched after a revision; nothing where not all of them are at hand."""
+        if revision + 1 < self.oldest:
+            return None
+        return [path for later in range(revision + 1, newest + 1) for path in self.marks[later].touched]
+
+
+def _size(change: Change) -> int:
+    match change:
+        case Put(_, value):
+            return len(value)
+        case Splice(_, _, _, items):
+            return sum(map(len, items))
+        case _:
+            return 0

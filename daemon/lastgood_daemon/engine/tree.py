@@ -1,0 +1,69 @@
+"""The content of a state at one revision."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_change, empty_root
+from lastgood_daemon.engine.graves import NO_GRAVES, Grave, bury, bury_items, gone_since
+from lastgood_daemon.engine.node import ListBody, Node, child_of, find
+from lastgood_proto.paths import Path
+
+
+class Tree(NamedTuple):
+    """An immutable content. Versions share all that they have in common."""
+
+    revision: int
+    timestamp: int
+    """When the revision was made, in microseconds since 1970-01-01 UTC."""
+    root: Node
+    graves: Grave
+
+    def find(self, path: Path) -> Node | None:
+        """Give what is at a path; nothing where there is nothing."""
+        return find(self.root, path)
+
+    def last_change(self, path: Path) -> int:
+        """Give the revision that last changed what is at a path; 0 if nothing has ever been there.
+
+        Replacing an ancestor changes what is below it, and changing a descendant changes what is above. For an item of
+        a list, moving to another index is a change.
+        """
+        node = self.root
+        moved = 0
+        for segment in path:
+            body = node.body()
+            if isinstance(body, ListBody):
+                moved = max(moved, body.shifted)
+            child = child_of(node, segment)
+            if child is None:
+                return gone_since(self.graves, path)
+            node = child
+        return max(node.changed, moved)
+
+    def apply(self, changes: Iterable[Change], revision: int, timestamp: int = 0) -> "Tree":
+        """Give the tree of a later revision."""
+        tree = self
+        for change in changes:
+            root = apply_change(tree.root, change, revision)
+            tree = Tree(revision, timestamp, root, _graves_after(tree, change, revision))
+        return tree._replace(revision=revision, timestamp=timestamp)
+
+
+def _graves_after(tree: Tree, change: Change, revision: int) -> Grave:
+    match change:
+        case Splice(path, index, removed, _):
+            old = tree.find(path)
+            body = None if old is None else old.body()
+            appends = not removed and isinstance(body, ListBody) and index == len(body.items)
+            return tree.graves if appends else bury_items(tree.graves, path, revision)
+        case Put(path, value):
+            old = tree.find(path)
+            new: Node | None = Node(revision, encoded=value)
+        case Remove(path):
+            old = tree.find(path)
+            new = None
+    return tree.graves if old is None else bury(tree.graves, path, old, new, revision)
+
+
+EMPTY_TREE = Tree(0, 0, empty_root(), NO_GRAVES)
+"""The content of a state that nobody has written."""
