@@ -1,0 +1,1 @@
+"""Durable storage: what the daemon asks of it (``protocol``), and SQLite behind that (``sqlite``)."""

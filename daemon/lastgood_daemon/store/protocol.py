@@ -1,0 +1,161 @@
+"""What the daemon asks of durable storage.
+
+The store keeps two kinds of things and knows the meaning of neither:
+
+* **logs**: of each life of each state, the changes by revision, 1, 2, 3, … without gaps;
+* **records**: small values under (kind, owner, key), each with a version that counts its writes: snapshots,
+  checkpoints, workflows, sessions, and what there is to say about a state besides its content.
+
+There is one verb that writes, ``commit``. It takes units, and of each unit all or nothing happens; a unit whose
+expectations do not hold comes back as ``Moved`` and leaves the others alone. When ``commit`` returns, what it says is
+``Committed`` survives a power cut.
+
+How it fails: ``StoreFullError`` says that nothing of the call was written and that later calls may work.
+``StoreBrokenError`` says that it is unknown what was written: the daemon must stop serving and be started again,
+because a failed fsync is not "not written". ``CorruptRecordError`` names a record that does not match its checksum.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class LogId(NamedTuple):
+    """One life of one state."""
+
+    state_id: str
+    incarnation: int
+
+
+class LogRow(NamedTuple):
+    """One revision: the encoded change, and the hash that chains it to the one before."""
+
+    revision: int
+    entry: bytes
+    chain: bytes
+
+
+class Head(NamedTuple):
+    """Where a log ends. Revision 0 and an empty chain: it is empty."""
+
+    revision: int
+    chain: bytes
+
+
+class Append(NamedTuple):
+    """Rows to put at the end of a log, which must end at ``expected_head`` (0: does not exist). No rows: only that."""
+
+    log: LogId
+    expected_head: int
+    rows: Sequence[LogRow]
+
+
+class RecordKey(NamedTuple):
+    """The name of a record. ``owner`` groups the records that are read together."""
+
+    kind: str
+    owner: str
+    key: str
+
+
+class Record(NamedTuple):
+    """A record as read."""
+
+    key: RecordKey
+    value: bytes
+    version: int
+
+
+class RecordWrite(NamedTuple):
+    """A record to write (or with ``value=None`` to delete), whose version must be ``expected_version`` (0: absent)."""
+
+    key: RecordKey
+    value: bytes | None
+    expected_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What must happen together or not at all."""
+
+    appends: Sequence[Append] = ()
+    writes: Sequence[RecordWrite] = ()
+    drops: Sequence[LogId] = ()
+    """Logs to delete with all their rows, after the appends."""
+
+
+class Committed(NamedTuple):
+    """The unit is durable."""
+
+
+class Moved(NamedTuple):
+    """An expectation of the unit did not hold; nothing of it was written."""
+
+    what: str
+    """Which one, for the log of the daemon."""
+
+
+Outcome = Committed | Moved
+
+
+class StoreFullError(Exception):
+    """There is no room. Nothing of the call was written; later calls may work."""
+
+
+class StoreBrokenError(Exception):
+    """The storage failed underneath. What of the call was written is unknown; nothing more can be done here."""
+
+
+class CorruptRecordError(Exception):
+    """A record does not match its checksum."""
+
+
+class Store(Protocol):
+    """Durable storage. All methods may be called concurrently from one event loop, ``commit`` one at a time."""
+
+    @property
+    def daemon_id(self) -> str:
+        """Identity of the store, made once with it."""
+        ...
+
+    def now(self) -> int:
+        """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
+        ...
+
+    async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Write the units durably, in one go and in order (one may build on those before it); an outcome for each."""
+        ...
+
+    async def head(self, log: LogId) -> Head:
+        """Where a log ends."""
+        ...
+
+    async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
+        """Rows with a revision above ``after``, in order, at most ``limit`` (fewer where they are large).
+
+        An empty list: there are no more.
+        """
+        ...
+
+    async def record(self, key: RecordKey) -> Record | None:
+        """One record."""
+        ...
+
+    async def records(self, kind: str, owner: str) -> list[Record]:
+        """All records of a kind and owner, in the order of their keys."""
+        ...
+
+    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
+        """Records of a kind with an owner above ``after_owner`` (by code point), in the order of owners and keys.
+
+        At most ``limit``, but the last owner comes complete, so that the next page starts after it.
+        """
+        ...
+
+    async def expire(self, kind: str, before: int) -> int:
+        """Delete the records of a kind that were last written before that time (microseconds); how many."""
+        ...
+
+    async def close(self) -> None:
+        """Bring everything into the main file and let go of it."""
+        ...

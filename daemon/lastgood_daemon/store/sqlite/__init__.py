@@ -1,0 +1,24 @@
+"""The store in one SQLite file.
+
+How to find what: ``connection`` opens the file safely, ``schema`` says what is in it, ``plan`` decides what a commit
+writes, ``writing`` and ``reading`` are the statements, ``faults`` tells full from broken, ``store`` puts the pieces on
+their threads.
+"""
+
+from lastgood_daemon.store.sqlite.errors import (
+    ForeignFileError,
+    FutureFormatError,
+    PragmaError,
+    StoreOpenError,
+    UnsafeSqliteError,
+)
+from lastgood_daemon.store.sqlite.store import SqliteStore
+
+__all__ = [
+    "ForeignFileError",
+    "FutureFormatError",
+    "PragmaError",
+    "SqliteStore",
+    "StoreOpenError",
+    "UnsafeSqliteError",
+]

@@ -1,0 +1,125 @@
+"""Opening a SQLite file so that what it commits is durable.
+
+Every setting goes in a statement of its own and is read back: of two pragmas in one ``execute`` only the first runs,
+and SQLite ignores what it does not know. ``locking_mode`` stays NORMAL: with EXCLUSIVE, any other ``open`` and
+``close`` of the file in this process would silently drop the locks that keep everyone else out. The daemon's own lock
+is a file beside this one (``process/folder.py``).
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from lastgood_daemon.store.sqlite.errors import PragmaError, UnsafeSqliteError
+
+_FIRST_UNSAFE = 3_007_000
+_LAST_UNSAFE = 3_051_002
+
+_PAGE_SIZE = 4096
+_AUTO_VACUUM_INCREMENTAL = 2
+_SYNCHRONOUS_FULL = 2
+_BUSY_TIMEOUT = 10_000  # milliseconds
+_CACHE_KIB = 16 * 1024
+_WAL_BYTES_KEPT = 16 * 1024 * 1024
+
+
+def check_library(number: int = apsw.SQLITE_VERSION_NUMBER, version: str | None = None) -> None:
+    """Refuse a SQLite library with the WAL-reset bug.
+
+    Args:
+        number: its version as SQLite numbers it, 3.54.1 being 3054001.
+        version: the same as text, for the message.
+
+    Raises:
+        UnsafeSqliteError: it is one of 3.7.0 to 3.51.2.
+    """
+    if _FIRST_UNSAFE <= number <= _LAST_UNSAFE:
+        raise UnsafeSqliteError(version or apsw.sqlite_lib_version())
+
+
+def make_private(path: Path) -> None:
+    """Make the file if it is missing, and let nobody but its owner read or write it (0600).
+
+    SQLite gives the files beside it (``-wal``, ``-shm``) the same mode. To be called while this process has no
+    connection to the file.
+    """
+    try:
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    except FileExistsError:
+        path.chmod(0o600)
+        return
+    os.close(made)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the new name has to survive a power cut, too
+    finally:
+        os.close(folder)
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection to an existing file, with no setting changed yet but how long it waits for others."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(_BUSY_TIMEOUT)
+    return connection
+
+
+def configure_new_file(connection: apsw.Connection) -> None:
+    """What can only be set while the file is empty."""
+    set_pragma(connection, "page_size", _PAGE_SIZE)
+    set_pragma(connection, "auto_vacuum", _AUTO_VACUUM_INCREMENTAL)
+    set_pragma(connection, "encoding", "UTF-8")
+
+
+def configure_writer(connection: apsw.Connection) -> None:
+    """Make each commit durable when it returns.
+
+    The WAL is checkpointed by the store itself (``store.py``) and not by SQLite at the end of whichever commit is next:
+    that would hide the errors and delay an answer.
+    """
+    _configure(connection)
+    set_pragma(connection, "synchronous", _SYNCHRONOUS_FULL)
+    if sys.platform == "darwin":  # there a plain fsync stops at the cache of the drive
+        set_pragma(connection, "fullfsync", 1)
+        set_pragma(connection, "checkpoint_fullfsync", 1)
+    set_pragma(connection, "journal_size_limit", _WAL_BYTES_KEPT)
+    set_pragma(connection, "wal_autocheckpoint", 0)
+
+
+def configure_reader(connection: apsw.Connection) -> None:
+    """Make sure that nothing is written through this connection."""
+    _configure(connection)
+    set_pragma(connection, "query_only", 1)
+
+
+def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None:
+    """Set one pragma and read it back.
+
+    Raises:
+        PragmaError: SQLite kept something else.
+    """
+    connection.execute(f"PRAGMA {name} = {_quoted(value)}").fetchall()
+    rows = fetch(connection, f"PRAGMA {name}")
+    found = rows[0][0] if rows else None
+    if found != value:
+        raise PragmaError(name, value, found)
+
+
+def fetch(connection: apsw.Connection, query: str, bindings: tuple[int | str, ...] = ()) -> list[Any]:
+    """All rows of a query, each a tuple; the read is over when this returns."""
+    return connection.execute(query, bindings).fetchall()
+
+
+def _configure(connection: apsw.Connection) -> None:
+    set_pragma(connection, "busy_timeout", _BUSY_TIMEOUT)
+    set_pragma(connection, "journal_mode", "wal")
+    set_pragma(connection, "locking_mode", "normal")
+    set_pragma(connection, "cache_size", -_CACHE_KIB)
+    set_pragma(connection, "trusted_schema", 0)
+    set_pragma(connection, "cell_size_check", 1)
+
+
+def _quoted(value: int | str) -> str:
+    return str(value) if isinstance(value, int) else f"'{value}'"

@@ -1,0 +1,59 @@
+"""Why a file cannot be opened as a store. Each message says what to do about it.
+
+::
+
+    StoreOpenError
+    ├── UnsafeSqliteError   the SQLite library has a bug that loses commits
+    ├── ForeignFileError    the file is not one of ours
+    ├── FutureFormatError   a newer daemon wrote the file
+    └── PragmaError         SQLite did not take a setting that durability depends on
+"""
+
+from pathlib import Path
+
+
+class StoreOpenError(Exception):
+    """The store was not opened, and what is in the file is as it was before."""
+
+
+class UnsafeSqliteError(StoreOpenError):
+    """The SQLite library is one of those that can lose commits."""
+
+    def __init__(self, version: str) -> None:
+        """Name the version that was found."""
+        super().__init__(
+            f"SQLite {version} can lose committed data when its write-ahead log is reset (3.7.0 to 3.51.2 do). "
+            "Install apsw 3.51.3 or newer, which brings its own SQLite: pip install -U apsw"
+        )
+
+
+class ForeignFileError(StoreOpenError):
+    """The file is not a lastgood store."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Name the file and what tells that it is foreign."""
+        super().__init__(f"{path} is not a lastgood store: {why}. Move it away, or name another data folder")
+
+
+class FutureFormatError(StoreOpenError):
+    """The file has a format that this daemon does not know yet."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        """Name the file's format version and the newest one that this daemon reads."""
+        super().__init__(
+            f"{path} has format version {found}, and this daemon reads versions up to {known}: "
+            "a newer lastgood wrote it. Upgrade the daemon: pip install -U 'lastgood[daemon]'"
+        )
+        self.found = found
+        self.known = known
+
+
+class PragmaError(StoreOpenError):
+    """A setting read back differs from what was set."""
+
+    def __init__(self, name: str, wanted: int | str, found: object) -> None:
+        """Name the setting, what was asked for and what SQLite says instead."""
+        super().__init__(
+            f"SQLite does not take {name}={wanted}: it says {found!r}. Without it commits are not durable here; "
+            "use a data folder on a local file system, and the SQLite that comes with apsw"
+        )

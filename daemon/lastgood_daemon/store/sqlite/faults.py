@@ -1,0 +1,53 @@
+"""Telling a full disk, after which one goes on, from a broken store, after which one must not.
+
+=======================================================  ==========================================================
+SQLite says                                              which means
+=======================================================  ==========================================================
+FULL; IOERR_WRITE with errno ENOSPC or EDQUOT            full: no commit frame reached the WAL, nothing was written
+any other I/O error                                      broken: the commit may or may not be there after a restart
+                                                         (a failed fsync is not "not written"; IOERR_SHMSIZE, even
+                                                         with ENOSPC, comes *after* the fsync of the commit)
+CORRUPT, NOTADB, CANTOPEN, READONLY, PROTOCOL, INTERNAL  broken: the file is not what it was
+CONSTRAINT                                               broken: the file contradicts itself (a head below its rows)
+BUSY, LOCKED                                             broken: somebody else writes into the file
+=======================================================  ==========================================================
+
+Everything else (a value that cannot be stored, a mistake in a statement) is a mistake of ours and stays what it is.
+"""
+
+import errno
+
+import apsw
+
+from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_BROKEN = (
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.ProtocolError,
+    apsw.InternalError,
+    apsw.ConstraintError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.PermissionsError,
+    apsw.NoLFSError,
+)
+
+
+def translated(error: BaseException, connection: apsw.Connection | None) -> BaseException:
+    """What an error of SQLite is to the callers of the store; any other error comes back as it is."""
+    if isinstance(error, apsw.FullError):
+        return StoreFullError("there is no room left for the database: free some space on its disk, and go on")
+    if not isinstance(error, _BROKEN):
+        return error
+    code = getattr(error, "extendedresult", 0)
+    number = connection.system_errno if connection and isinstance(error, apsw.IOError) else 0
+    if code == apsw.SQLITE_IOERR_WRITE and number in _NO_ROOM:
+        return StoreFullError(f"{errno.errorcode[number]}: there is no room left for the database")
+    system = f", errno {errno.errorcode.get(number, number)}" if number else ""
+    return StoreBrokenError(f"the storage failed underneath: {type(error).__name__}: {error} (SQLite code {code}{system})")

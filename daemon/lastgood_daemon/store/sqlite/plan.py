@@ -1,0 +1,109 @@
+"""What a commit is going to write, decided before anything is written.
+
+``Plan`` is told the units in order. Each is held against the file *and* against what the units before it will have
+done; one that does not fit leaves no trace. What remains is the net effect of all that fit, so that each table gets one
+statement with many rows. A worked example, with the log ``L`` at revision 4 in the file::
+
+    unit 1: append to L, expects 4, rows 5 6     fits
+    unit 2: append to L, expects 5, row 6        Moved: L is at 6 by then
+    unit 3: append to L, expects 6, row 7        fits
+    net effect: rows 5 6 7 of L, head 7
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lastgood_daemon.store.protocol import Append, Committed, LogId, LogRow, Moved, Outcome, RecordKey, Unit
+
+_COMMITTED = Committed()
+
+
+class StoredLog(NamedTuple):
+    """A log as it is in the file: its number, and the revision that it ends at."""
+
+    number: int
+    head: int
+
+
+class Written(NamedTuple):
+    """A record as it will be: ``value=None`` (and version 0) is deleted."""
+
+    value: bytes | None
+    version: int
+
+
+class Plan:
+    """The net effect of the units that fit."""
+
+    def __init__(self, stored_log: Callable[[LogId], StoredLog | None], stored_version: Callable[[RecordKey], int]) -> None:
+        """Plan against what these two functions say is in the file (version 0: no such record)."""
+        self._stored_log = stored_log
+        self._stored_version = stored_version
+        self._heads: dict[LogId, int] = {}
+        self.numbers: dict[LogId, int] = {}
+        """Of the logs met so far, those that are in the file and stay there."""
+        self.rows: dict[LogId, list[LogRow]] = {}
+        """Rows to add to each log, in order; never empty."""
+        self.dropped: list[int] = []
+        """Numbers of the logs that leave the file, before anything is added."""
+        self.records: dict[RecordKey, Written] = {}
+
+    def add(self, unit: Unit) -> Outcome:
+        """Take in a unit if all that it expects holds.
+
+        Raises:
+            ValueError: the revisions of an append do not follow on its expected head (a mistake of the caller).
+        """
+        heads: dict[LogId, int] = {}
+        for append in unit.appends:
+            _check_revisions(append)
+            head = heads.get(append.log)
+            if head is None:
+                head = self._head(append.log)
+            if head != append.expected_head:
+                return Moved(f"log {append.log} ends at {head}, not at {append.expected_head}")
+            heads[append.log] = head + len(append.rows)
+        records: dict[RecordKey, Written] = {}
+        for key, value, expected in unit.writes:
+            known = records.get(key) or self.records.get(key)
+            version = known.version if known else self._stored_version(key)
+            if version != expected:
+                return Moved(f"record {key} has version {version}, not {expected}")
+            records[key] = Written(value, 0 if value is None else version + 1)
+        self._heads.update(heads)
+        for append in unit.appends:
+            if append.rows:
+                self.rows.setdefault(append.log, []).extend(append.rows)
+        self.records.update(records)
+        for log in unit.drops:
+            self._drop(log)
+        return _COMMITTED
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether the file can stay as it is."""
+        return not (self.rows or self.records or self.dropped)
+
+    def _head(self, log: LogId) -> int:
+        head = self._heads.get(log)
+        if head is None:
+            stored = self._stored_log(log)
+            if stored is not None:
+                self.numbers[log] = stored.number
+            head = self._heads[log] = stored.head if stored else 0
+        return head
+
+    def _drop(self, log: LogId) -> None:
+        self._head(log)
+        self.rows.pop(log, None)
+        self._heads[log] = 0
+        number = self.numbers.pop(log, None)
+        if number is not None:
+            self.dropped.append(number)
+
+
+def _check_revisions(append: Append) -> None:
+    for revision, row in enumerate(append.rows, append.expected_head + 1):
+        if row.revision != revision:
+            message = f"an append to {append.log} has revision {row.revision} where {revision} belongs"
+            raise ValueError(message)

@@ -1,0 +1,90 @@
+"""The statements that read. Each fetches what it needs and is done: an open read lets the WAL grow without bounds.
+
+To be called on the reader's thread only.
+"""
+
+from collections.abc import Iterable
+
+import apsw
+
+from lastgood_daemon.store.protocol import CorruptRecordError, Head, LogId, LogRow, Record, RecordKey
+from lastgood_daemon.store.sqlite.checksum import record_checksum
+from lastgood_daemon.store.sqlite.connection import fetch
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""How many bytes of entries ``read_log`` returns at most (a single larger entry still comes, alone)."""
+
+_EMPTY = Head(0, b"")
+
+_HEAD = "SELECT head, chain FROM logs WHERE state_id = ? AND incarnation = ?"
+_ROWS = (
+    "SELECT revision, entry, chain FROM changes"
+    " WHERE log = (SELECT number FROM logs WHERE state_id = ? AND incarnation = ?) AND revision > ?"
+    " ORDER BY revision LIMIT ?"
+)
+_COLUMNS = "SELECT kind, owner, key, version, updated_at, value, checksum FROM records"
+_ONE = f"{_COLUMNS} WHERE kind = ? AND owner = ? AND key = ?"
+_OF_OWNER = f"{_COLUMNS} WHERE kind = ? AND owner = ? ORDER BY key"
+_LAST_OWNER = (  # of a page: that of its last record, or the last of all where the page is not full
+    "coalesce((SELECT owner FROM records WHERE kind = ?1 AND owner > ?2 ORDER BY owner LIMIT 1 OFFSET ?3 - 1),"
+    " (SELECT max(owner) FROM records WHERE kind = ?1))"
+)
+_OF_KIND = f"{_COLUMNS} WHERE kind = ?1 AND owner > ?2 AND owner <= {_LAST_OWNER} ORDER BY owner, key"
+
+Row = tuple[str, str, str, int, int, bytes, bytes]
+
+
+def head(connection: apsw.Connection, log: LogId) -> Head:
+    """Where a log ends."""
+    rows = fetch(connection, _HEAD, log)
+    return Head(*rows[0]) if rows else _EMPTY
+
+
+def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) -> list[LogRow]:
+    """Rows above a revision, in order, at most ``limit`` and ``PAGE_BYTES``; at least one where there is one."""
+    rows: list[LogRow] = []
+    size = 0
+    cursor = connection.execute(_ROWS, (*log, after, max(limit, 0)))
+    try:
+        for fetched in cursor:
+            row = LogRow._make(fetched)
+            size += len(row.entry)
+            if rows and size > PAGE_BYTES:
+                break
+            rows.append(row)
+    finally:
+        cursor.close()
+    return rows
+
+
+def record(connection: apsw.Connection, key: RecordKey) -> Record | None:
+    """One record.
+
+    Raises:
+        CorruptRecordError: it does not match its checksum (so do the next two).
+    """
+    found = _verified(fetch(connection, _ONE, key))
+    return found[0] if found else None
+
+
+def records(connection: apsw.Connection, kind: str, owner: str) -> list[Record]:
+    """All records of a kind and owner, by key."""
+    return _verified(fetch(connection, _OF_OWNER, (kind, owner)))
+
+
+def list_records(connection: apsw.Connection, kind: str, after_owner: str, limit: int) -> list[Record]:
+    """Records of a kind by owner and key; the last owner of a page is complete, so that the next page loses nothing."""
+    if limit < 1:
+        return []
+    return _verified(fetch(connection, _OF_KIND, (kind, after_owner, limit)))
+
+
+def _verified(rows: Iterable[Row]) -> list[Record]:
+    verified = []
+    for kind, owner, key, version, updated_at, value, checksum in rows:
+        name = RecordKey(kind, owner, key)
+        if record_checksum(name, version, updated_at, value) != checksum:
+            message = f"the record kind={kind!r} owner={owner!r} key={key!r} does not match its checksum"
+            raise CorruptRecordError(message)
+        verified.append(Record(name, value, version))
+    return verified
