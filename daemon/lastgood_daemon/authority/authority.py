@@ -1,0 +1,94 @@
+"""The authoritative state as the edge sees it: something to ask, and something to submit commands to."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from lastgood_daemon.authority.committer import Committer, Submission
+from lastgood_daemon.authority.layer import session_key
+from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.sessions import LIFETIME, may_have_expired, new_session_id
+from lastgood_daemon.authority.world import NotLoadedError, Reader, World
+from lastgood_daemon.engine.state import About
+from lastgood_daemon.store.protocol import Store, StoreBrokenError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Authority:
+    """See the module. ``run`` must be running for commands to be answered."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._world = World()
+        self.loader = Loader(store, self._world)
+        self._committer = Committer(store, self._world, self.loader)
+
+    @property
+    def daemon_id(self) -> str:
+        """Identity of the store."""
+        return self._store.daemon_id
+
+    @property
+    def broken(self) -> StoreBrokenError | None:
+        """Set when the storage has failed and the daemon must end."""
+        return self._committer.broken
+
+    def ask_now(self, question: Callable[[Reader], T]) -> T | NotLoadedError:
+        """Ask a question; gives ``NotLoadedError`` (does not raise it) where something must be brought first."""
+        try:
+            return question(self._world)
+        except NotLoadedError as error:
+            return error
+
+    async def ask(self, question: Callable[[Reader], T]) -> T:
+        """Ask a question, bringing into memory what it needs."""
+        return await self.loader.ask(question)
+
+    def submit(self, submission: Submission) -> None:
+        """Hand in a command."""
+        self._committer.submit(submission)
+
+    async def open_session(self, session_id: str) -> str:
+        """Take up a session, or begin one: gives its id, another than asked for where it is not known any more."""
+        now = self._store.now()
+        if session_id and (
+            not may_have_expired(session_id, self.daemon_id, now)
+            or await self._store.record(session_key(session_id)) is not None
+        ):
+            return session_id
+        return new_session_id(self.daemon_id, now)
+
+    async def list_states(self, after: str, limit: int) -> tuple[list[str], bool]:
+        """Give the ids of states after an id, in their order, and whether there are more."""
+        found: list[str] = []
+        while len(found) <= limit:
+            records = await self._store.list_records("state", after, limit + 1)
+            if not records:
+                return found, False
+            after = records[-1].key.owner
+            for record in records:
+                about = msgspec.msgpack.decode(record.value, type=About)
+                if about.born and not about.hidden:
+                    found.append(record.key.owner)
+        return found[:limit], True
+
+    async def run(self) -> None:
+        """Commit until drained. Raises ``StoreBrokenError`` where the storage fails."""
+        await self._committer.run()
+
+    def fail(self, error: StoreBrokenError) -> None:
+        """Have ``run`` end because the storage has failed: a daemon that is up but dead helps nobody."""
+        self._committer.fail(error)
+
+    def drain(self) -> None:
+        """Take no more commands, and let ``run`` return when all that wait are answered."""
+        self._committer.drain()
+
+    async def expire_sessions(self) -> int:
+        """Forget the sessions without a sign of life for longer than their lifetime; how many."""
+        return await self._committer.expire_sessions(self._store.now() - LIFETIME)

@@ -1,0 +1,51 @@
+"""Taking and forgetting snapshots."""
+
+from dataclasses import dataclass
+
+from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.layer import Layer
+from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
+from lastgood_daemon.authority.targets import StateRef, find_state
+from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.state import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Name and pin the present revision."""
+
+    state: StateRef
+    author: Author
+    snapshot_id: str
+    label: str | None
+    metadata: bytes | None
+    size: int
+
+    def evaluate(self, layer: Layer, now: int) -> SnapshotTaken:
+        """See ``Command``."""
+        state = find_state(layer, self.state)
+        require_present_attempt(layer, self.author)
+        ordinal = max((snapshot.ordinal for snapshot in state.snapshots.values()), default=0) + 1
+        snapshot = Snapshot(self.snapshot_id, ordinal, state.revision, now, self.label, self.metadata)
+        layer.put_snapshot(state, snapshot)
+        return SnapshotTaken(state.point(), snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class DropSnapshot:
+    """Forget a snapshot."""
+
+    state: StateRef
+    author: Author
+    snapshot_id: str
+    size: int = 0
+
+    def evaluate(self, layer: Layer, now: int) -> Written:
+        """See ``Command``."""
+        del now
+        state = find_state(layer, self.state)
+        require_present_attempt(layer, self.author)
+        existed = self.snapshot_id in state.snapshots
+        if existed:
+            layer.drop_snapshot(state, self.snapshot_id)
+        return Written(state.point(), existed=existed)

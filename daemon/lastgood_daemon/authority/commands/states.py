@@ -1,0 +1,61 @@
+"""Forking and deleting whole states."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.layer import Layer
+from lastgood_daemon.authority.outcomes import Written
+from lastgood_daemon.authority.targets import StateRef, Target, find, find_state
+from lastgood_daemon.engine.change import Put
+from lastgood_daemon.engine.errors import StateExistsError
+from lastgood_daemon.engine.log import Author, LoggedEdit
+from lastgood_daemon.engine.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Make a new state whose revision 1 is a content of another one."""
+
+    state: StateRef
+    author: Author
+    target: Target | None
+    new_state_id: str
+    size: int = 0
+
+    def evaluate(self, layer: Layer, now: int) -> Written:
+        """See ``Command``."""
+        origin = find_state(layer, self.state)
+        require_present_attempt(layer, self.author)
+        found = find(layer, origin, self.target)
+        new = layer.state(self.new_state_id)
+        if new.about.born or new.snapshots:
+            raise StateExistsError(self.new_state_id)
+        new = replace(new, about=msgspec.structs.replace(new.about, origin=found.point))
+        copied = LoggedEdit("fork", (), (Put((), found.root.encoded()),), found.point)
+        return Written(layer.append(new, [copied], self.author, now).point())
+
+
+def begin_with(layer: Layer, state: State, operation: str, content: bytes, author: Author, now: int) -> State:
+    """Make a content the next revision of a state."""
+    return layer.append(state, [LoggedEdit(operation, (), (Put((), content),))], author, now)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteState:
+    """Delete a state with its history and snapshots; its id begins a new life."""
+
+    state: StateRef
+    author: Author
+    size: int = 0
+
+    def evaluate(self, layer: Layer, now: int) -> Written:
+        """See ``Command``."""
+        del now
+        state = find_state(layer, self.state)
+        require_present_attempt(layer, self.author)
+        existed = state.about.born or bool(state.snapshots)
+        if existed:
+            layer.bury(state)
+        return Written(state.point(), existed=existed)

@@ -1,0 +1,33 @@
+"""Writing into a state: set, update, merge, append, increment, delete, and transactions of them."""
+
+from dataclasses import dataclass
+
+from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.layer import Layer
+from lastgood_daemon.authority.outcomes import Written
+from lastgood_daemon.authority.targets import StateRef, find_state
+from lastgood_daemon.engine.edits import Edit
+from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.preconditions import Precondition, require
+from lastgood_daemon.engine.state import plan
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Apply edits, each under the name that the history gives it, as one revision."""
+
+    state: StateRef
+    author: Author
+    precondition: Precondition
+    edits: tuple[tuple[str, Edit], ...]
+    size: int
+
+    def evaluate(self, layer: Layer, now: int) -> Written:
+        """See ``Command``."""
+        state = find_state(layer, self.state)
+        require_present_attempt(layer, self.author)
+        require(state.tree, self.precondition)
+        planned = plan(state.tree, self.edits)
+        if not planned.writes:
+            return Written(state.point(), existed=False)
+        return Written(layer.append(state, planned.edits, self.author, now).point(), number=planned.number)

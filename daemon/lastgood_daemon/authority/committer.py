@@ -1,0 +1,243 @@
+"""The one place where anything changes: group commit.
+
+Commands wait in a queue. The committer takes all that wait, evaluates them one after the other on a layer over the world,
+has the store commit the layer as one transaction, makes it part of the world, and only then answers. While the store is at
+its fsync the next ones gather; so the slower the disk, the larger the groups.
+
+    queue   [set, set, restore]                     what came in while the last group was at its fsync
+    layer   revision 7, 8, 9 on top of the world    evaluated; nobody else can see them
+    store   one transaction, one fsync
+    world   9                                       readers see 9 from here on
+    answer  7, 8, 9
+
+What goes wrong is decided here, too: a refused command is answered (and remembered) like any other; one that needs
+something that is not in memory waits for it and is evaluated again; so is a group under which the store has moved, once what
+it builds on has been read anew; a full disk refuses the group and goes on; a disk that fails leaves the outcome unknown, and
+the daemon must end.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.layer import Layer
+from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.outcomes import Outcome, Refused
+from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.world import Need, NotLoadedError, World
+from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.store.protocol import (
+    CorruptRecordError,
+    Moved,
+    Store,
+    StoreBrokenError,
+    StoreFullError,
+    Unit,
+)
+
+MAX_GROUP = 256
+"""Commands of one transaction: bounds how long evaluating a group holds the event loop."""
+MAX_GROUP_BYTES = 64 * 1024 * 1024
+"""Bytes after which a transaction takes no more commands."""
+MAX_WAITING = 16_384
+"""Commands that may wait."""
+MAX_WAITING_BYTES = 256 * 1024 * 1024
+"""Bytes that waiting commands may carry."""
+
+FAULT = Refused("INTERNAL", "the daemon failed to handle the call; nothing was written; its log says more")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """A command that waits, and whoever wants to hear what it came to.
+
+    ``deadline`` is by the clock of the event loop; a command that has not been evaluated by then is dropped.
+    """
+
+    command: Command
+    deliver: Callable[[Outcome], None]
+    identity: Identity | None = None
+    deadline: float | None = None
+
+
+class Committer:
+    """See the module."""
+
+    def __init__(self, store: Store, world: World, loader: Loader) -> None:
+        self._store = store
+        self._world = world
+        self._loader = loader
+        self._queue: deque[Submission] = deque()
+        self._held: dict[Need, list[Submission]] = {}
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._draining = False
+        self._bringing: set[asyncio.Task[None]] = set()
+        self.broken: StoreBrokenError | None = None
+        """Set when the storage has failed: nothing is accepted any more, and the daemon must end."""
+
+    def submit(self, submission: Submission) -> None:
+        """Take a command. What it comes to is delivered later, or at once where it cannot be taken."""
+        if self._draining or self.broken:
+            submission.deliver(Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written"))
+        elif len(self._queue) >= MAX_WAITING or self._bytes + submission.command.size > MAX_WAITING_BYTES:
+            submission.deliver(Refused("OVERLOADED", "too many writes are waiting; nothing was written, try again later"))
+        else:
+            self._bytes += submission.command.size
+            self._queue.append(submission)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Commit until ``drain`` has been called and nothing waits any more.
+
+        Raises:
+            StoreBrokenError: the storage has failed.
+        """
+        while True:
+            while not self._queue:
+                if self.broken is not None:
+                    raise self.broken
+                if self._draining and not self._held:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            async with self._turn:
+                await self._commit(self._next_group())
+            if self.broken is not None:
+                raise self.broken
+
+    def drain(self) -> None:
+        """Take nothing more, and let ``run`` return when all that waits is done."""
+        self._draining = True
+        self._wake.set()
+
+    def fail(self, error: StoreBrokenError) -> None:
+        """Have ``run`` end because the storage has failed, wherever that was noticed."""
+        self.broken = self.broken or error
+        self._wake.set()
+
+    async def expire_sessions(self, before: int) -> int:
+        """Forget the sessions that were last written before a time; how many. Never while a group is being committed."""
+        async with self._turn:
+            expired = await self._store.expire("session", before)
+            if expired:
+                self._world.forget_sessions()
+        return expired
+
+    def _next_group(self) -> list[Submission]:
+        group: list[Submission] = []
+        size = 0
+        while self._queue and len(group) < MAX_GROUP and size < MAX_GROUP_BYTES:
+            group.append(self._queue.popleft())
+            size += group[-1].command.size
+        self._bytes -= size
+        return group
+
+    async def _commit(self, group: Sequence[Submission]) -> None:
+        layer = Layer(self._world)
+        now = self._store.now()
+        answers = [(submission, self._evaluate(layer, submission, now)) for submission in group]
+        unit = layer.unit(self._world)
+        try:
+            refusal = None if unit is None else await self._store_unit(layer, unit)
+        except _MovedError as moved:
+            log.info("someone else has written to the store; evaluating again: %s", moved)
+            layer.forget(self._world)
+            self._queue_again([submission for submission, outcome in answers if outcome is not None])
+            return
+        for submission, outcome in answers:
+            if outcome is not None:
+                submission.deliver(refusal or outcome)
+
+    async def _store_unit(self, layer: Layer, unit: Unit) -> Refused | None:
+        """Make a layer durable and part of the world; where that fails, give what is to be answered instead."""
+        try:
+            (outcome,) = await self._store.commit([unit])
+        except StoreFullError as error:
+            log.warning("the disk is full; writes are refused until there is room: %s", error)
+            return Refused("OVERLOADED", f"the daemon's disk is full; nothing was written: {error}")
+        except StoreBrokenError as error:
+            self.broken = error
+            return Refused("OUTCOME_UNKNOWN", f"the daemon's storage failed; what was written is unknown: {error}")
+        if isinstance(outcome, Moved):
+            raise _MovedError(outcome.what)
+        layer.publish(self._world, unit)
+        return None
+
+    def _evaluate(self, batch: Layer, submission: Submission, now: int) -> Outcome | None:
+        """Evaluate a command; nothing where it waits for something to be brought into memory."""
+        if submission.deadline is not None and asyncio.get_running_loop().time() > submission.deadline:
+            return Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
+        identity = submission.identity
+        try:
+            recalled = None if identity is None else batch.session(identity.session_id).recall(identity.sequence)
+            if recalled is not None:
+                return recalled
+            outcome = _outcome(batch, submission.command, now)
+        except NotLoadedError as missing:
+            self._hold(submission, missing.need)
+            return None
+        except Exception:
+            # A fault of ours must not take the daemon, and everybody's state, down with it.
+            log.exception("evaluating %s failed", type(submission.command).__name__)
+            return FAULT
+        if identity is not None:
+            batch.own_session(identity.session_id).record(identity, outcome)
+        return outcome
+
+    def _hold(self, submission: Submission, need: Need) -> None:
+        """Keep a command until something is in memory; those that wait for the same keep their order."""
+        held = self._held.get(need)
+        if held is not None:
+            held.append(submission)
+            return
+        self._held[need] = [submission]
+        task = asyncio.get_running_loop().create_task(self._bring(need))
+        self._bringing.add(task)
+        task.add_done_callback(self._bringing.discard)
+
+    async def _bring(self, need: Need) -> None:
+        refusal: Refused | None = None
+        try:
+            await self._loader.bring(need)
+        except CorruptRecordError as error:
+            log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
+            refusal = Refused("CORRUPT", str(error))
+        except StoreBrokenError as error:
+            self.fail(error)
+            refusal = Refused("UNAVAILABLE", f"the daemon's storage failed; nothing was written: {error}")
+        except Exception:
+            log.exception("bringing %s into memory failed", need)
+            refusal = FAULT
+        held = self._held.pop(need)
+        if refusal is None:
+            self._queue_again(held)
+        else:
+            for submission in held:
+                submission.deliver(refusal)
+        self._wake.set()
+
+    def _queue_again(self, submissions: Sequence[Submission]) -> None:
+        """Put commands that have been evaluated in vain in front of those that have not."""
+        self._queue.extendleft(reversed(submissions))
+        self._bytes += sum(submission.command.size for submission in submissions)
+
+
+class _MovedError(Exception):
+    """Somebody else has written what the group builds on."""
+
+
+def _outcome(batch: Layer, command: Command, now: int) -> Outcome:
+    layer = Layer(batch)
+    try:
+        outcome = command.evaluate(layer, now)
+    except RefusedError as refusal:
+        return Refused.because(refusal)
+    layer.merge_down()
+    return outcome

@@ -1,0 +1,203 @@
+"""What a batch of commands is about to make of the world, before it is durable.
+
+Layers lie on each other: one for the batch over the world, one for each command over the batch. A command that is refused,
+or that finds something missing, leaves nothing behind because its layer is thrown away; one that succeeds is merged down.
+When the batch is durable its layer is merged into the world; when it is not, it is thrown away as a whole.
+
+Nothing else ever holds what is not durable, so no reader can see it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.authority.world import World
+from lastgood_daemon.engine.log import Author, LoggedEdit, encode_entry
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.state import Snapshot, State
+from lastgood_daemon.engine.tree import Tree
+from lastgood_daemon.engine.workflow import Checkpoint, Workflow
+from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Unit
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def state_key(state_id: str) -> RecordKey:
+    """Name the record of ``About``."""
+    return RecordKey("state", state_id, "")
+
+
+def snapshot_key(state_id: str, snapshot_id: str) -> RecordKey:
+    """Name the record of a snapshot."""
+    return RecordKey("snapshot", state_id, snapshot_id)
+
+
+def workflow_key(workflow_id: str) -> RecordKey:
+    """Name the record of ``Progress``."""
+    return RecordKey("workflow", workflow_id, "")
+
+
+def checkpoint_key(workflow_id: str, order: tuple[int, int]) -> RecordKey:
+    """Name the record of a checkpoint, so that the keys are in the order of steps and attempts."""
+    return RecordKey("checkpoint", workflow_id, f"{order[0]:020d}/{order[1]:020d}")
+
+
+def session_key(session_id: str) -> RecordKey:
+    """Name the record of a session."""
+    return RecordKey("session", session_id, "")
+
+
+@dataclass(slots=True)
+class Staged:
+    """What a layer holds: the new versions of things, and what the store is to write for them."""
+
+    states: dict[str, State] = field(default_factory=dict)
+    workflows: dict[str, Workflow] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    rows: dict[LogId, list[LogRow]] = field(default_factory=dict)
+    records: dict[RecordKey, bytes | None] = field(default_factory=dict)
+    drops: list[LogId] = field(default_factory=list)
+
+    def absorb(self, later: "Staged") -> None:
+        """Take over what was staged after this."""
+        self.states.update(later.states)
+        self.workflows.update(later.workflows)
+        self.sessions.update(later.sessions)
+        self.records.update(later.records)
+        self.drops.extend(later.drops)
+        for log, rows in later.rows.items():
+            self.rows.setdefault(log, []).extend(rows)
+
+
+class Layer:
+    """See the module."""
+
+    def __init__(self, below: "Layer | World") -> None:
+        self._below = below
+        self.staged = Staged()
+
+    # Reading, through to the world.
+
+    def state(self, state_id: str) -> State:
+        """Give a state."""
+        return self.staged.states.get(state_id) or self._below.state(state_id)
+
+    def workflow(self, workflow_id: str) -> Workflow:
+        """Give a workflow."""
+        return self.staged.workflows.get(workflow_id) or self._below.workflow(workflow_id)
+
+    def session(self, session_id: str) -> Session:
+        """Give a session."""
+        return self.staged.sessions.get(session_id) or self._below.session(session_id)
+
+    def tree(self, point: Point) -> Tree:
+        """Give the content of a state at a revision that it has reached."""
+        mine = self.staged.states.get(point.state_id)
+        tree = mine.trail.tree(point.revision) if mine is not None and mine.incarnation == point.incarnation else None
+        return tree or self._below.tree(point)
+
+    def revision_at(self, state: State, time: int) -> int:
+        """Give the last revision of a state made at or before a time."""
+        return self._below.revision_at(state, time)
+
+    # Writing.
+
+    def append(self, state: State, edits: Sequence[LoggedEdit], author: Author, now: int) -> State:
+        """Make the next revision of a state."""
+        after, entry = state.advance(edits, author, now)
+        if not state.about.born:
+            self.staged.records[state_key(state.state_id)] = _encode(after.about)
+        row = LogRow(after.revision, encode_entry(entry), after.chain)
+        self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).append(row)
+        self.staged.states[state.state_id] = after
+        return after
+
+    def bury(self, state: State) -> None:
+        """Delete a state with all that belongs to it."""
+        after = state.buried()
+        self.staged.records[state_key(state.state_id)] = _encode(after.about)
+        for snapshot_id in state.snapshots:
+            self.staged.records[snapshot_key(state.state_id, snapshot_id)] = None
+        self.staged.drops.append(LogId(state.state_id, state.incarnation))
+        self.staged.states[state.state_id] = after
+
+    def put_snapshot(self, state: State, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        self.staged.records[snapshot_key(state.state_id, snapshot.snapshot_id)] = _encode(snapshot)
+        self.staged.states[state.state_id] = replace(state, snapshots=state.snapshots.set(snapshot.snapshot_id, snapshot))
+
+    def drop_snapshot(self, state: State, snapshot_id: str) -> None:
+        """Forget a snapshot."""
+        self.staged.records[snapshot_key(state.state_id, snapshot_id)] = None
+        self.staged.states[state.state_id] = replace(state, snapshots=state.snapshots.delete(snapshot_id))
+
+    def put_workflow(
+        self, workflow: Workflow, *, changed: Iterable[Checkpoint] = (), gone: Iterable[Checkpoint] = ()
+    ) -> None:
+        """Keep a workflow, of whose checkpoints these have changed or gone."""
+        workflow_id = workflow.workflow_id
+        self.staged.records[workflow_key(workflow_id)] = _encode(workflow.progress)
+        for checkpoint in changed:
+            self.staged.records[checkpoint_key(workflow_id, checkpoint.order)] = _encode(checkpoint)
+        for checkpoint in gone:
+            self.staged.records[checkpoint_key(workflow_id, checkpoint.order)] = None
+        self.staged.workflows[workflow_id] = workflow
+
+    def own_session(self, session_id: str) -> Session:
+        """Give a session to record answers in: a copy of the layer's own."""
+        own = self.staged.sessions.get(session_id)
+        if own is None:
+            own = self.staged.sessions[session_id] = self._below.session(session_id).copy()
+        return own
+
+    # Going down.
+
+    def merge_down(self) -> None:
+        """Make all of this part of the layer below."""
+        if not isinstance(self._below, Layer):
+            message = "the lowest layer becomes part of the world by publish()"
+            raise TypeError(message)
+        self._below.staged.absorb(self.staged)
+
+    def unit(self, world: World) -> Unit | None:
+        """Give what the store has to commit for this layer, the lowest; nothing where there is nothing."""
+        records = dict(self.staged.records)
+        for session_id, session in self.staged.sessions.items():
+            records[session_key(session_id)] = _encode(session)
+        if not (records or self.staged.rows or self.staged.drops):
+            return None
+        return Unit(
+            appends=[Append(log, rows[0].revision - 1, rows) for log, rows in self.staged.rows.items()],
+            writes=[
+                RecordWrite(key, value, world.versions.get(key, 0))
+                for key, value in records.items()
+                if value is not None or key in world.versions
+            ],
+            drops=self.staged.drops,
+        )
+
+    def forget(self, world: World) -> None:
+        """Have the world read anew what this layer, the lowest, builds on."""
+        for state_id in self.staged.states:
+            world.states.pop(state_id, None)
+        for workflow_id in self.staged.workflows:
+            world.workflows.pop(workflow_id, None)
+        for session_id in self.staged.sessions:
+            world.sessions.pop(session_id)
+        for key in (*self.staged.records, *map(session_key, self.staged.sessions)):
+            world.versions.pop(key, None)
+
+    def publish(self, world: World, unit: Unit) -> None:
+        """Make this layer, the lowest, part of the world, now that its unit is durable."""
+        world.states.update(self.staged.states)
+        world.workflows.update(self.staged.workflows)
+        for session_id, session in self.staged.sessions.items():
+            for forgotten in world.sessions.put(session_id, session):
+                world.versions.pop(session_key(forgotten), None)
+        for write in unit.writes:
+            if write.value is None:
+                world.versions.pop(write.key, None)
+            else:
+                world.versions[write.key] = write.expected_version + 1

@@ -1,0 +1,105 @@
+"""The reads. Each is a plain function of a reader; whoever asks goes through ``Loader.ask``."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from lastgood_daemon.authority.commands.restore import restoring
+from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
+from lastgood_daemon.authority.world import Reader
+from lastgood_daemon.engine.difference import Difference, differences
+from lastgood_daemon.engine.edits import Edit
+from lastgood_daemon.engine.history import HistoryItem, Step, seen_from
+from lastgood_daemon.engine.node import ListBody, MapBody, Node
+from lastgood_daemon.engine.node import find as find_node
+from lastgood_daemon.engine.state import About, State, preview
+from lastgood_proto.paths import Path
+
+
+class Seen(NamedTuple):
+    """What was found, in which state, and the revision that was looked at."""
+
+    state: State
+    revision: int
+    node: Node | None
+
+
+def read(reader: Reader, ref: StateRef, path: Path, at: Target | None = None, pending: Sequence[Edit] = ()) -> Seen:
+    """Give what is at a path, now or in a target, after edits that are not written."""
+    state = find_state(reader, ref)
+    if pending:
+        return Seen(state, state.revision, preview(state.tree, pending).find(path))
+    found = find(reader, state, at)
+    return Seen(state, _revision(state, found), find_node(found.root, path))
+
+
+def keys(reader: Reader, ref: StateRef, path: Path, at: Target | None = None) -> tuple[Seen, list[str]]:
+    """Give the names of the children at a path, in order."""
+    seen = read(reader, ref, path, at)
+    body = None if seen.node is None else seen.node.body()
+    if isinstance(body, MapBody):
+        return seen, [name for name, _ in body.ordered()]
+    return seen, [str(index) for index in range(len(body.items))] if isinstance(body, ListBody) else []
+
+
+def diff(reader: Reader, ref: StateRef, old: Target | None, new: Target | None) -> tuple[State, list[Difference]]:
+    """Give the differences between two contents."""
+    state = find_state(reader, ref)
+    before, after = find(reader, state, old), find(reader, state, new)
+    return state, list(differences(before.root, after.root))
+
+
+def preview_restore(
+    reader: Reader, ref: StateRef, target: Target, paths: tuple[Path, ...], now: int | None = None
+) -> tuple[State, list[Difference]]:
+    """Give what a restore would change; with ``now``, if the state were still at that revision."""
+    state = find_state(reader, ref)
+    if now is not None:
+        state = replace(state, tree=reader.tree(state.point(now)))
+    edits = restoring(state, find(reader, state, target), paths)
+    after = state.tree.apply([change for edit in edits for change in edit.changes], state.revision)
+    return state, list(differences(state.tree.root, after.root))
+
+
+def _revision(state: State, found: Found) -> int:
+    return state.revision if found.point is None else found.point.revision
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuestion:
+    """Which revisions to list: those above ``after`` and below ``before``, at most ``limit``."""
+
+    path: Path | None
+    after: int
+    before: int | None
+    newest_first: bool
+    limit: int
+
+
+async def history(loader: Loader, state: State, question: HistoryQuestion) -> tuple[list[HistoryItem], bool]:
+    """Give the revisions in which a value changed, and whether there are more. Rebuilds the state from its log."""
+    found: deque[HistoryItem] = deque()
+    more = False
+    last = state.revision if question.before is None else min(question.before - 1, state.revision)
+
+    def visit(steps: list[Step]) -> bool:
+        nonlocal more
+        for step in steps:
+            item = seen_from(step, question.path) if step.after.revision > question.after else None
+            if item is None:
+                continue
+            if len(found) == question.limit:
+                more = True
+                if not question.newest_first:
+                    return True
+                found.popleft()
+            found.append(item)
+        return False
+
+    if last > question.after:
+        await loader.replay(State(state.state_id, About(incarnation=state.incarnation)), visit, last)
+    if question.newest_first:
+        found.reverse()
+    return list(found), more

@@ -1,0 +1,172 @@
+"""Everything durable that is in memory.
+
+What is not in memory is not missing: asking for it raises ``NotLoadedError``, which names it; whoever catches that has the
+``loader`` bring it and asks again. So commands and questions are plain functions that never wait.
+"""
+
+from collections import OrderedDict
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
+from lastgood_daemon.engine.workflow import Workflow
+from lastgood_daemon.store.protocol import RecordKey
+
+
+class StateNeed(NamedTuple):
+    """A state, by its id."""
+
+    state_id: str
+
+
+class WorkflowNeed(NamedTuple):
+    """A workflow, by its id."""
+
+    workflow_id: str
+
+
+class SessionNeed(NamedTuple):
+    """A session, by its id."""
+
+    session_id: str
+
+
+class TreeNeed(NamedTuple):
+    """The content of a state at an earlier revision."""
+
+    point: Point
+
+
+class TimeNeed(NamedTuple):
+    """The last revision of a state made at or before a time (microseconds)."""
+
+    state_id: str
+    incarnation: int
+    time: int
+
+
+Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed
+
+
+class NotLoadedError(Exception):
+    """Something is not in memory; ``need`` names it."""
+
+    def __init__(self, need: Need) -> None:
+        super().__init__(need)
+        self.need = need
+
+
+class Reader(Protocol):
+    """What commands and questions read. Each raises ``NotLoadedError`` for what is not in memory."""
+
+    def state(self, state_id: str) -> State:
+        """Give a state."""
+        ...
+
+    def workflow(self, workflow_id: str) -> Workflow:
+        """Give a workflow."""
+        ...
+
+    def tree(self, point: Point) -> Tree:
+        """Give the content of a state at a revision that it has reached."""
+        ...
+
+    def revision_at(self, state: State, time: int) -> int:
+        """Give the last revision of a state made at or before a time."""
+        ...
+
+
+MAX_SESSIONS = 4096
+"""Sessions that are kept in memory; others are read again when they come back."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """A bounded mapping that forgets what was not used for longest."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """Give a value; nothing where it is not there."""
+        value = self._items.get(key)
+        if value is not None:
+            self._items.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> list[K]:
+        """Keep a value, and forget others where there are too many; gives the keys of those."""
+        self._items[key] = value
+        self._items.move_to_end(key)
+        return [self._items.popitem(last=False)[0] for _ in range(len(self._items) - self._limit)]
+
+    def pop(self, key: K) -> None:
+        """Forget a value, if it is there."""
+        self._items.pop(key, None)
+
+
+class World:
+    """See the module. Only the committer and the loader change it."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, State] = {}
+        self.workflows: dict[str, Workflow] = {}
+        self.sessions: Recent[str, Session] = Recent(MAX_SESSIONS)
+        self.versions: dict[RecordKey, int] = {}
+        """Versions of the records that are in memory, for the expectations of the next write."""
+        self.trees: Recent[Point, Tree] = Recent(64)
+        """Earlier contents that were rebuilt from the log."""
+        self.times: Recent[TimeNeed, int] = Recent(1024)
+
+    def forget_sessions(self) -> None:
+        """Have all sessions read anew: some of their records are gone."""
+        self.sessions = Recent(MAX_SESSIONS)
+        for key in [key for key in self.versions if key.kind == "session"]:
+            del self.versions[key]
+
+    def state(self, state_id: str) -> State:
+        """Give a state."""
+        found = self.states.get(state_id)
+        if found is None:
+            raise NotLoadedError(StateNeed(state_id))
+        return found
+
+    def workflow(self, workflow_id: str) -> Workflow:
+        """Give a workflow."""
+        found = self.workflows.get(workflow_id)
+        if found is None:
+            raise NotLoadedError(WorkflowNeed(workflow_id))
+        return found
+
+    def session(self, session_id: str) -> Session:
+        """Give a session."""
+        found = self.sessions.get(session_id)
+        if found is None:
+            raise NotLoadedError(SessionNeed(session_id))
+        return found
+
+    def tree(self, point: Point) -> Tree:
+        """Give the content of a state at a revision that it has reached."""
+        state = self.state(point.state_id)
+        if point.revision == 0:
+            return EMPTY_TREE
+        at_hand = state.trail.tree(point.revision) if state.incarnation == point.incarnation else None
+        tree = at_hand or self.trees.get(point)
+        if tree is None:
+            raise NotLoadedError(TreeNeed(point))
+        return tree
+
+    def revision_at(self, state: State, time: int) -> int:
+        """Give the last revision of a state made at or before a time."""
+        if time >= state.tree.timestamp:
+            return state.revision
+        need = TimeNeed(state.state_id, state.incarnation, time)
+        revision = self.times.get(need)
+        if revision is None:
+            raise NotLoadedError(need)
+        return revision
