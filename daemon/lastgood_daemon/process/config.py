@@ -1,0 +1,73 @@
+"""Configuration: flags, then ``LASTGOOD_*``, then a TOML file, then what stands here.
+
+The file is ``lastgood.toml`` in ``$XDG_CONFIG_HOME/lastgood`` (normally ``~/.config/lastgood``), or what ``LASTGOOD_CONFIG``
+names. Its keys are the names below.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliImplicitFlag,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+def _folder(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default) / "lastgood"
+
+
+class Config(BaseSettings):
+    """Runs the daemon in the foreground until SIGTERM."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LASTGOOD_",
+        extra="ignore",
+        cli_kebab_case=True,
+        cli_prog_name="lastgood serve",
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    data_dir: Annotated[Path, Field(description="the folder that the daemon owns")] = Field(
+        default_factory=lambda: _folder("XDG_STATE_HOME", ".local/state")
+    )
+    address: Annotated[str | None, Field(description="unix:/path or host:port; normally a socket in the data folder")] = None
+    token: Annotated[str | None, Field(description="what clients must present; best set by LASTGOOD_TOKEN")] = None
+    tls_certificate: Annotated[Path | None, Field(description="PEM file, for an address on the network")] = None
+    tls_key: Annotated[Path | None, Field(description="PEM file")] = None
+    idle_exit: Annotated[
+        float, Field(gt=0, description="seconds without clients after which an autostarted daemon ends")
+    ] = 60.0
+    autostarted: Annotated[CliImplicitFlag[bool], Field(description="set by the client that starts the daemon")] = False
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> "Config":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            message = "tls-certificate and tls-key go together"
+            raise ValueError(message)
+        if self.address is not None and not self.address.startswith("unix:"):
+            host = self.address.rpartition(":")[0].strip("[]")
+            if self.tls_certificate is None and host not in {"localhost", "127.0.0.1", "::1"}:
+                message = f"address {self.address} is on the network; give tls-certificate and tls-key, or a loopback one"
+                raise ValueError(message)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the TOML file behind the environment."""
+        del dotenv_settings, file_secret_settings
+        file = os.environ.get("LASTGOOD_CONFIG") or _folder("XDG_CONFIG_HOME", ".config") / "lastgood.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)

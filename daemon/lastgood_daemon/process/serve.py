@@ -1,0 +1,137 @@
+"""The life of a daemon, from an owned folder to a closed store.
+
+It ends in this order, so that nothing acknowledged is lost and nobody waits in vain:
+
+    health says NOT_SERVING     no new clients
+    sessions end                what they have handed in is answered first; the clients reconnect to whoever is next
+    server stops                at most five seconds
+    the committer drains        what was handed in is committed, whether or not anyone is left to hear it
+    the store closes            the WAL goes into the main file
+    the folder is let go        by then another daemon may have it
+"""
+
+import asyncio
+import gc
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import grpc
+import structlog
+
+from lastgood_daemon import __version__
+from lastgood_daemon.authority.authority import Authority
+from lastgood_daemon.process.config import Config
+from lastgood_daemon.process.folder import DataFolder, Endpoint
+from lastgood_daemon.process.idle import until_idle
+from lastgood_daemon.rpc.server import RpcServer
+from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.sqlite import SqliteStore
+from lastgood_proto.v1.server_pb2 import ServerInfo
+
+EXIT_STORAGE_FAILED = 74
+"""As EX_IOERR: the storage failed underneath, and a restart recovers."""
+HOUSEKEEPING_SECONDS = 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(config: Config, folder: DataFolder) -> int:
+    """Serve a folder until a signal, the end of an idle time, or a fault of the storage. Gives the exit status."""
+    _spare_the_collector()
+    store = SqliteStore.open(folder.database)
+    authority = Authority(store)
+    info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
+    server = RpcServer(authority, info, config.token)
+    info.address = await _listen(config, folder, server)
+    committing = asyncio.create_task(authority.run())
+    folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted))
+    await server.serving()
+    log.info("serving", address=info.address, data_dir=info.data_dir, pid=os.getpid(), version=__version__)
+
+    reason = await _until_end(config, server, authority, committing)
+    log.info("shutting down", reason=reason)
+    await server.stop(reason)
+    authority.drain()
+    with suppress(StoreBrokenError):
+        await committing
+    with suppress(StoreBrokenError):
+        await store.close()
+    if authority.broken is not None:
+        log.error("the storage failed; start the daemon again to recover", error=str(authority.broken))
+        return EXIT_STORAGE_FAILED
+    log.info("closed")
+    return 0
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector look less often: trees are many small objects that live long and have no cycles."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+async def _listen(config: Config, folder: DataFolder, server: RpcServer) -> str:
+    """Bind; gives the address as a client names it."""
+    address = config.address or f"unix:{folder.socket()}"
+    if not address.startswith("unix:"):
+        if config.token is None:
+            log.warning("every user of this machine can reach this address; set LASTGOOD_TOKEN to keep them out")
+        port = await server.start(address, _credentials(config))
+        return f"{address.rpartition(':')[0]}:{port}"
+    before = os.umask(0o177)
+    try:
+        await server.start(address, None)
+    finally:
+        os.umask(before)
+    return address
+
+
+def _credentials(config: Config) -> grpc.ServerCredentials | None:
+    if config.tls_certificate is None or config.tls_key is None:
+        return None
+    return grpc.ssl_server_credentials([(_pem(config.tls_key), _pem(config.tls_certificate))])
+
+
+def _pem(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def _until_end(config: Config, server: RpcServer, authority: Authority, committing: "asyncio.Task[None]") -> str:
+    """Wait for the first reason to end, and give it."""
+    reasons: list[str] = []
+
+    async with anyio.create_task_group() as group:
+
+        def end(reason: str) -> None:
+            reasons.append(reason)
+            group.cancel_scope.cancel()
+
+        async def on_signal() -> None:
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for number in signals:
+                    end(f"received {signal.Signals(number).name}")
+
+        async def on_broken() -> None:
+            await asyncio.wait([committing])
+            end("the storage failed")
+
+        async def on_idle() -> None:
+            await until_idle(server.sessions, config.idle_exit)
+            end(f"no client for {config.idle_exit:g} s")
+
+        group.start_soon(on_signal)
+        group.start_soon(on_broken)
+        group.start_soon(_keep_house, authority)
+        if config.autostarted:
+            group.start_soon(on_idle)
+    return reasons[0]
+
+
+async def _keep_house(authority: Authority) -> None:
+    while True:
+        await anyio.sleep(HOUSEKEEPING_SECONDS)
+        expired = await authority.expire_sessions()
+        if expired:
+            log.info("forgot sessions without a sign of life", sessions=expired)

@@ -1,0 +1,41 @@
+"""The one stop where a call is let through or not.
+
+Today everybody who reaches the daemon may do everything: its socket belongs to one user, and a token, where one is
+configured, keeps others out. Finer rules go here and nowhere else.
+"""
+
+import hmac
+from typing import Literal, NamedTuple
+
+from lastgood_daemon.engine.errors import RefusedError
+
+Verb = Literal["read", "write"]
+
+
+class UnauthenticatedError(RefusedError):
+    """The caller did not prove who it is."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class Principal(NamedTuple):
+    """Who calls."""
+
+    name: str
+
+
+def authenticate(metadata: dict[str, str | bytes], token: str | None) -> Principal:
+    """Give who calls, or raise ``UnauthenticatedError`` where a token is needed and another or none was given."""
+    if token is None:
+        return Principal("local")
+    given = metadata.get("authorization", "")
+    text = given if isinstance(given, str) else ""
+    if not hmac.compare_digest(text.encode(), f"Bearer {token}".encode()):
+        message = "this daemon wants a token; connect with token=…, or set LASTGOOD_TOKEN"
+        raise UnauthenticatedError(message)
+    return Principal("token")
+
+
+def authorize(principal: Principal, verb: Verb, state_id: str, path: str) -> None:
+    """Raise ``RefusedError`` where a principal may not do that to that part of a state."""
+    del principal, verb, state_id, path

@@ -1,0 +1,146 @@
+"""The operations of CheckpointService."""
+
+import secrets
+
+from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
+from lastgood_daemon.authority.commands.resume import Resume
+from lastgood_daemon.authority.outcomes import CheckpointMade, CheckpointsDeleted, Resumed
+from lastgood_daemon.authority.targets import Content, StateRef
+from lastgood_daemon.authority.world import Reader
+from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.workflow import Checkpoint, Metrics, Workflow
+from lastgood_daemon.rpc import responses
+from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, of_workflow
+from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
+from lastgood_daemon.rpc.requests import author_of, id_of, map_of, point_of, state_of
+from lastgood_proto.v1 import checkpoints_pb2
+
+
+def create_checkpoint(edge: Edge, request: checkpoints_pb2.CreateCheckpointRequest) -> Do:
+    """CheckpointService.CreateCheckpoint."""
+    if request.status not in checkpoints_pb2.AgentStatus.values() or not request.status:
+        field = "status"
+        raise InvalidArgumentError(field, "is none of AgentStatus")
+    command = MakeCheckpoint(
+        workflow_id=id_of(request.workflow_id, "workflow_id"),
+        step=request.step,
+        author=author_of(request.context),
+        status=request.status,
+        source=_source(request),
+        metrics=_metrics(request.metrics) if request.HasField("metrics") else None,
+        metadata=map_of(request.metadata, "metadata") if request.HasField("metadata") else None,
+        copy_id=f"copy-{secrets.token_hex(16)}",
+        size=request.ByteSize(),
+    )
+
+    def respond(made: CheckpointMade) -> checkpoints_pb2.CreateCheckpointResponse:
+        return checkpoints_pb2.CreateCheckpointResponse(
+            header=edge.headers.of_point(made.checkpoint.point), checkpoint=responses.checkpoint(made.checkpoint)
+        )
+
+    return Do(command, respond)
+
+
+def _source(request: checkpoints_pb2.CreateCheckpointRequest) -> StateRef | Point | Content:
+    match request.WhichOneof("source"):
+        case "state":
+            return state_of(request.state)
+        case "snapshot":
+            return point_of(request.snapshot)
+        case "content":
+            return Content(map_of(request.content, "content"))
+        case _:
+            field = "source"
+            raise InvalidArgumentError(field, "is missing")
+
+
+def _metrics(metrics: checkpoints_pb2.ExecutionMetrics) -> Metrics:
+    return Metrics(
+        metrics.total_cost,
+        metrics.total_steps,
+        metrics.total_tokens,
+        metrics.input_tokens,
+        metrics.output_tokens,
+        metrics.elapsed_seconds,
+    )
+
+
+def get_checkpoint(edge: Edge, request: checkpoints_pb2.GetCheckpointRequest) -> Ask[Checkpoint | None]:
+    """CheckpointService.GetCheckpoint."""
+    workflow_id, choice = id_of(request.workflow_id, "workflow_id"), request.WhichOneof("choice")
+    if choice is None:
+        field = "choice"
+        raise InvalidArgumentError(field, "is missing")
+
+    def question(reader: Reader) -> Checkpoint | None:
+        workflow = reader.workflow(workflow_id)
+        if choice == "step":
+            return workflow.of_step(request.step)
+        return workflow.latest() if choice == "latest" else workflow.last_good()
+
+    def respond(found: Checkpoint | None) -> checkpoints_pb2.GetCheckpointResponse:
+        return checkpoints_pb2.GetCheckpointResponse(
+            header=edge.headers.of_none(), checkpoint=None if found is None else responses.checkpoint(found)
+        )
+
+    return Ask(question, respond)
+
+
+def list_checkpoints(edge: Edge, request: checkpoints_pb2.ListCheckpointsRequest) -> Ask[Workflow]:
+    """CheckpointService.ListCheckpoints."""
+    workflow_id = id_of(request.workflow_id, "workflow_id")
+    after = tuple(numbers_of(request.page_token, 2)) if request.page_token else (-1, -1)
+
+    def respond(workflow: Workflow) -> checkpoints_pb2.ListCheckpointsResponse:
+        found = [checkpoint for checkpoint in workflow.in_order() if checkpoint.order > after]
+        made, end = fill(found, 0, size_of_page(request.page_size), responses.checkpoint)
+        return checkpoints_pb2.ListCheckpointsResponse(
+            header=edge.headers.of_none(),
+            checkpoints=made,
+            next_page_token="{}:{}".format(*found[end - 1].order) if end < len(found) else "",
+        )
+
+    return Ask(lambda reader: reader.workflow(workflow_id), respond)
+
+
+def delete_checkpoints(edge: Edge, request: checkpoints_pb2.DeleteCheckpointsRequest) -> Do:
+    """CheckpointService.DeleteCheckpoints."""
+    step = request.step if request.HasField("step") else None
+
+    def respond(deleted: CheckpointsDeleted) -> checkpoints_pb2.DeleteCheckpointsResponse:
+        return checkpoints_pb2.DeleteCheckpointsResponse(header=edge.headers.of_none(), existed=deleted.existed)
+
+    command = DeleteCheckpoints(id_of(request.workflow_id, "workflow_id"), step, author_of(request.context))
+    return Do(command, respond)
+
+
+def resume(edge: Edge, request: checkpoints_pb2.ResumeRequest) -> Do:
+    """CheckpointService.Resume."""
+    command = Resume(
+        workflow_id=id_of(request.workflow_id, "workflow_id"),
+        author=author_of(request.context),
+        step=request.step if request.HasField("step") else None,
+        initial_state=map_of(request.initial_state, "initial_state") if request.HasField("initial_state") else None,
+        size=request.ByteSize(),
+    )
+
+    def respond(resumed: Resumed) -> checkpoints_pb2.ResumeResponse:
+        found = resumed.checkpoint
+        return checkpoints_pb2.ResumeResponse(
+            header=edge.headers.of_point(resumed.point),
+            attempt=resumed.attempt,
+            next_step=0 if found is None else found.step + 1,
+            checkpoint=None if found is None else responses.checkpoint(found),
+        )
+
+    return Do(command, respond)
+
+
+OPERATIONS = {
+    "create_checkpoint": Operation("write", of_workflow, create_checkpoint),
+    "get_checkpoint": Operation("read", of_workflow, get_checkpoint),
+    "list_checkpoints": Operation("read", of_workflow, list_checkpoints),
+    "delete_checkpoints": Operation("write", of_workflow, delete_checkpoints),
+    "resume": Operation("write", of_workflow, resume),
+}

@@ -1,0 +1,122 @@
+"""The one road of every operation: check who calls, translate, ask or do, answer."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from lastgood_daemon.authority.committer import FAULT, Submission
+from lastgood_daemon.authority.outcomes import Outcome, Refused
+from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.world import NotLoadedError
+from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.rpc import checkpoints, history, server_info, state
+from lastgood_daemon.rpc.authorize import Principal, authorize
+from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
+from lastgood_daemon.store.protocol import CorruptRecordError, StoreBrokenError
+
+log = logging.getLogger(__name__)
+
+OPERATIONS: dict[str, Operation] = {
+    **state.OPERATIONS,
+    **history.OPERATIONS,
+    **checkpoints.OPERATIONS,
+    **server_info.OPERATIONS,
+}
+
+Answer = Callable[["Message | Refused"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and how the call is known if it comes again. ``deadline`` is by the clock of the event loop."""
+
+    principal: Principal
+    identity: Identity | None
+    deadline: float | None
+
+
+class Dispatcher:
+    """See the module."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def perform(self, name: str, request: Message, caller: Caller, answer: Answer) -> None:
+        """Perform an operation. The answer is given once, perhaps before this returns."""
+        operation = OPERATIONS[name]
+        try:
+            authorize(caller.principal, operation.verb, *operation.subject(request))
+            work = operation.handle(self._edge, request)
+        except RefusedError as refusal:
+            answer(Refused.because(refusal))
+            return
+        except Exception:
+            log.exception("the handler of %s failed", name)
+            answer(FAULT)
+            return
+        match work:
+            case Do(command, respond):
+                self._edge.authority.submit(
+                    Submission(command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller))
+                )
+            case Ask():
+                self._ask(work, answer)
+            case Run(run):
+                self._later(run, answer)
+
+    def _ask(self, ask: Ask[Any], answer: Answer) -> None:
+        try:
+            found = self._edge.authority.ask_now(ask.question)
+        except RefusedError as refusal:
+            answer(Refused.because(refusal))
+            return
+        if not isinstance(found, NotLoadedError):
+            answer(_responded(ask.respond, found))
+            return
+
+        async def run() -> Message:
+            return ask.respond(await self._edge.authority.ask(ask.question))
+
+        self._later(run, answer)
+
+    def _later(self, run: Callable[[], Any], answer: Answer) -> None:
+        async def work() -> None:
+            try:
+                response = await run()
+            except RefusedError as refusal:
+                response = Refused.because(refusal)
+            except CorruptRecordError as error:
+                log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
+                response = Refused("CORRUPT", str(error))
+            except StoreBrokenError as error:
+                self._edge.authority.fail(error)
+                response = Refused("UNAVAILABLE", f"the daemon's storage failed: {error}")
+            except Exception:
+                log.exception("an operation failed")
+                response = FAULT
+            answer(response)
+
+        task = asyncio.get_running_loop().create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> Message | Refused:
+    if isinstance(outcome, Refused):
+        return outcome
+    try:
+        return respond(outcome)
+    except RefusedError as refusal:
+        return Refused.because(refusal)
+    except Exception:
+        log.exception("making a response failed")
+        return Refused("INTERNAL", "the daemon failed to make the answer; its log says more")
+
+
+def _terms(caller: Caller) -> tuple[Identity | None, float | None]:
+    return caller.identity, caller.deadline

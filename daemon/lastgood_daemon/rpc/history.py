@@ -1,0 +1,239 @@
+"""The operations of HistoryService."""
+
+import secrets
+
+from lastgood_daemon.authority import questions
+from lastgood_daemon.authority.commands.restore import Restore
+from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
+from lastgood_daemon.authority.commands.states import Fork
+from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
+from lastgood_daemon.authority.questions import HistoryQuestion
+from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, find_state
+from lastgood_daemon.authority.world import Reader
+from lastgood_daemon.engine.difference import Difference
+from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.state import Snapshot, State
+from lastgood_daemon.rpc import responses
+from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, of_context, of_state
+from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
+from lastgood_daemon.rpc.requests import (
+    author_of,
+    id_of,
+    map_of,
+    path_of,
+    precondition_of,
+    required_target,
+    state_of,
+    target_of,
+)
+from lastgood_proto.v1 import history_pb2
+
+
+def create_snapshot(edge: Edge, request: history_pb2.CreateSnapshotRequest) -> Do:
+    """HistoryService.CreateSnapshot."""
+    metadata = map_of(request.metadata, "metadata") if request.HasField("metadata") else None
+    label = request.label if request.HasField("label") else None
+
+    def respond(taken: SnapshotTaken) -> history_pb2.CreateSnapshotResponse:
+        point = taken.point
+        return history_pb2.CreateSnapshotResponse(
+            header=edge.headers.of_point(point),
+            snapshot=responses.snapshot(point.state_id, point.incarnation, taken.snapshot),
+        )
+
+    command = TakeSnapshot(
+        state_of(request.state), author_of(request.context), secrets.token_hex(8), label, metadata, len(metadata or b"")
+    )
+    return Do(command, respond)
+
+
+def get_snapshot(edge: Edge, request: history_pb2.GetSnapshotRequest) -> Ask[tuple[State, Snapshot]]:
+    """HistoryService.GetSnapshot."""
+    ref = state_of(request.state)
+
+    def question(reader: Reader) -> tuple[State, Snapshot]:
+        state = find_state(reader, ref)
+        return state, state.snapshot(request.snapshot_id)
+
+    def respond(answer: tuple[State, Snapshot]) -> history_pb2.GetSnapshotResponse:
+        state, found = answer
+        return history_pb2.GetSnapshotResponse(
+            header=edge.headers.of_state(state), snapshot=responses.snapshot(state.state_id, state.incarnation, found)
+        )
+
+    return Ask(question, respond)
+
+
+def list_snapshots(edge: Edge, request: history_pb2.ListSnapshotsRequest) -> Ask[State]:
+    """HistoryService.ListSnapshots."""
+    ref = state_of(request.state)
+    (after,) = numbers_of(request.page_token, 1)
+
+    def respond(state: State) -> history_pb2.ListSnapshotsResponse:
+        found = [snapshot for snapshot in state.snapshots_in_order() if snapshot.ordinal > after]
+        made, end = fill(
+            found,
+            0,
+            size_of_page(request.page_size),
+            lambda snapshot: responses.snapshot(state.state_id, state.incarnation, snapshot),
+        )
+        return history_pb2.ListSnapshotsResponse(
+            header=edge.headers.of_state(state),
+            snapshots=made,
+            next_page_token=str(found[end - 1].ordinal) if end < len(found) else "",
+        )
+
+    return Ask(lambda reader: find_state(reader, ref), respond)
+
+
+def delete_snapshot(edge: Edge, request: history_pb2.DeleteSnapshotRequest) -> Do:
+    """HistoryService.DeleteSnapshot."""
+
+    def respond(written: Written) -> history_pb2.DeleteSnapshotResponse:
+        return history_pb2.DeleteSnapshotResponse(header=edge.headers.of_point(written.point), existed=written.existed)
+
+    return Do(DropSnapshot(state_of(request.state), author_of(request.context), request.snapshot_id), respond)
+
+
+def restore(edge: Edge, request: history_pb2.RestoreRequest) -> Do:
+    """HistoryService.Restore."""
+    context = request.context
+    command = Restore(
+        state_of(context.state),
+        author_of(context),
+        precondition_of(context),
+        required_target(request.target),
+        tuple(map(path_of, request.paths)),
+        request.ByteSize(),
+    )
+    return Do(command, lambda written: history_pb2.RestoreResponse(header=edge.headers.of_point(written.point)))
+
+
+def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[tuple[State, list[Difference]]]:
+    """HistoryService.Preview."""
+    ref, target, paths = state_of(request.state), required_target(request.target), tuple(map(path_of, request.paths))
+    revision, start = numbers_of(request.page_token, 2)
+
+    def question(reader: Reader) -> tuple[State, list[Difference]]:
+        return questions.preview_restore(reader, ref, target, paths, revision if request.page_token else None)
+
+    def respond(answer: tuple[State, list[Difference]]) -> history_pb2.PreviewResponse:
+        state, found = answer
+        made, end = fill(found, start, size_of_page(request.page_size), responses.difference)
+        return history_pb2.PreviewResponse(
+            header=edge.headers.of_state(state),
+            differences=made,
+            next_page_token=f"{revision or state.revision}:{end}" if end < len(found) else "",
+        )
+
+    return Ask(question, respond)
+
+
+def diff(edge: Edge, request: history_pb2.DiffRequest) -> Ask[tuple[State, list[Difference]]]:
+    """HistoryService.Diff."""
+    ref, old = state_of(request.state), required_target(request.old)
+    revision, start = numbers_of(request.page_token, 2)
+    new = target_of(request.new)
+    if new is None and request.page_token:
+        new = Revision(revision)
+
+    def respond(answer: tuple[State, list[Difference]]) -> history_pb2.DiffResponse:
+        state, found = answer
+        made, end = fill(found, start, size_of_page(request.page_size), responses.difference)
+        return history_pb2.DiffResponse(
+            header=edge.headers.of_state(state),
+            differences=made,
+            next_page_token=f"{revision or state.revision}:{end}" if end < len(found) else "",
+        )
+
+    return Ask(lambda reader: questions.diff(reader, ref, old, new), respond)
+
+
+def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
+    """HistoryService.ListHistory."""
+    ref = state_of(request.state)
+    path = path_of(request.path) if request.HasField("path") else None
+    after, before = target_of(request.after), target_of(request.before)
+    newest_first = request.newest_first
+    (turned,) = numbers_of(request.page_token, 1)
+
+    async def work() -> history_pb2.ListHistoryResponse:
+        state, lower, upper = await edge.authority.ask(lambda reader: _bounds(reader, ref, after, before))
+        if turned:
+            lower, upper = (lower, turned) if newest_first else (turned, upper)
+        question = HistoryQuestion(path, lower, upper, newest_first, size_of_page(request.page_size))
+        items, more = await questions.history(edge.authority.loader, state, question)
+        made, end = fill(items, 0, len(items), responses.history_entry)
+        more = more or end < len(items)
+        return history_pb2.ListHistoryResponse(
+            header=edge.headers.of_state(state),
+            entries=made,
+            next_page_token=str(items[end - 1].revision) if more else "",
+        )
+
+    return Run(work)
+
+
+def _bounds(reader: Reader, ref: StateRef, after: Target | None, before: Target | None) -> tuple[State, int, int | None]:
+    """Give the state, the revision after which to list, and the one before which to list."""
+    state = find_state(reader, ref)
+    lower = 0 if after is None else _revision(reader, state, after)
+    match before:
+        case None:
+            upper = None
+        case Time(time):
+            upper = reader.revision_at(state, time - 1) + 1
+        case _:
+            upper = _revision(reader, state, before)
+    return state, lower, upper
+
+
+def _revision(reader: Reader, state: State, target: Target) -> int:
+    match target:
+        case Revision(revision):
+            return revision
+        case Time(time):
+            return reader.revision_at(state, time)
+        case Point(state.state_id, state.incarnation, revision):
+            return revision
+        case _:
+            field = "after/before"
+            raise InvalidArgumentError(field, "must be a revision, a snapshot or a time of the same state")
+
+
+def fork(edge: Edge, request: history_pb2.ForkRequest) -> Do:
+    """HistoryService.Fork."""
+    new_id = id_of(request.new_state_id or secrets.token_hex(16), "new_state_id")
+
+    def respond(written: Written) -> history_pb2.ForkResponse:
+        return history_pb2.ForkResponse(header=edge.headers.of_point(written.point), state_id=written.point.state_id)
+
+    return Do(Fork(state_of(request.state), author_of(request.context), target_of(request.at), new_id), respond)
+
+
+def get_lineage(edge: Edge, request: history_pb2.GetLineageRequest) -> Ask[State]:
+    """HistoryService.GetLineage."""
+    ref = state_of(request.state)
+
+    def respond(state: State) -> history_pb2.GetLineageResponse:
+        origin = state.about.origin
+        return history_pb2.GetLineageResponse(
+            header=edge.headers.of_state(state), origin=None if origin is None else responses.snapshot_ref(origin)
+        )
+
+    return Ask(lambda reader: find_state(reader, ref), respond)
+
+
+OPERATIONS = {
+    "create_snapshot": Operation("write", of_state, create_snapshot),
+    "get_snapshot": Operation("read", of_state, get_snapshot),
+    "list_snapshots": Operation("read", of_state, list_snapshots),
+    "delete_snapshot": Operation("write", of_state, delete_snapshot),
+    "restore": Operation("write", of_context, restore),
+    "preview": Operation("read", of_state, preview),
+    "diff": Operation("read", of_state, diff),
+    "list_history": Operation("read", of_state, list_history),
+    "fork": Operation("write", of_state, fork),
+    "get_lineage": Operation("read", of_state, get_lineage),
+}

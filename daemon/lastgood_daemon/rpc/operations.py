@@ -1,0 +1,88 @@
+"""What a handler says is to be done for a request.
+
+A handler is a short plain function: it checks and translates the request, and gives back one of these. It does nothing
+itself; ``dispatch`` does.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from lastgood_daemon.authority.authority import Authority
+from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.world import Reader
+from lastgood_daemon.rpc.authorize import Verb
+from lastgood_daemon.rpc.responses import Headers
+from lastgood_proto.v1.server_pb2 import ServerInfo
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[T]):
+    """Ask the authority, and make the response from what it says."""
+
+    question: Callable[[Reader], T]
+    respond: Callable[[T], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Hand a command to the authority, and make the response from its outcome, unless that is a refusal."""
+
+    command: Command
+    respond: Callable[[Any], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run something that needs more than one question."""
+
+    work: Callable[[], Awaitable[Message]]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What handlers work with."""
+
+    authority: Authority
+    headers: Headers
+    server: ServerInfo
+
+
+Handler = Callable[[Edge, Any], "Ask[Any] | Do | Run"]
+
+
+Subject = Callable[[Any], tuple[str, str]]
+"""Gives the id of the state or workflow, and the path, that a request is about: what ``authorize`` is told."""
+
+
+def of_context(request: Any) -> tuple[str, str]:  # noqa: ANN401 - any request that writes into a state
+    """Give the subject of a request with a WriteContext."""
+    return request.context.state.state_id, getattr(request, "path", "")
+
+
+def of_state(request: Any) -> tuple[str, str]:  # noqa: ANN401 - any request about a state
+    """Give the subject of a request with a StateRef."""
+    return request.state.state_id, getattr(request, "path", "")
+
+
+def of_workflow(request: Any) -> tuple[str, str]:  # noqa: ANN401 - any request about a workflow
+    """Give the subject of a request about a workflow."""
+    return request.workflow_id, ""
+
+
+def of_nothing(_: object) -> tuple[str, str]:
+    """Give the subject of a request about no state in particular."""
+    return "", ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of the contract. Its name is that of its field in Call and Reply."""
+
+    verb: Verb
+    subject: Subject
+    handle: Handler

@@ -1,0 +1,143 @@
+"""From the contract to the engine. Whatever is malformed is refused here, with the name of the field."""
+
+import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from lastgood_daemon.authority.targets import CheckpointRef, Content, Revision, StateRef, Target, Time
+from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
+from lastgood_daemon.engine.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
+from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.preconditions import Precondition
+from lastgood_proto import values
+from lastgood_proto.paths import Path, parse_path
+from lastgood_proto.v1 import common_pb2, state_pb2
+
+MAX_ID_BYTES = 1024
+
+
+def path_of(text: str) -> Path:
+    """Read a path."""
+    try:
+        return parse_path(text)
+    except ValueError as error:
+        raise PathError(text, str(error)) from error
+
+
+def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
+    """Give a value in its shortest form."""
+    try:
+        match value.WhichOneof("kind"):
+            case "msgpack":
+                encoded = values.canonical(value.msgpack)
+            case "json":
+                encoded = values.encode(msgspec.json.decode(value.json))
+            case _:
+                raise InvalidArgumentError(field, "is missing")
+    except values.InvalidValue as error:
+        raise InvalidValueError(str(error), path=error.path, type_name=error.type_name) from error
+    except msgspec.DecodeError as error:
+        message = f"not a JSON text: {error}"
+        raise InvalidValueError(message) from error
+    if len(encoded) > values.MAX_BYTES:
+        raise TooLargeError(field, len(encoded), values.MAX_BYTES)
+    return encoded
+
+
+def map_of(value: common_pb2.Value, field: str) -> bytes:
+    """Give a value that must be a map."""
+    encoded = value_of(value, field)
+    if not isinstance(values.decode(encoded), dict):
+        message = f"{field} takes a map"
+        raise InvalidValueError(message, type_name=type(values.decode(encoded)).__name__)
+    return encoded
+
+
+def id_of(text: str, field: str) -> str:
+    """Give an id of a state or a workflow: any text that is neither empty nor very long."""
+    if not text:
+        raise InvalidArgumentError(field, "is empty")
+    if len(text.encode()) > MAX_ID_BYTES:
+        raise InvalidArgumentError(field, f"is longer than {MAX_ID_BYTES} bytes")
+    return text
+
+
+def state_of(ref: common_pb2.StateRef) -> StateRef:
+    """Give the state that is meant."""
+    return StateRef(id_of(ref.state_id, "state_id"), ref.incarnation)
+
+
+def point_of(ref: common_pb2.SnapshotRef) -> Point:
+    """Give the revision that is meant."""
+    if not ref.incarnation:
+        field = "snapshot.incarnation"
+        raise InvalidArgumentError(field, "is 0")
+    return Point(id_of(ref.state_id, "snapshot.state_id"), ref.incarnation, ref.revision)
+
+
+def target_of(target: common_pb2.Target) -> Target | None:
+    """Give what is meant; nothing means the present content."""
+    match target.WhichOneof("kind"):
+        case "revision":
+            return Revision(target.revision)
+        case "time":
+            return Time(microseconds_of(target.time))
+        case "snapshot":
+            return point_of(target.snapshot)
+        case "checkpoint":
+            ref = target.checkpoint
+            return CheckpointRef(id_of(ref.workflow_id, "checkpoint.workflow_id"), ref.step, ref.attempt)
+        case "content":
+            return Content(map_of(target.content, "content"))
+        case _:
+            return None
+
+
+def required_target(target: common_pb2.Target) -> Target:
+    """Give what is meant, which must be said."""
+    found = target_of(target)
+    if found is None:
+        field = "target"
+        raise InvalidArgumentError(field, "is missing")
+    return found
+
+
+def microseconds_of(time: Timestamp) -> int:
+    """Give a time in microseconds since 1970-01-01 UTC."""
+    return time.seconds * 1_000_000 + time.nanos // 1_000
+
+
+def author_of(context: common_pb2.WriteContext | common_pb2.ChangeContext) -> Author:
+    """Give who writes."""
+    if not context.HasField("fence"):
+        return Author(context.agent_id)
+    return Author(context.agent_id, id_of(context.fence.workflow_id, "fence.workflow_id"), context.fence.attempt)
+
+
+def precondition_of(context: common_pb2.WriteContext) -> Precondition:
+    """Give what must hold."""
+    if not context.HasField("expected"):
+        return Precondition()
+    expected = context.expected
+    revision = expected.revision if expected.HasField("revision") else None
+    return Precondition(revision, {path_of(path): since for path, since in expected.paths.items()})
+
+
+def edit_of(edit: state_pb2.Edit) -> tuple[str, Edit]:
+    """Give an edit of a transaction, with the name that the history gives it."""
+    path = path_of(edit.path)
+    action = edit.WhichOneof("action")
+    match action:
+        case "set":
+            return action, Set(path, value_of(edit.set))
+        case "merge":
+            return action, Merge(path, value_of(edit.merge))
+        case "append":
+            return action, Append(path, tuple(map(value_of, edit.append.items)))
+        case "increment":
+            return action, Increment(path, value_of(edit.increment))
+        case "delete":
+            return action, Delete(path)
+        case _:
+            field = "edits"
+            raise InvalidArgumentError(field, "has an edit without an action")

@@ -1,0 +1,124 @@
+"""From the engine to the contract."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from lastgood_daemon.engine.difference import Difference
+from lastgood_daemon.engine.errors import TooLargeError
+from lastgood_daemon.engine.history import HistoryItem
+from lastgood_daemon.engine.node import Node
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.state import Snapshot, State
+from lastgood_daemon.engine.workflow import Checkpoint
+from lastgood_proto.paths import format_path
+from lastgood_proto.v1 import checkpoints_pb2, common_pb2, history_pb2
+from lastgood_proto.values import MAX_BYTES
+
+KINDS = {
+    "added": history_pb2.DIFFERENCE_KIND_ADDED,
+    "removed": history_pb2.DIFFERENCE_KIND_REMOVED,
+    "changed": history_pb2.DIFFERENCE_KIND_CHANGED,
+}
+
+
+def value(encoded: bytes) -> common_pb2.Value:
+    """Give a value; raises ``TooLargeError`` where no answer could carry it."""
+    if len(encoded) > MAX_BYTES:
+        what = "the answer (ask for a part of it)"
+        raise TooLargeError(what, len(encoded), MAX_BYTES)
+    return common_pb2.Value(msgpack=encoded)
+
+
+def node_value(node: Node | None) -> common_pb2.Value | None:
+    """Give the value of a node."""
+    return None if node is None else value(node.encoded())
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """Give a time."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1_000)
+
+
+def snapshot_ref(point: Point) -> common_pb2.SnapshotRef:
+    """Name a revision."""
+    return common_pb2.SnapshotRef(state_id=point.state_id, incarnation=point.incarnation, revision=point.revision)
+
+
+def snapshot(state_id: str, incarnation: int, found: Snapshot) -> history_pb2.Snapshot:
+    """Give a snapshot."""
+    return history_pb2.Snapshot(
+        ref=common_pb2.SnapshotRef(state_id=state_id, incarnation=incarnation, revision=found.revision),
+        snapshot_id=found.snapshot_id,
+        created_at=timestamp(found.created_at),
+        label=found.label,
+        metadata=None if found.metadata is None else value(found.metadata),
+    )
+
+
+def difference(found: Difference) -> history_pb2.Difference:
+    """Give a difference."""
+    return history_pb2.Difference(
+        path=format_path(found.path), kind=KINDS[found.kind], old=node_value(found.old), new=node_value(found.new)
+    )
+
+
+def history_entry(item: HistoryItem) -> history_pb2.HistoryEntry:
+    """Give an entry of a history."""
+    author = item.entry.author
+    fence = common_pb2.Fence(workflow_id=author.workflow_id, attempt=author.attempt) if author.workflow_id else None
+    return history_pb2.HistoryEntry(
+        path=format_path(item.path),
+        revision=item.revision,
+        existed=item.node is not None,
+        value=node_value(item.node),
+        operation=item.operation,
+        agent_id=author.agent_id,
+        timestamp=timestamp(item.entry.timestamp),
+        fence=fence,
+        source=None if item.source is None else snapshot_ref(item.source),
+    )
+
+
+def checkpoint(found: Checkpoint) -> checkpoints_pb2.Checkpoint:
+    """Give a checkpoint."""
+    metrics = found.metrics
+    return checkpoints_pb2.Checkpoint(
+        ref=common_pb2.CheckpointRef(workflow_id=found.workflow_id, step=found.step, attempt=found.attempt),
+        agent_id=found.agent_id,
+        status=checkpoints_pb2.AgentStatus.ValueType(found.status),
+        snapshot=snapshot_ref(found.point),
+        snapshot_created_at=timestamp(found.point_created_at),
+        metrics=None
+        if metrics is None
+        else checkpoints_pb2.ExecutionMetrics(
+            total_cost=metrics.total_cost,
+            total_steps=metrics.total_steps,
+            total_tokens=metrics.total_tokens,
+            input_tokens=metrics.input_tokens,
+            output_tokens=metrics.output_tokens,
+            elapsed_seconds=metrics.elapsed_seconds,
+        ),
+        metadata=None if found.metadata is None else value(found.metadata),
+        created_at=timestamp(found.created_at),
+        superseded=found.superseded,
+        line=found.line,
+    )
+
+
+class Headers:
+    """Makes the headers of all answers of this daemon."""
+
+    def __init__(self, daemon_id: str) -> None:
+        self._daemon_id = daemon_id
+
+    def of_none(self) -> common_pb2.ResponseHeader:
+        """Give the header of an answer that is about no state."""
+        return common_pb2.ResponseHeader(daemon_id=self._daemon_id)
+
+    def of_point(self, point: Point) -> common_pb2.ResponseHeader:
+        """Give the header of an answer that is about a revision."""
+        return common_pb2.ResponseHeader(daemon_id=self._daemon_id, revision=point.revision, incarnation=point.incarnation)
+
+    def of_state(self, state: State) -> common_pb2.ResponseHeader:
+        """Give the header of an answer that is about the present of a state."""
+        return self.of_point(state.point())

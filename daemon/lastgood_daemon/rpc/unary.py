@@ -1,0 +1,90 @@
+"""Every operation as a unary call, for grpcurl and for clients in other languages.
+
+The methods are read from the contract: ``StateService.ListKeys`` is the operation ``list_keys`` of Call and Reply. They take
+the same road as the calls of a session.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+from grpc import aio
+
+from lastgood_daemon.authority.outcomes import Refused
+from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.rpc.authorize import authenticate
+from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher
+from lastgood_daemon.rpc.errors import abort
+from lastgood_proto.v1 import checkpoints_pb2, history_pb2, server_pb2, state_pb2
+
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    state_pb2.DESCRIPTOR.services_by_name["StateService"],
+    history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
+    checkpoints_pb2.DESCRIPTOR.services_by_name["CheckpointService"],
+    server_pb2.DESCRIPTOR.services_by_name["ServerService"],
+)
+
+
+def operation_name(method: str) -> str:
+    """Give the name of the operation of a method."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
+
+
+def unary_handlers(dispatcher: Dispatcher, token: str | None) -> Iterable[grpc.GenericRpcHandler]:
+    """Make the handlers of all services but the sessions'."""
+    for service in SERVICES:
+        methods = {
+            method.name: grpc.unary_unary_rpc_method_handler(
+                _Method(operation_name(method.name), dispatcher, token).call,
+                request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
+                response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+            )
+            for method in service.methods
+        }
+        yield grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+class _Method:
+    """One unary method."""
+
+    def __init__(self, name: str, dispatcher: Dispatcher, token: str | None) -> None:
+        self._name = name
+        self._dispatcher = dispatcher
+        self._token = token
+        self._write = OPERATIONS[name].verb == "write"
+
+    async def call(self, request: Any, context: aio.ServicerContext[Any, Any]) -> Message:  # noqa: ANN401 - any request
+        """Answer one call."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Message | Refused] = loop.create_future()
+        remaining = context.time_remaining()
+        try:
+            principal = authenticate(dict(context.invocation_metadata() or ()), self._token)
+        except RefusedError as refusal:
+            await abort(context, Refused.because(refusal))
+        key = request.context.idempotency_key if self._write else ""
+        caller = Caller(
+            principal,
+            Identity(f"key:{key}", 1) if key else None,
+            None if remaining is None else loop.time() + remaining,
+        )
+        self._dispatcher.perform(self._name, request, caller, _setter(answered))
+        # The call may be cancelled; what was handed in goes on all the same.
+        answer = await asyncio.shield(answered)
+        if not isinstance(answer, Refused):
+            return answer
+        return await abort(context, answer)
+
+
+def _setter(future: "asyncio.Future[Message | Refused]") -> Callable[[Message | Refused], None]:
+    def answer(result: Message | Refused) -> None:
+        if not future.done():
+            future.set_result(result)
+
+    return answer
