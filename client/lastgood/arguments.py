@@ -1,0 +1,137 @@
+"""Checks of what a caller hands in, so that a mistake surfaces at its line and names the argument."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from lastgood.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
+from lastgood_proto import paths, values
+from lastgood_proto.v1.common_pb2 import Precondition, Value
+
+_REVISION_MAX = 2**64 - 1
+
+
+def join(*segments: str) -> str:
+    r"""Write segments as a path, escaping dots and backslashes in them: ``join("a.b", "c")`` is ``r"a\.b.c"``.
+
+    Raises:
+        PathError: a segment is empty or no str.
+    """
+    for segment in segments:
+        if not isinstance(segment, str) or not segment:
+            text = f"a segment of a path is a non-empty str, not {segment!r}"
+            raise PathError(text, path=repr(segment))
+    return check_path(paths.format_path(segments))
+
+
+def check_path(path: str) -> str:
+    """Give the path back, or raise PathError where it is malformed."""
+    if not isinstance(path, str):
+        text = f"a path is a str such as 'research.findings', not a {type(path).__name__}"
+        raise PathError(text, path=repr(path))
+    try:
+        paths.parse_path(path)
+    except ValueError as error:
+        raise PathError(str(error), path=path) from None
+    return path
+
+
+def check_paths(given: Iterable[str] | None) -> list[str]:
+    """Check the ``paths`` of a restore: None is the whole tree, and an empty list is a mistake, not the whole tree."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        text = f"paths is a list of paths: [{given!r}]"
+        raise InvalidArgumentError(text, field="paths")
+    listed = [check_path(path) for path in given]
+    if not listed:
+        text = "paths is empty; leave it out to restore the whole tree"
+        raise InvalidArgumentError(text, field="paths")
+    return listed
+
+
+def encode(value: object) -> Value:
+    """Check a value and give it in its form for the wire.
+
+    Raises:
+        InvalidValueError: it, or something inside it, cannot be stored.
+        TooLargeError: it is beyond 64 MiB.
+    """
+    try:
+        encoded = values.encode(value)
+    except values.InvalidValue as error:
+        raise InvalidValueError(str(error), path=error.path, type_name=error.type_name) from None
+    if len(encoded) > values.MAX_BYTES:
+        text = f"a value of {len(encoded):,} bytes; the limit is {values.MAX_BYTES:,}"
+        raise TooLargeError(text, size=len(encoded), limit=values.MAX_BYTES)
+    return Value(msgpack=encoded)
+
+
+def encode_map(value: object, field: str) -> Value:
+    """Encode what has to be a dict: a whole tree, or metadata."""
+    if type(value) is not dict:
+        text = f"{field} is a dict, not a {type(value).__name__}"
+        raise InvalidValueError(text, type_name=type(value).__qualname__)
+    return encode(value)
+
+
+def encode_metadata(metadata: dict[str, Any] | None) -> Value | None:
+    """Encode metadata, which may be left out."""
+    return None if metadata is None else encode_map(metadata, "metadata")
+
+
+def check_text(text: str, field: str, *, empty: bool = False) -> str:
+    """Give an id or a label back, or raise InvalidArgumentError where it is not text."""
+    if not isinstance(text, str):
+        message = f"{field} is a str, not a {type(text).__name__}"
+        raise InvalidArgumentError(message, field=field)
+    if not text and not empty:
+        message = f"{field} is empty"
+        raise InvalidArgumentError(message, field=field)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            message = f"{field} is not valid Unicode: {error.reason}"
+            raise InvalidArgumentError(message, field=field) from None
+    return text
+
+
+def check_count(number: int, field: str) -> int:
+    """Give a revision, a step or a limit back, or raise InvalidArgumentError where it is no whole number from 0."""
+    if isinstance(number, bool) or not isinstance(number, int):
+        text = f"{field} is an int, not {number!r}"
+        raise InvalidArgumentError(text, field=field)
+    if not 0 <= number <= _REVISION_MAX:
+        text = f"{field} counts from 0 and cannot be {number}"
+        raise InvalidArgumentError(text, field=field)
+    return number
+
+
+def check_time(time: datetime, field: str) -> datetime:
+    """Give a moment back, or raise InvalidArgumentError where it has no time zone."""
+    if time.utcoffset() is None:
+        text = f"{field} is a datetime without a time zone; give it one, such as datetime.UTC"
+        raise InvalidArgumentError(text, field=field)
+    return time
+
+
+def precondition(expected: int | Mapping[str, int] | None) -> Precondition | None:
+    """Read ``expected=``: a revision of the state, or of paths."""
+    if expected is None:
+        return None
+    if isinstance(expected, Mapping):
+        revisions = {check_path(path): check_count(number, "expected") for path, number in expected.items()}
+        return Precondition(paths=revisions)
+    if isinstance(expected, bool) or not isinstance(expected, int):
+        text = f"expected is a revision, or a map of path to revision, not {expected!r}"
+        raise InvalidArgumentError(text, field="expected")
+    return Precondition(revision=check_count(expected, "expected"))
+
+
+def check_number(number: object, field: str) -> int | float:
+    """Give a number back, or raise InvalidArgumentError where it is neither an int nor a float."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        text = f"{field} is an int or a float, not {number!r}"
+        raise InvalidArgumentError(text, field=field)
+    return number

@@ -1,0 +1,188 @@
+"""The client: a connection to one daemon, and what is made on it."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from lastgood import arguments, convert
+from lastgood.checkpoints import CheckpointManager
+from lastgood.errors import InvalidArgumentError
+from lastgood.locate import locate, may_autostart
+from lastgood.models import ServerInfo
+from lastgood.operations import DELETE_STATE, GET_SERVER_INFO, LIST_STATES
+from lastgood.state.shared import SharedState
+from lastgood.transport.connection import DEFAULT_TIMEOUT, Connection
+from lastgood.transport.registry import register
+from lastgood.workflow import ResumableWorkflow
+from lastgood_proto.v1.common_pb2 import ChangeContext, StateRef
+from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
+from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
+
+TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
+
+
+class Client:
+    """A connection to one daemon. Made by ``lastgood.connect``.
+
+    It connects at ``async with`` or ``await``, otherwise with its first call; a daemon that restarts is found again.
+    It belongs to the event loop of its first call, and does not survive a fork.
+    """
+
+    def __init__(self, connection: Connection, *, agent_id: str | None = None) -> None:
+        self._connection = connection
+        self._agent_id = arguments.check_text(agent_id or "", "agent_id", empty=True)
+        self._checkpoints: CheckpointManager | None = None
+
+    @property
+    def agent_id(self) -> str:
+        """Who is recorded as the author, where a state's handle says nothing else; ``""`` for nobody."""
+        return self._agent_id
+
+    @property
+    def checkpoints(self) -> CheckpointManager:
+        """The checkpoints of this daemon."""
+        if self._checkpoints is None:
+            self._checkpoints = CheckpointManager(client=self)
+        return self._checkpoints
+
+    def __repr__(self) -> str:
+        """For people."""
+        return f"<lastgood.Client of {self._connection.location}>"
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Connect now: ``client = await lastgood.connect()``. Then ``aclose`` ends it."""
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Self:
+        """Connect now."""
+        return await self._connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection; calls that are under way fail. Closing again does nothing."""
+        await self._connection.aclose()
+
+    def state(
+        self, state_id: str, *, agent_id: str | None = None, initial_data: dict[str, Any] | None = None
+    ) -> SharedState:
+        """Make a handle of a state, without I/O.
+
+        Args:
+            state_id: any non-empty text.
+            agent_id: recorded as the author of what is written through it; None is the client's.
+            initial_data: written before the handle's first call, if nobody has written anything by then.
+        """
+        return SharedState(
+            arguments.check_text(state_id, "state_id"), agent_id=agent_id, initial_data=initial_data, client=self
+        )
+
+    def workflow(
+        self, workflow_id: str, *, initial_state: dict[str, Any] | None = None, lease: float = 30.0
+    ) -> ResumableWorkflow:
+        """Make a workflow's object, without I/O. See ``ResumableWorkflow``."""
+        return ResumableWorkflow(workflow_id, self.checkpoints, initial_state=initial_state, lease=lease)
+
+    async def list_states(self, *, timeout: float | None = None) -> list[str]:
+        """List the ids of the states there are, in their order. Copies made for checkpoints are left out."""
+        request = ListStatesRequest()
+        found: list[str] = []
+        while True:
+            answer = await self._connection.call(LIST_STATES, request, timeout=timeout)
+            found.extend(answer.state_ids)
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def delete_state(self, state_id: str, *, timeout: float | None = None) -> bool:
+        """Delete a state with its history and snapshots, and tell whether there was one.
+
+        Handles that have been used are refused from then on (StateNotFoundError); new ones begin at revision 0.
+        """
+        request = DeleteStateRequest(
+            state=StateRef(state_id=arguments.check_text(state_id, "state_id")),
+            context=ChangeContext(agent_id=self._agent_id),
+        )
+        answer = await self._connection.call(DELETE_STATE, request, timeout=timeout)
+        return answer.existed
+
+    async def server_info(self, *, timeout: float | None = None) -> ServerInfo:
+        """Tell about the daemon: its version, its address, its folder, its id."""
+        answer = await self._connection.call(GET_SERVER_INFO, GetServerInfoRequest(), timeout=timeout)
+        return convert.server_from(answer.server)
+
+    async def _connect(self) -> Self:
+        try:
+            await self._connection.server()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    def _connected(self) -> Connection:
+        return self._connection
+
+
+def connect(  # all but the first by name
+    address: str | None = None,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    agent_id: str | None = None,
+    token: str | None = None,
+    tls: TLS | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    autostart: bool | None = None,
+) -> Client:
+    """Give a client of a daemon: ``async with lastgood.connect() as client``, or ``client = await lastgood.connect()``.
+
+    Args:
+        address: ``unix:/path`` or ``host:port``.
+        data_dir: the folder whose daemon it is to be, where no address is given. Neither: ``LASTGOOD_ADDRESS``,
+            ``LASTGOOD_DATA_DIR``, or the default folder: ``$XDG_STATE_HOME/lastgood``, normally
+            ``~/.local/state/lastgood``.
+        agent_id: recorded as the author of what is written.
+        token: proves who is calling, where the daemon asks for it; without one, ``LASTGOOD_TOKEN``.
+        tls: True (the system's authorities), the path of a PEM file of authorities, or ``grpc.ChannelCredentials``.
+        timeout: seconds for connecting, and for each call.
+        autostart: whether a folder's daemon that is not running is started, as a process of its own; None does as
+            ``LASTGOOD_AUTOSTART`` says, and without that starts it. One at an address is never started.
+
+    Raises:
+        InvalidArgumentError: an argument makes no sense.
+        DaemonUnavailableError: when it connects: no daemon answered in time, or none could be started.
+    """
+    if token is not None:
+        arguments.check_text(token, "token")
+    connection = Connection(
+        locate(address, data_dir),
+        token=token,
+        credentials=_credentials(tls),
+        timeout=timeout,
+        autostart=may_autostart(autostart=autostart),
+    )
+    return Client(register(connection), agent_id=agent_id)
+
+
+def _credentials(tls: TLS | None) -> grpc.ChannelCredentials | None:
+    if tls is None or tls is False:
+        return None
+    if isinstance(tls, grpc.ChannelCredentials):
+        return tls
+    if tls is True:
+        return grpc.ssl_channel_credentials()
+    try:
+        return grpc.ssl_channel_credentials(root_certificates=Path(tls).read_bytes())
+    except TypeError:
+        text = f"tls is True, the path of a PEM file or grpc.ChannelCredentials, not {tls!r}"
+        raise InvalidArgumentError(text, field="tls") from None
+    except OSError as error:
+        text = f"tls: the authorities in {tls} cannot be read: {error.strerror}"
+        raise InvalidArgumentError(text, field="tls") from error

@@ -1,0 +1,386 @@
+"""Everything that lastgood raises on purpose.
+
+::
+
+    LastgoodError
+    ├── DaemonUnavailableError    (TimeoutError)     no daemon answered; nothing of this call was written
+    │   └── IncompatibleDaemonError                  one answered, but of another version
+    ├── OutcomeUnknownError       (TimeoutError)     a write was sent, and whether it happened cannot be told
+    ├── OverloadedError                              the daemon has no room; nothing was written
+    ├── PathError                 (ValueError)       a malformed path, or one that leads through a scalar
+    ├── InvalidValueError         (ValueError)       a value that cannot be stored
+    ├── InvalidArgumentError      (ValueError)       another argument that makes no sense
+    ├── TooLargeError             (ValueError)       a value, a call or an answer beyond the limit
+    ├── NotFoundError             (LookupError)
+    │   ├── StateNotFoundError                       the state that this handle meant has been deleted
+    │   ├── SnapshotNotFoundError
+    │   └── CheckpointNotFoundError
+    ├── StateExistsError          (ValueError)       the id of a fork is in use
+    ├── RevisionConflictError                        ``expected=`` did not hold
+    ├── RevisionUnavailableError  (LookupError)      compacted, or not reached yet
+    ├── FencedError                                  a later attempt at the workflow has begun
+    ├── WorkflowBusyError                            someone else holds the workflow
+    ├── LeaseLostError                               this holder of the workflow has lost it
+    ├── StepOrderError                               a step out of turn
+    ├── InDoubtError                                 an effect that may or may not have happened
+    ├── PoisonedStepError                            a step that has failed too often
+    ├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
+    ├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
+    ├── CorruptDataError                             a stored record does not match its checksum
+    ├── InternalError                                a fault of lastgood itself
+    └── ClientUnusableError       (RuntimeError)     closed, carried over a fork, or used in another event loop
+
+In brackets: what each of them also is, so that a plain ``except TimeoutError`` works. Every one has a ``reason``, a text
+that never changes its meaning (the names of ``ErrorReason`` in the protocol), and pickles.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import ClassVar
+
+
+class LastgoodError(Exception):
+    """The base of all of them.
+
+    Attributes:
+        reason: a stable name of what went wrong, such as ``"REVISION_CONFLICT"``.
+    """
+
+    reason: str = "UNSPECIFIED"
+
+    _details: ClassVar[frozenset[str]] = frozenset()
+    """The attributes that the class adds, which its constructor takes by name."""
+
+    def __init_subclass__(cls) -> None:
+        """Learn which attributes the class declares."""
+        super().__init_subclass__()
+        own = (name for name in inspect.get_annotations(cls) if not name.startswith("_"))
+        cls._details = cls._details.union(own)
+
+    def __init__(self, message: str = "", *, reason: str | None = None, **details: object) -> None:
+        super().__init__(message)
+        unknown = details.keys() - self._details
+        if unknown:
+            text = f"{type(self).__name__} has no attributes {sorted(unknown)}"
+            raise TypeError(text)
+        if reason is not None:
+            self.reason = reason
+        self.__dict__.update(details)
+
+    def __reduce__(self) -> tuple[Callable[..., "LastgoodError"], tuple[object, ...]]:
+        """Pickle by class, message and attributes (OSError, which some also are, has a way of its own)."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(kind: type[LastgoodError], args: tuple[object, ...], attributes: dict[str, object]) -> LastgoodError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class DaemonUnavailableError(LastgoodError, TimeoutError):
+    """No daemon answered in time, or none could be started. Nothing of this call was written."""
+
+    reason = "UNAVAILABLE"
+
+
+class IncompatibleDaemonError(DaemonUnavailableError):
+    """A daemon answered, but its version does not fit this client's.
+
+    Attributes:
+        client_version: ours.
+        daemon_version: its.
+    """
+
+    reason = "INCOMPATIBLE_DAEMON"
+    client_version: str = ""
+    daemon_version: str = ""
+
+
+class OutcomeUnknownError(LastgoodError, TimeoutError):
+    """A write was sent and its answer never came: it may have happened, or not. Read the state to find out."""
+
+    reason = "OUTCOME_UNKNOWN"
+
+
+class OverloadedError(LastgoodError):
+    """The daemon has no room: its queue or its disk is full. Nothing was written; later it may work."""
+
+    reason = "OVERLOADED"
+
+
+class PathError(LastgoodError, ValueError):
+    """A path is malformed, or what is there does not allow the operation. Nothing was written.
+
+    Attributes:
+        path: the path.
+    """
+
+    reason = "PATH"
+    path: str = ""
+
+
+class InvalidValueError(LastgoodError, ValueError):
+    """A value outside the value model. Nothing was written.
+
+    Attributes:
+        path: where it is inside the value that was given; ``""`` is that value itself.
+        type_name: the type of what is there.
+    """
+
+    reason = "INVALID_VALUE"
+    path: str = ""
+    type_name: str = ""
+
+
+class InvalidArgumentError(LastgoodError, ValueError):
+    """An argument of the wrong type or out of range. Nothing was written.
+
+    Attributes:
+        field: its name.
+    """
+
+    reason = "INVALID_ARGUMENT"
+    field: str = ""
+
+
+class TooLargeError(LastgoodError, ValueError):
+    """A value, a call or an answer is over the limit. Nothing was written.
+
+    Attributes:
+        size: in bytes, where it is known.
+        limit: in bytes, where it is known.
+    """
+
+    reason = "TOO_LARGE"
+    size: int | None = None
+    limit: int | None = None
+
+
+class NotFoundError(LastgoodError, LookupError):
+    """The thing that a call is about does not exist."""
+
+    reason = "NOT_FOUND"
+
+
+class StateNotFoundError(NotFoundError):
+    """The state, or the life of it that this handle meant, has been deleted. One never written reads as empty.
+
+    Attributes:
+        state_id: its id.
+    """
+
+    reason = "STATE_NOT_FOUND"
+    state_id: str = ""
+
+
+class SnapshotNotFoundError(NotFoundError):
+    """No snapshot of that id.
+
+    Attributes:
+        snapshot_id: the id.
+    """
+
+    reason = "SNAPSHOT_NOT_FOUND"
+    snapshot_id: str = ""
+
+
+class CheckpointNotFoundError(NotFoundError):
+    """No checkpoint of that step.
+
+    Attributes:
+        workflow_id: the workflow.
+        step: the step.
+    """
+
+    reason = "CHECKPOINT_NOT_FOUND"
+    workflow_id: str = ""
+    step: int | None = None
+
+
+class StateExistsError(LastgoodError, ValueError):
+    """The id of a fork is in use.
+
+    Attributes:
+        state_id: the id.
+    """
+
+    reason = "STATE_EXISTS"
+    state_id: str = ""
+
+
+class RevisionConflictError(LastgoodError):
+    """Something has changed since the revision that ``expected=`` (or a transaction's read) named. Nothing was written.
+
+    Attributes:
+        path: what has changed; None: the state as a whole was expected at a revision.
+        expected: the revision named.
+        actual: the revision of its last change.
+    """
+
+    reason = "REVISION_CONFLICT"
+    path: str | None = None
+    expected: int | None = None
+    actual: int | None = None
+
+
+class RevisionUnavailableError(LastgoodError, LookupError):
+    """A revision that has been compacted, or is not reached yet.
+
+    Attributes:
+        revision: the one asked for.
+        oldest: the oldest there is.
+        newest: the newest there is.
+    """
+
+    reason = "REVISION_UNAVAILABLE"
+    revision: int | None = None
+    oldest: int | None = None
+    newest: int | None = None
+
+
+class FencedError(LastgoodError):
+    """The writer belongs to an attempt at a workflow that a later attempt has replaced. Nothing was written.
+
+    Attributes:
+        workflow_id: the workflow.
+        attempt: the writer's.
+        current: the present one.
+    """
+
+    reason = "FENCED"
+    workflow_id: str = ""
+    attempt: int | None = None
+    current: int | None = None
+
+
+class WorkflowBusyError(LastgoodError):
+    """Someone else holds a live claim on the workflow.
+
+    Attributes:
+        workflow_id: the workflow.
+    """
+
+    reason = "WORKFLOW_BUSY"
+    workflow_id: str = ""
+
+
+class LeaseLostError(LastgoodError):
+    """This holder could not renew its claim in time, and may no longer write.
+
+    Attributes:
+        workflow_id: the workflow.
+    """
+
+    reason = "LEASE_LOST"
+    workflow_id: str = ""
+
+
+class StepOrderError(LastgoodError):
+    """A step was begun out of turn, or while another one is open.
+
+    Attributes:
+        workflow_id: the workflow.
+        step: the step.
+    """
+
+    reason = "STEP_ORDER"
+    workflow_id: str = ""
+    step: int | None = None
+
+
+class InDoubtError(LastgoodError):
+    """An effect was begun and its result never recorded: it may have happened, or not.
+
+    Attributes:
+        workflow_id: the workflow.
+        step: the step.
+        key: the effect's key.
+    """
+
+    reason = "IN_DOUBT"
+    workflow_id: str = ""
+    step: int | None = None
+    key: str = ""
+
+
+class PoisonedStepError(LastgoodError):
+    """A step has failed too often to be tried again by itself.
+
+    Attributes:
+        workflow_id: the workflow.
+        step: the step.
+    """
+
+    reason = "POISONED_STEP"
+    workflow_id: str = ""
+    step: int | None = None
+
+
+class PermissionDeniedError(LastgoodError, PermissionError):
+    """The daemon knows who is calling, and does not allow this."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class UnauthenticatedError(LastgoodError, PermissionError):
+    """The daemon does not know who is calling: a token is missing, wrong or expired."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class CorruptDataError(LastgoodError):
+    """A stored record does not match its checksum. The state that it belongs to is refused, others are served."""
+
+    reason = "CORRUPT"
+
+
+class InternalError(LastgoodError):
+    """A fault of lastgood itself: of the daemon, which has logged it, or of the client."""
+
+    reason = "INTERNAL"
+
+
+class ClientUnusableError(LastgoodError, RuntimeError):
+    """The client cannot be used here, or no more.
+
+    ``reason`` is ``"CLIENT_CLOSED"``, ``"CLIENT_FORKED"`` (it was made before a fork) or ``"CLIENT_OTHER_LOOP"`` (it
+    belongs to another event loop).
+    """
+
+    reason = "CLIENT_CLOSED"
+
+
+ERROR_OF_REASON: dict[str, type[LastgoodError]] = {
+    **{
+        kind.reason: kind
+        for kind in (
+            PathError,
+            InvalidValueError,
+            InvalidArgumentError,
+            StateNotFoundError,
+            SnapshotNotFoundError,
+            CheckpointNotFoundError,
+            StateExistsError,
+            RevisionConflictError,
+            RevisionUnavailableError,
+            FencedError,
+            WorkflowBusyError,
+            LeaseLostError,
+            StepOrderError,
+            InDoubtError,
+            PoisonedStepError,
+            TooLargeError,
+            OverloadedError,
+            PermissionDeniedError,
+            UnauthenticatedError,
+            OutcomeUnknownError,
+            DaemonUnavailableError,
+            CorruptDataError,
+            InternalError,
+        )
+    },
+    "DEADLINE_EXCEEDED": DaemonUnavailableError,
+}
+"""The class of each reason that a daemon may give."""

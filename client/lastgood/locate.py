@@ -1,0 +1,153 @@
+"""Which daemon: an address, or the folder that it owns. The only I/O is reading where a daemon says that it is."""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lastgood.errors import InvalidArgumentError
+
+ENDPOINT_FILE = "endpoint.json"
+SERVICE_MARKER = "managed-by-service"
+"""A folder that contains a file of this name belongs to a service: only that starts its daemon."""
+
+_NO = frozenset({"0", "false", "no", "off"})
+_PORT_MAX = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the daemon of a client is to be found.
+
+    Attributes:
+        target: an absolute folder, ``unix:/path`` or ``host:port``.
+    """
+
+    target: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder whose daemon it is; None where an address was given."""
+        return Path(self.target) if self.target.startswith("/") else None
+
+    @property
+    def how_to_start(self) -> str:
+        """What a person types to have a daemon there."""
+        if self.target.startswith("/"):
+            return f"lastgood serve --data-dir {shlex.quote(self.target)}"
+        return f"lastgood serve --data-dir DIR --address {shlex.quote(self.target)}"
+
+    def __str__(self) -> str:
+        """For messages."""
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a daemon says about itself in the folder that it owns.
+
+    Attributes:
+        address: where it listens.
+        pid: its process.
+        daemon_id: of its store.
+        version: of its package.
+        autostarted: whether a client started it.
+    """
+
+    address: str
+    pid: int = 0
+    daemon_id: str = ""
+    version: str = ""
+    autostarted: bool = False
+
+
+def locate(
+    address: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Location:
+    """Find out which daemon is meant.
+
+    The first that applies: ``address``, ``data_dir``, ``LASTGOOD_ADDRESS``, ``LASTGOOD_DATA_DIR``, the default folder.
+
+    Raises:
+        InvalidArgumentError: what was given is no address, or no path.
+    """
+    if address is not None:
+        return Location(check_address(address))
+    if data_dir is not None:
+        return Location(absolute_folder(data_dir))
+    if named := environment.get("LASTGOOD_ADDRESS"):
+        return Location(check_address(named))
+    if named := environment.get("LASTGOOD_DATA_DIR"):
+        return Location(absolute_folder(named))
+    return Location(absolute_folder(default_folder(environment)))
+
+
+def locate_again(target: str) -> Location:
+    """The location of a target that another one has had, as in ``Snapshot.address``."""
+    return Location(absolute_folder(target) if target.startswith("/") else check_address(target))
+
+
+def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$XDG_STATE_HOME/lastgood``, normally ``~/.local/state/lastgood``."""
+    base = environment.get("XDG_STATE_HOME", "")
+    # The specification of these folders says that a relative one is to be ignored.
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "lastgood"
+
+
+def absolute_folder(data_dir: str | os.PathLike[str]) -> str:
+    """Give the folder as an absolute path, ``~`` written out and links followed, so that one folder has one name."""
+    path = data_dir if isinstance(data_dir, str) or not isinstance(data_dir, os.PathLike) else os.fspath(data_dir)
+    if not isinstance(path, str) or not path or "\0" in path:
+        text = f"data_dir is the path of a folder, not {data_dir!r}"
+        raise InvalidArgumentError(text, field="data_dir")
+    return os.path.realpath(Path(path).expanduser())
+
+
+def check_address(address: str) -> str:
+    """Give an address in its one spelling: ``unix:/absolute/path`` or ``host:port``.
+
+    Raises:
+        InvalidArgumentError: it is neither.
+    """
+    if isinstance(address, str):
+        kind, _, rest = address.partition(":")
+        if kind == "unix":
+            path = rest.removeprefix("//")
+            if path:
+                return f"unix:{Path(path).absolute()}"
+        else:
+            host, _, port = address.rpartition(":")
+            bare = host.removeprefix("[").removesuffix("]")
+            if host and "/" not in host and _is_port(port) and (":" not in bare or host != bare):
+                return address
+    text = f"an address is 'unix:/path' or 'host:port', not {address!r}"
+    raise InvalidArgumentError(text, field="address")
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) <= _PORT_MAX
+
+
+def may_autostart(*, autostart: bool | None = None, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a folder's daemon may be started: as the caller says, or as ``LASTGOOD_AUTOSTART`` says, or yes."""
+    return environment.get("LASTGOOD_AUTOSTART", "").lower() not in _NO if autostart is None else autostart
+
+
+def read_endpoint(folder: Path) -> Endpoint | None:
+    """Where the folder's daemon says that it listens; None where none says so. It may be gone since."""
+    try:
+        content = json.loads((folder / ENDPOINT_FILE).read_bytes())
+        address = check_address(content["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Endpoint(
+        address=address,
+        pid=int(content.get("pid") or 0),
+        daemon_id=str(content.get("daemon_id") or ""),
+        version=str(content.get("version") or ""),
+        autostarted=bool(content.get("autostarted")),
+    )

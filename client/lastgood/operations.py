@@ -1,0 +1,83 @@
+"""Every operation that travels on the session stream: its name there, its messages, and whether it writes.
+
+Whether it writes decides what becomes of a call whose answer is lost: a read may simply be repeated by anyone, a write only
+under its old identity.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from lastgood_proto.v1 import checkpoints_pb2 as checkpoints
+from lastgood_proto.v1 import common_pb2 as common
+from lastgood_proto.v1 import history_pb2 as history
+from lastgood_proto.v1 import server_pb2 as server
+from lastgood_proto.v1 import state_pb2 as state
+
+
+class Answer(Protocol):
+    """What every answer has."""
+
+    @property
+    def header(self) -> common.ResponseHeader:
+        """Who answered, and the revision."""
+
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Answer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation(Generic[Request, Response]):
+    """One operation.
+
+    Attributes:
+        name: of its field in ``Call`` and in ``Reply``.
+        request: its message there.
+        response: its message here.
+        writes: whether it may change something.
+    """
+
+    name: str
+    request: type[Request]
+    response: type[Response]
+    writes: bool = True
+
+
+READ = Operation("read", state.ReadRequest, state.ReadResponse, writes=False)
+LIST_KEYS = Operation("list_keys", state.ListKeysRequest, state.ListKeysResponse, writes=False)
+SET = Operation("set", state.SetRequest, state.SetResponse)
+UPDATE = Operation("update", state.UpdateRequest, state.UpdateResponse)
+MERGE = Operation("merge", state.MergeRequest, state.MergeResponse)
+APPEND = Operation("append", state.AppendRequest, state.AppendResponse)
+INCREMENT = Operation("increment", state.IncrementRequest, state.IncrementResponse)
+DELETE = Operation("delete", state.DeleteRequest, state.DeleteResponse)
+TRANSACT = Operation("transact", state.TransactRequest, state.TransactResponse)
+LIST_STATES = Operation("list_states", state.ListStatesRequest, state.ListStatesResponse, writes=False)
+DELETE_STATE = Operation("delete_state", state.DeleteStateRequest, state.DeleteStateResponse)
+
+CREATE_SNAPSHOT = Operation("create_snapshot", history.CreateSnapshotRequest, history.CreateSnapshotResponse)
+GET_SNAPSHOT = Operation("get_snapshot", history.GetSnapshotRequest, history.GetSnapshotResponse, writes=False)
+LIST_SNAPSHOTS = Operation("list_snapshots", history.ListSnapshotsRequest, history.ListSnapshotsResponse, writes=False)
+DELETE_SNAPSHOT = Operation("delete_snapshot", history.DeleteSnapshotRequest, history.DeleteSnapshotResponse)
+RESTORE = Operation("restore", history.RestoreRequest, history.RestoreResponse)
+PREVIEW = Operation("preview", history.PreviewRequest, history.PreviewResponse, writes=False)
+DIFF = Operation("diff", history.DiffRequest, history.DiffResponse, writes=False)
+LIST_HISTORY = Operation("list_history", history.ListHistoryRequest, history.ListHistoryResponse, writes=False)
+FORK = Operation("fork", history.ForkRequest, history.ForkResponse)
+GET_LINEAGE = Operation("get_lineage", history.GetLineageRequest, history.GetLineageResponse, writes=False)
+
+CREATE_CHECKPOINT = Operation("create_checkpoint", checkpoints.CreateCheckpointRequest, checkpoints.CreateCheckpointResponse)
+GET_CHECKPOINT = Operation(
+    "get_checkpoint", checkpoints.GetCheckpointRequest, checkpoints.GetCheckpointResponse, writes=False
+)
+LIST_CHECKPOINTS = Operation(
+    "list_checkpoints", checkpoints.ListCheckpointsRequest, checkpoints.ListCheckpointsResponse, writes=False
+)
+DELETE_CHECKPOINTS = Operation(
+    "delete_checkpoints", checkpoints.DeleteCheckpointsRequest, checkpoints.DeleteCheckpointsResponse
+)
+RESUME = Operation("resume", checkpoints.ResumeRequest, checkpoints.ResumeResponse)
+
+GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

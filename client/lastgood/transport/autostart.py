@@ -1,0 +1,176 @@
+"""Starting the daemon of a folder: detached from this process, and only one however many clients want it."""
+
+import asyncio
+import fcntl
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from lastgood.errors import DaemonUnavailableError
+from lastgood.transport.link import LinkBrokenError
+
+AUTOSTART_LOCK = "autostart.lock"
+"""Held by the client that starts a daemon, until that answers."""
+
+DAEMON_LOCK = "daemon.lock"
+"""Held by the daemon that owns the folder."""
+
+LOG_FILE = "daemon.log"
+
+Probe = Callable[[Path], Awaitable[str | None]]
+"""Gives the address of a folder's daemon if one takes connections."""
+
+_POLL_SECONDS = 0.02
+_START_SECONDS = 60.0
+_AGAIN_SECONDS = 0.5
+_TAIL_BYTES = 2000
+
+_KEPT = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE"})
+_KEPT_PREFIXES = ("LC_", "XDG_", "LASTGOOD_")
+_DROPPED = frozenset({"LASTGOOD_ADDRESS", "LASTGOOD_DATA_DIR", "LASTGOOD_AUTOSTART"})
+
+
+async def start_daemon(folder: Path, probe: Probe) -> str:
+    """Have a daemon for the folder, started by this process or by another one, and give its address.
+
+    Raises:
+        LinkBrokenError: it has not come about yet; trying again may help.
+        DaemonUnavailableError: it cannot be started.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - of a local disk, once
+        lock = os.open(folder / AUTOSTART_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            return await _start_alone(folder, probe, lock, deadline)
+        finally:
+            os.close(lock)  # and with it the lock
+    except OSError as error:
+        if isinstance(error, DaemonUnavailableError):
+            raise
+        text = f"a daemon cannot be started for {folder}: {error}"
+        raise DaemonUnavailableError(text) from error
+
+
+async def _start_alone(folder: Path, probe: Probe, lock: int, deadline: float) -> str:
+    """Start one, unless whoever holds the lock does."""
+    while not _take(lock, fcntl.LOCK_EX):
+        if (address := await probe(folder)) is not None:
+            return address
+        await _pause(folder, deadline)
+    while True:
+        if (address := await probe(folder)) is not None:
+            return address
+        if (address := await _start_once(folder, probe, deadline)) is not None:
+            return address
+        # It was killed, or another daemon has the folder: one that answers soon, or that is about to end.
+        again = time.monotonic() + _AGAIN_SECONDS
+        while time.monotonic() < again:
+            if (address := await probe(folder)) is not None:
+                return address
+            await _pause(folder, deadline)
+
+
+async def _start_once(folder: Path, probe: Probe, deadline: float) -> str | None:
+    """Start one and wait for it; None where it was stopped before it answered, or where another one has the folder."""
+    log = folder / LOG_FILE
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        begin = os.fstat(descriptor).st_size
+        process = _spawn(folder, descriptor)
+    finally:
+        os.close(descriptor)
+    while True:
+        status = process.returncode
+        if (address := await probe(folder)) is not None:
+            return address
+        if status is not None:
+            break
+        await _pause(folder, deadline)
+    if status <= 0 or _is_owned(folder):
+        return None
+    text = f"the daemon for {folder} did not start (exit status {status}): {_tail(log, begin)}"
+    raise DaemonUnavailableError(text)
+
+
+def _spawn(folder: Path, output: int) -> subprocess.Popen[bytes]:
+    """Start a daemon that inherits nothing: no stdio, no folder, no session, no pipes."""
+    if not sys.executable:
+        text = f"this Python cannot say where its executable is; start a daemon with: lastgood serve --data-dir {folder}"
+        raise DaemonUnavailableError(text)
+    process = subprocess.Popen(  # our own interpreter and our own module  # noqa: S603 - our own interpreter and our own module
+        # -P: the folder that it starts in is no place to import from.
+        [sys.executable, "-P", "-m", "lastgood_daemon", "serve", "--data-dir", str(folder), "--autostarted"],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd="/",
+        env=clean_environment(os.environ),
+        close_fds=True,
+        start_new_session=True,
+    )
+    # Whenever it ends, somebody has to take note, or it stays in the process table.
+    threading.Thread(target=process.wait, name="lastgood-autostart", daemon=True).start()
+    return process
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a daemon gets of a client's environment: where things are and its own settings, and nothing else."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if (name in _KEPT or name.startswith(_KEPT_PREFIXES)) and name not in _DROPPED
+    }
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    roots = [os.path.realpath(entry) for entry in given if entry]
+    installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+    for package in ("lastgood_daemon", "lastgood_proto"):
+        spec = importlib.util.find_spec(package)
+        for location in (spec.submodule_search_locations if spec else None) or ():
+            root = os.path.realpath(Path(location).parent)
+            if root not in roots and root not in installed:
+                roots.append(root)
+    if roots:
+        kept["PYTHONPATH"] = os.pathsep.join(roots)
+    return kept
+
+
+async def _pause(folder: Path, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        text = f"the daemon for {folder} has not come up; see {folder / LOG_FILE}"
+        raise LinkBrokenError(text)
+    await asyncio.sleep(_POLL_SECONDS)
+
+
+def _take(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_owned(folder: Path) -> bool:
+    """Whether a daemon has the folder."""
+    try:
+        lock = os.open(folder / DAEMON_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _take(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)
+
+
+def _tail(log: Path, begin: int) -> str:
+    """The end of what the daemon has said since it was started."""
+    with log.open("rb") as file:
+        file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        said = file.read().decode(errors="replace").strip()
+    return said or f"it said nothing in {log}"

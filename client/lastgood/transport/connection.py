@@ -1,0 +1,294 @@
+"""Calls in, answers out: one connection to one daemon which, as far as its callers can see, is never interrupted.
+
+A call is encoded and entered in the ledger. One task keeps a stream to the daemon open; when that breaks, what is unanswered
+is sent again on the next one, in the old order and under the old numbers, so that the daemon can tell a repetition. While
+nothing is unanswered a broken stream stays broken: a daemon that has ended for want of work is left in peace.
+
+What is known of a call whose time is up decides its error: never sent, or a read, or refused unwritten, is
+DaemonUnavailableError; a write that was sent is OutcomeUnknownError.
+"""
+
+import asyncio
+import contextvars
+import copy
+import logging
+import math
+import os
+import random
+
+import grpc
+
+from lastgood import convert
+from lastgood.errors import (
+    ClientUnusableError,
+    DaemonUnavailableError,
+    IncompatibleDaemonError,
+    InternalError,
+    InvalidArgumentError,
+    LastgoodError,
+    OutcomeUnknownError,
+    TooLargeError,
+)
+from lastgood.locate import Location
+from lastgood.models import ServerInfo
+from lastgood.operations import GET_SERVER_INFO, Operation, Request, Response
+from lastgood.transport import forks, framing
+from lastgood.transport.conversation import Conversation
+from lastgood.transport.finder import Finder
+from lastgood.transport.ledger import Ledger, PendingCall
+from lastgood.transport.link import Link, LinkBrokenError
+from lastgood.version import __version__, fits
+from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
+from lastgood_proto.v1.session_pb2 import SessionOpened
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds for connecting, and for each call."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE_FOLDER = 0.2
+"""Looking into a folder costs next to nothing."""
+_BLOCKED_SECONDS = 0.1
+
+_log = logging.getLogger("lastgood")
+
+
+class Connection:
+    """A connection to one daemon. It is made at the first call, which also binds it to the event loop.
+
+    Attributes:
+        location: where the daemon is.
+        closed: whether ``aclose`` was called.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        *,
+        token: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        autostart: bool = True,
+    ) -> None:
+        self.location = location
+        self.closed = False
+        self._token = os.environ.get("LASTGOOD_TOKEN") if token is None else token
+        self._credentials = credentials
+        self._timeout = check_timeout(timeout)
+        self._finder = Finder(location, autostart=autostart)
+        self._ledger = Ledger()
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._session_id = ""
+        self._server: ServerInfo | None = None
+        self._trouble = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._spared = False
+
+    async def call(
+        self, operation: Operation[Request, Response], request: Request, *, timeout: float | None = None
+    ) -> Response:
+        """Have the daemon do something, and give its answer.
+
+        Args:
+            operation: what.
+            request: its message.
+            timeout: seconds; None: the connection's.
+
+        Raises:
+            DaemonUnavailableError: no answer in time, and nothing has been written.
+            OutcomeUnknownError: no answer in time to a write that was sent.
+            LastgoodError: what the daemon answered.
+        """
+        loop = self._enter()
+        seconds = self._timeout if timeout is None else check_timeout(timeout)
+        payload = framing.encode_call(operation.name, request)
+        if len(payload) > framing.CALL_BYTES:
+            text = f"a call of {len(payload):,} bytes; the limit is {framing.CALL_BYTES:,}"
+            raise TooLargeError(text, size=len(payload), limit=framing.CALL_BYTES)
+        call = PendingCall(operation, payload, seconds, loop.time() + seconds, loop.create_future())
+        self._ledger.enter(call)
+        self._watch(call.deadline)
+        self._wake.set()
+        try:
+            response: Response = await call.future
+        except asyncio.CancelledError:
+            self._settle(call)
+            raise
+        return response
+
+    async def server(self, timeout: float | None = None) -> ServerInfo:
+        """The daemon, connecting to it where that has not been done."""
+        self._enter()
+        self._enter()
+        while self._server is None:
+            await self.call(GET_SERVER_INFO, GetServerInfoRequest(), timeout=timeout)
+        return self._server
+
+    def serves(self, daemon_id: str, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether it can be used on that loop and leads to that daemon."""
+        usable = self._loop is loop and not self.closed
+        return usable and self._server is not None and self._server.daemon_id == daemon_id
+
+    async def aclose(self) -> None:
+        """Close it; calls that are under way fail. Closing again does nothing."""
+        self.closed = True
+        if self._task is None or forks.is_forked() or self._loop is not asyncio.get_running_loop():
+            return
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def _enter(self) -> asyncio.AbstractEventLoop:
+        """Check that it can be used here, and have the task run that serves it."""
+        forks.refuse_child()
+        if self.closed:
+            text = "this client is closed"
+            raise ClientUnusableError(text)
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None:
+                text = "this client belongs to another event loop: connect in this one"
+                raise ClientUnusableError(text, reason="CLIENT_OTHER_LOOP")
+            self._loop = loop
+        if self._task is None:
+            # Not the context of whoever happens to call first: it would live as long as the task.
+            self._task = loop.create_task(self._run(), name="lastgood connection", context=contextvars.Context())
+        return loop
+
+    async def _run(self) -> None:
+        """Be connected whenever something is unanswered."""
+        pause = 0.0
+        try:
+            while True:
+                while not len(self._ledger):
+                    self._wake.clear()
+                    await self._wake.wait()
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # spreads clients, hides nothing  # noqa: S311 - spreads clients, hides nothing
+                if await self._converse():
+                    pause = 0.0
+                else:
+                    longest = _LONGEST_PAUSE if self.location.folder is None else _LONGEST_PAUSE_FOLDER
+                    pause = min(max(2 * pause, _FIRST_PAUSE), longest)
+        finally:
+            self._task = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer, self._timer_at = None, math.inf
+            why = "this client was closed" if self.closed else "the event loop of this client is ending"
+            self._fail_all(ClientUnusableError(why))
+
+    async def _converse(self) -> bool:
+        """Connect, and serve calls for as long as the stream lasts; gives whether any was answered."""
+        conversation: Conversation | None = None
+        try:
+            address = await self._finder.find(met_before=self._server is not None)
+            link = Link(address, self._token, self._credentials)
+            try:
+                self._adopt(await link.open(self._session_id, __version__))
+                conversation = Conversation(link, self._ledger, self._wake, self._give_up)
+                await conversation.run()
+            finally:
+                await link.close()
+        except LinkBrokenError as error:
+            self._trouble = str(error)
+        except LastgoodError as error:
+            self._fail_all(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours, of which the callers are to hear
+            _log.exception("the client failed")
+            self._fail_all(InternalError(f"the client failed: {error!r}"))
+        return conversation is not None and conversation.answered
+
+    def _adopt(self, opened: SessionOpened) -> None:
+        """Go on in the session that the daemon has opened."""
+        server = convert.server_from(opened.server)
+        if not fits(server.version):
+            text = (
+                f"the daemon at {server.address} is lastgood {server.version}, and this client is {__version__}: "
+                "install the same version for both, and restart the daemon"
+            )
+            raise IncompatibleDaemonError(text, client_version=__version__, daemon_version=server.version)
+        self._server = server
+        self._trouble = ""
+        if opened.session_id == self._session_id:
+            return
+        if self._session_id:
+            # The daemon cannot tell repetitions of what was sent on the old session.
+            for call in self._ledger.unanswered():
+                if call.in_doubt:
+                    self._ledger.settle(call)
+                    call.fail(_unknown(call, "the daemon no longer knows the session in which it was sent"))
+                else:
+                    call.deliveries = 0
+        self._session_id = opened.session_id
+
+    def _watch(self, deadline: float) -> None:
+        """Have the timer ring by then. There is one for all calls, since nearly all of them are answered in time."""
+        if deadline < self._timer_at and self._loop is not None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = deadline
+            self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """Give up every call whose time is up."""
+        if self._loop is None:
+            return
+        now = self._loop.time()
+        blocked = now - self._timer_at > _BLOCKED_SECONDS
+        self._timer, self._timer_at = None, math.inf
+        if blocked and not self._spared:
+            # The program has kept the loop busy, and answers may have come meanwhile: look at these first.
+            self._spared = True
+            self._watch(now + _BLOCKED_SECONDS)
+            return
+        self._spared = False
+        next_deadline = math.inf
+        for call in self._ledger.unanswered():
+            if call.deadline <= now:
+                self._give_up(call)
+            else:
+                next_deadline = min(next_deadline, call.deadline)
+        if next_deadline < math.inf:
+            self._watch(next_deadline)
+
+    def _give_up(self, call: PendingCall) -> None:
+        """End a call whose time is up."""
+        if call.in_doubt:
+            call.fail(_unknown(call, f"no answer within {call.timeout:g} s{self._because()}"))
+        elif self._server is not None and not self._trouble:
+            text = f"{call.operation.name}: the daemon at {self.location} did not answer within {call.timeout:g} s"
+            call.fail(DaemonUnavailableError(text))
+        else:
+            text = (
+                f"{call.operation.name}: no daemon answered at {self.location} within {call.timeout:g} s{self._because()}. "
+                f"To start one: {self.location.how_to_start}"
+            )
+            call.fail(DaemonUnavailableError(text))
+        self._settle(call)
+
+    def _because(self) -> str:
+        return f" ({self._trouble})" if self._trouble else ""
+
+    def _fail_all(self, error: LastgoodError) -> None:
+        """End every call that is under way."""
+        for call in self._ledger.unanswered():
+            call.fail(_unknown(call, str(error)) if call.in_doubt else copy.copy(error))
+            self._ledger.settle(call)
+
+    def _settle(self, call: PendingCall) -> None:
+        if self._ledger.settle(call) and self._ledger.waiting:
+            self._wake.set()  # there is room for another one
+
+
+def _unknown(call: PendingCall, why: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(f"{call.operation.name} was sent, and whether it was done cannot be told: {why}")
+
+
+def check_timeout(timeout: float) -> float:
+    """Give a time limit back, or raise InvalidArgumentError where it is not a positive number of seconds."""
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        text = f"timeout is a positive number of seconds, not {timeout!r}"
+        raise InvalidArgumentError(text, field="timeout")
+    return timeout
