@@ -1,0 +1,158 @@
+"""The demo as its users see it: a command that runs real processes and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lastgood
+from lastgood import demo
+from lastgood.demo import play
+from lastgood.demo.show import Show
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A small folder to study, with a file that does not parse."""
+    folder = tmp_path / "code"
+    (folder / "pack").mkdir(parents=True)
+    for name in ("one.py", "two.py", "three.py", "pack/__init__.py", "pack/four.py", "pack/five.py"):
+        (folder / name).write_text(f'"""About {name}."""\nimport os\n\ndef work():\n    return "{name}"\n')
+    (folder / "broken.py").write_text("def (")
+    return folder
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """Where the demo makes its temporary folder."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    return folder
+
+
+def command(code: Path | str) -> list[str]:
+    return [sys.executable, "-m", "lastgood", "demo", str(code)]
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    # The last two are about another daemon of the user, with which the demo has nothing to do.
+    own = {"TMPDIR": str(temporary), "COLUMNS": "120", "LASTGOOD_TOKEN": "secret", "LASTGOOD_AUTOSTART": "0"}
+    return os.environ | own
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines of the processes that were told about a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # it has ended
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+def test_ends_with_the_report_and_exactly_the_undisturbed_state(code: Path, temporary: Path) -> None:
+    done = subprocess.run(
+        command(code), env=environment(temporary), capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout
+    assert "killed with SIGKILL in the middle of step 1" in said
+    assert "⟲ back to revision 2, the checkpoint of step 0" in said
+    assert "is refused, FencedError" in said
+    assert "the state is exactly that of the undisturbed run" in said
+    assert f"What is in {code}" in said
+    assert "Largest modules" in said
+    assert "6 files studied (1 skipped)" in said
+    assert list(temporary.iterdir()) == []
+    assert processes_of(temporary) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["serves", "and hangs"])
+def test_leaves_nothing_behind_when_interrupted(code: Path, temporary: Path, moment: str, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        command(code), env=environment(temporary), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert any(moment in line for line in running.stdout)
+        running.send_signal(number)
+        status = running.wait(SECONDS)
+        complaint = running.stderr.read()
+
+    assert status == 130
+    assert complaint == "lastgood demo: interrupted; its daemon has ended, and its folder is removed\n"
+    assert list(temporary.iterdir()) == []
+    assert processes_of(temporary) == []
+
+
+def test_fails_where_the_state_is_not_that_of_the_undisturbed_run(
+    code: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def come_unfenced(run: "play._Run", show: Show) -> None:
+        """A latecomer that no attempt is bound to, and that nothing holds back."""
+        assert show.seconds > 0
+        info = await run.workflow.state.get("study")
+        async with lastgood.connect(data_dir=next(temporary.iterdir())) as client:
+            await client.state(run.workflow.workflow_id).set("study", info | {"by": "a latecomer"})
+
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(play, "_come_late", come_unfenced)
+
+    assert demo.main([str(code)]) == 1
+
+    said = capfd.readouterr()
+    assert said.err == "lastgood demo: the state is not what an undisturbed run gives: /study: only one of them has 'by'\n"
+    assert "exactly" not in said.out
+    assert list(temporary.iterdir()) == []
+
+
+def test_says_in_one_line_what_is_wrong_with_a_folder(
+    tmp_path: Path, code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, complaint in [
+        (tmp_path / "empty", f"there are no Python files in {tmp_path / 'empty'}"),
+        (tmp_path / "missing", f"{tmp_path / 'missing'} does not exist"),
+        (code / "one.py", f"{code / 'one.py'} is not a folder"),
+    ]:
+        assert demo.main([str(folder)]) == 2
+        assert capsys.readouterr().err == f"lastgood demo: {complaint}\n"
+
+
+def test_a_folder_in_which_nothing_parses_is_no_failure(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "broken.py").write_text("def (")
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+
+    assert demo.main([str(folder)]) == 0
+
+    assert "0 files studied (1 skipped)" in capsys.readouterr().out
+
+
+def test_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+
+    assert demo.main([]) == 1
+
+    assert capsys.readouterr().err == "lastgood demo: rich is not installed here: pip install 'lastgood[daemon]'\n"
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--help"])
+
+    assert ended.value.code == 0
+    assert "example: lastgood demo ~/src/my-project" in capsys.readouterr().out

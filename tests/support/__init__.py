@@ -1,0 +1,1 @@
+"""What tests share: real daemons, a proxy that cuts connections, waiting for states."""
