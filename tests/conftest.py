@@ -14,7 +14,7 @@ settings.register_profile(
     derandomize=True,
     max_examples=100,
     print_blob=True,
-    stateful_step_count=30,
+    stateful_step_count=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.register_profile(

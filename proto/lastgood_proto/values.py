@@ -13,8 +13,8 @@ import msgspec
 
 from lastgood_proto.paths import MAX_DEPTH, Path, format_path
 
-MAX_BYTES = 64 * 1024 * 1024
-"""Of one value, of one call and of one answer."""
+MAX_BYTES = 64 * 1024 * 1024 + 5
+"""Of one value, of one call and of one answer: 64 MiB, and the head of a str or bytes of that length."""
 
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
@@ -107,7 +107,11 @@ def _check_int(value: int, path: Path) -> None:
 
 
 def _check_datetime(value: datetime, path: Path) -> None:
-    if value.utcoffset() is None:
+    try:
+        offset = value.utcoffset()
+    except NotImplementedError:
+        offset = None
+    if offset is None:
         msg = "a datetime without a time zone cannot be stored; give it one, such as datetime.UTC"
         raise InvalidValue(msg, path=path, type_name="datetime")
     try:

@@ -153,7 +153,12 @@ class Committer:
             return
         for submission, outcome in answers:
             if outcome is not None:
-                submission.deliver(refusal or outcome)
+                submission.deliver(outcome if refusal is None else self._recalled(submission.identity) or refusal)
+
+    def _recalled(self, identity: Identity | None) -> Outcome | None:
+        """Give the durable answer that a request has had: what fails with its group is not what it came to before."""
+        session = None if identity is None else self._world.sessions.get(identity.session_id)
+        return None if session is None or identity is None else session.recall(identity.sequence)
 
     async def _store_unit(self, layer: Layer, unit: Unit) -> Refused | None:
         """Make a layer durable and part of the world; where that fails, give what is to be answered instead."""

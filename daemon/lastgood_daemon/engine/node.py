@@ -74,6 +74,11 @@ class Node:
         encoded = self._encoded
         return type(self._body) is ListBody if encoded is None else encoded[0] in _LIST_HEADS
 
+    @property
+    def sealed_bytes(self) -> int:
+        """How many bytes the value has, where nobody has looked into it; 0 where it is opened."""
+        return 0 if self._encoded is None else len(self._encoded)
+
     def body(self) -> MapBody | ListBody | None:
         """Open the value; nothing where it is neither a map nor a list. From then on it is held opened."""
         # Read once: a thread that reads history may open the same node at the same time, with the same result.

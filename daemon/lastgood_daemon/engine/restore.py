@@ -20,6 +20,9 @@ from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find,
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
+LARGE_BYTES = 64 * 1024
+"""Above this, values that are both still encoded are replaced as a whole where they differ."""
+
 
 def bridge(now: Node, target: Node, within: Iterable[Path] = ((),)) -> list[Change]:
     """Give the changes that turn what ``now`` has at these paths into what ``target`` has there."""
@@ -85,10 +88,11 @@ def _bridge_path(now: Tree, target: Node, path: Path) -> list[Change]:
     changes: list[Change] = []
     if new is None:
         changes.extend(evaluate(now, Delete(path)).changes)
+    elif old is not None:
+        # Its place among the others is not part of it, and stays.
+        _bridge(old, new, path, changes)
     elif parent is not None and parent.is_map and place is not None and place.is_map:
         _bridge_entry(parent, place, path[:-1], path[-1], changes)
-    elif old is not None:
-        _bridge(old, new, path, changes)
     elif parent is not None and parent.is_list and _is_end(parent, path[-1]):
         changes.append(Splice(path[:-1], int(path[-1]), 0, [new.encoded()]))
     else:
@@ -118,6 +122,10 @@ def _bridge_entry(old: Node, new: Node, path: Path, name: str, changes: list[Cha
 
 def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
     if old is new:
+        return
+    if min(old.sealed_bytes, new.sealed_bytes) > LARGE_BYTES:
+        # Nobody has looked into either. Doing so to find what they share would take seconds for a value of some MiB.
+        changes.extend(() if old.same_value(new) else (Put(path, new.encoded()),))
         return
     old_body, new_body = old.body(), new.body()
     if isinstance(old_body, MapBody) and isinstance(new_body, MapBody):

@@ -1,0 +1,119 @@
+"""A revision as it is stored, and the chain that holds the revisions together."""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.engine import strategies
+
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_entry, encode_entry
+
+contents = st.binary(max_size=20)
+changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(Put, strategies.paths, contents, st.none() | st.integers(0, 2**40)),
+    st.builds(Remove, strategies.paths),
+    st.builds(Splice, strategies.paths, st.integers(0, 2**40), st.integers(0, 5), st.lists(contents, max_size=3)),
+)
+edits = st.builds(
+    LoggedEdit, st.sampled_from(["set", "restore"]), strategies.paths, st.lists(changes, max_size=4).map(tuple)
+)
+authors = st.builds(Author, st.text(max_size=3), st.text(max_size=3), st.integers(0, 2**40))
+entries = st.builds(Entry, st.integers(0, 2**60), authors, st.lists(edits, max_size=3).map(tuple))
+
+
+@given(entries)
+def test_an_entry_comes_back_from_its_bytes(entry: Entry) -> None:
+    decoded = decode_entry(encode_entry(entry))
+    assert decoded == entry
+    assert encode_entry(decoded) == encode_entry(entry)
+    assert repr(decoded) == repr(entry)
+    assert decoded.changes() == [change for edit in entry.edits for change in edit.changes]
+
+
+@given(entries, entries, st.integers(1, 2**40), st.binary(max_size=16))
+def test_the_chain_tells_entries_apart(one: Entry, other: Entry, revision: int, before: bytes) -> None:
+    assert (chain(before, revision, one) == chain(before, revision, other)) == (one == other)
+    assert chain(before, revision, one) == chain(before, revision, decode_entry(encode_entry(one)))
+    assert len(chain(before, revision, one)) == 16
+
+
+ENTRY = Entry(
+    7,
+    Author("ann", "wf", 3),
+    (
+        LoggedEdit("set", ("a",), (Put(("a", "b"), b"\x01"), Put(("a",), b"\x01", 4))),
+        LoggedEdit("delete", ("c",), (Remove(("c",)),)),
+        LoggedEdit("append", ("l",), (Splice(("l",), 2, 1, [b"\x01", b"\x02"]),)),
+    ),
+)
+
+
+def _with(edit: int, change: int, **fields: object) -> Entry:
+    edits = list(ENTRY.edits)
+    changes: list[Any] = list(edits[edit].changes)
+    changes[change] = msgspec.structs.replace(changes[change], **fields)
+    edits[edit] = msgspec.structs.replace(edits[edit], changes=tuple(changes))
+    return msgspec.structs.replace(ENTRY, edits=tuple(edits))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        msgspec.structs.replace(ENTRY, timestamp=8),
+        msgspec.structs.replace(ENTRY, author=ENTRY.author._replace(agent_id="bob")),
+        msgspec.structs.replace(ENTRY, author=ENTRY.author._replace(workflow_id="wg")),
+        msgspec.structs.replace(ENTRY, author=ENTRY.author._replace(attempt=4)),
+        msgspec.structs.replace(ENTRY, edits=ENTRY.edits[:2]),
+        msgspec.structs.replace(ENTRY, edits=ENTRY.edits[::-1]),
+        msgspec.structs.replace(ENTRY, edits=(*ENTRY.edits[:2], msgspec.structs.replace(ENTRY.edits[2], operation="x"))),
+        msgspec.structs.replace(ENTRY, edits=(*ENTRY.edits[:2], msgspec.structs.replace(ENTRY.edits[2], path=("m",)))),
+        _with(0, 0, path=("a.b",)),
+        _with(0, 0, path=("a", "c")),
+        _with(0, 0, value=b"\x02"),
+        _with(0, 0, position=0),
+        _with(0, 1, position=None),
+        _with(0, 1, position=5),
+        _with(1, 0, path=("d",)),
+        _with(2, 0, path=("m",)),
+        _with(2, 0, index=1),
+        _with(2, 0, removed=0),
+        _with(2, 0, items=[b"\x01", b"\x03"]),
+        _with(2, 0, items=[b"\x02", b"\x01"]),
+        _with(2, 0, items=[b"\x01"]),
+        _with(2, 0, items=[b"\x01\x02"]),
+        _with(2, 0, items=[]),
+    ],
+)
+def test_the_chain_changes_with_every_field(other: Entry) -> None:
+    assert chain(b"before", 5, other) != chain(b"before", 5, ENTRY)
+
+
+def test_the_chain_changes_with_the_revision_and_what_was_before() -> None:
+    assert len({chain(before, revision, ENTRY) for before in (b"", b"a", b"b") for revision in (1, 2, 256)}) == 9
+
+
+def test_the_chain_can_be_computed_without_the_values() -> None:
+    def digest(value: bytes) -> bytes:
+        return blake2b(value, digest_size=16).digest()
+
+    redacted = Entry(
+        7,
+        Author("ann", "wf", 3),
+        (
+            LoggedEdit("set", ("a",), (Put(("a", "b"), digest(b"\x01")), Put(("a",), digest(b"\x01"), 4))),
+            LoggedEdit("delete", ("c",), (Remove(("c",)),)),
+            LoggedEdit("append", ("l",), (Splice(("l",), 2, 1, [digest(b"\x01"), digest(b"\x02")]),)),
+        ),
+    )
+    by_hand = blake2b(b"before" + (5).to_bytes(8, "big") + encode_entry(redacted), digest_size=16).digest()
+    assert by_hand == chain(b"before", 5, ENTRY)
+
+
+def test_bytes_that_are_no_entry() -> None:
+    for damaged in (b"", b"\x90", encode_entry(ENTRY)[:-1], encode_entry(ENTRY) + b"\x00", b"\xc1"):
+        with pytest.raises(msgspec.DecodeError):
+            decode_entry(damaged)
