@@ -22,13 +22,29 @@ def _folder(variable: str, default: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / default) / "lastgood"
 
 
+def config_file() -> Path:
+    """Give where the TOML file is, or would be.
+
+    Raises:
+        FileNotFoundError: one was named that is not there.
+    """
+    named = os.environ.get("LASTGOOD_CONFIG")
+    if not named:
+        return _folder("XDG_CONFIG_HOME", ".config") / "lastgood.toml"
+    if not Path(named).is_file():
+        message = f"LASTGOOD_CONFIG names {named}, which is not a file"
+        raise FileNotFoundError(message)
+    return Path(named)
+
+
 class Config(BaseSettings):
     """Runs the daemon in the foreground until SIGTERM."""
 
     model_config = SettingsConfigDict(
         env_prefix="LASTGOOD_",
-        extra="ignore",
+        extra="forbid",
         cli_kebab_case=True,
+        cli_exit_on_error=False,
         cli_prog_name="lastgood serve",
         cli_hide_none_type=True,
         cli_avoid_json=True,
@@ -69,5 +85,4 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add the TOML file behind the environment."""
         del dotenv_settings, file_secret_settings
-        file = os.environ.get("LASTGOOD_CONFIG") or _folder("XDG_CONFIG_HOME", ".config") / "lastgood.toml"
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())

@@ -7,6 +7,7 @@
     <folder>/daemon.sock     its socket (or in a private folder elsewhere, where this path does not fit a socket)
     <folder>/lastgood.db     the database, with lastgood.db-wal and -shm beside it
     <folder>/daemon.log      what a daemon that a client has started has to say
+    <folder>/managed-by-service   there where a service has run the daemon: clients start none
 
 The lock comes before everything else that is done in the folder: gRPC silently takes a socket path over from a live
 daemon, and two daemons on one database would each believe their own memory. The kernel lets go of it when the process
@@ -117,6 +118,10 @@ class DataFolder:
             self._socket = _socket_path(self.path)
         _remove_socket(self._socket)
         return self._socket
+
+    def mark_as_service(self) -> None:
+        """Keep clients from starting a daemon here, also while the service is down: it has its own user and limits."""
+        (self.path / "managed-by-service").touch(mode=0o600)
 
     def publish(self, endpoint: Endpoint) -> None:
         """Tell where the daemon is reached. To be called once it is: who reads it connects at once."""

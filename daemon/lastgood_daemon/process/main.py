@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import time
+import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from lastgood_daemon.process import logs
-from lastgood_daemon.process.config import Config
+from lastgood_daemon.process.config import Config, config_file
 from lastgood_daemon.process.folder import DataFolder, FolderInUseError, FolderRefusedError
 from lastgood_daemon.process.serve import serve
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
@@ -22,6 +24,7 @@ from lastgood_daemon.store.sqlite import StoreOpenError
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 HANDOVER_SECONDS = 15.0
+_LOOK_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     """Serve, with these flags; gives the exit status: 1 it could not start, 2 wrong usage, 74 the storage failed."""
     try:
         config = CliApp.run(Config, cli_args=list(argv))
-    except (ValidationError, SettingsError) as error:
+    except (ValidationError, SettingsError, tomllib.TOMLDecodeError, FileNotFoundError) as error:
         sys.stderr.write(f"lastgood serve: {_plain(error)}\n")
         return EXIT_USAGE
     logs.configure()
@@ -44,34 +47,47 @@ def main(argv: Sequence[str]) -> int:
     return EXIT_REFUSED
 
 
-def _plain(error: ValidationError | SettingsError) -> str:
-    if isinstance(error, SettingsError):
-        return str(error)
-    problems = (
-        "".join(f"--{part}: " for part in found["loc"]).replace("_", "-") + found["msg"].removeprefix("Value error, ")
-        for found in error.errors()
-    )
-    return "; ".join(problems)
+def _plain(error: Exception) -> str:
+    """Say in one line what is wrong with the configuration."""
+    if isinstance(error, ValidationError):
+        problems = (
+            "".join(f"--{part}: " for part in found["loc"]).replace("_", "-") + found["msg"].removeprefix("Value error, ")
+            for found in error.errors()
+        )
+        return "; ".join(problems)
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"{config_file()}: {error}"
+    return str(error).removeprefix("error parsing CLI: ")
 
 
 def _own(config: Config) -> DataFolder:
     """Take the folder; ask a daemon there that a client has started to leave first."""
     deadline = time.monotonic() + HANDOVER_SECONDS
+    seen = asked = 0
     while True:
         try:
             return DataFolder(config.data_dir)
         except FolderInUseError as error:
-            if config.autostarted or error.pid is None or not _is_autostarted(error) or time.monotonic() > deadline:
+            autostarted = _is_autostarted(error)
+            if config.autostarted or autostarted is False or time.monotonic() > deadline:
                 raise
-            log.info("asking the daemon that a client has started to hand over", pid=error.pid)
-            os.kill(error.pid, signal.SIGTERM)
-            time.sleep(0.1)
+            pid = error.pid or 0
+            if autostarted is None:
+                if pid != seen:
+                    log.info("waiting for what the daemon that has the folder turns out to be", pid=error.pid)
+            elif pid == seen != asked:  # not at first sight: what a killed one left may name whoever has its number now
+                log.info("asking the daemon that a client has started to hand over", pid=pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+                asked = pid
+            seen = pid
+            time.sleep(_LOOK_SECONDS)
 
 
-def _is_autostarted(error: FolderInUseError) -> bool:
+def _is_autostarted(error: FolderInUseError) -> bool | None:
+    """Whether a client has started the daemon that has the folder; None while that has not said, or says no more."""
     try:
         endpoint = json.loads((error.folder / "endpoint.json").read_bytes())
     except (OSError, ValueError):
-        # Between taking the folder and publishing, or between withdrawing and letting go: look again.
-        return True
-    return bool(endpoint.get("autostarted"))
+        return None
+    return bool(endpoint.get("autostarted")) if endpoint.get("pid") == error.pid else None

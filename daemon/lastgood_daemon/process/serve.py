@@ -26,6 +26,7 @@ from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.process.config import Config
 from lastgood_daemon.process.folder import DataFolder, Endpoint
 from lastgood_daemon.process.idle import until_idle
+from lastgood_daemon.process.notify import notify, supervised
 from lastgood_daemon.rpc.server import RpcServer
 from lastgood_daemon.store.protocol import StoreBrokenError
 from lastgood_daemon.store.sqlite import SqliteStore
@@ -41,6 +42,9 @@ log = structlog.get_logger(__name__)
 async def serve(config: Config, folder: DataFolder) -> int:
     """Serve a folder until a signal, the end of an idle time, or a fault of the storage. Gives the exit status."""
     _spare_the_collector()
+    told = _note_signals()
+    if supervised():
+        folder.mark_as_service()
     store = SqliteStore.open(folder.database)
     authority = Authority(store)
     info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
@@ -49,10 +53,12 @@ async def serve(config: Config, folder: DataFolder) -> int:
     committing = asyncio.create_task(authority.run())
     folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted))
     await server.serving()
+    notify("READY=1", f"STATUS=serving {info.address}")
     log.info("serving", address=info.address, data_dir=info.data_dir, pid=os.getpid(), version=__version__)
 
-    reason = await _until_end(config, server, authority, committing)
+    reason = await _until_end(config, server, authority, committing, told)
     log.info("shutting down", reason=reason)
+    notify("STOPPING=1", f"STATUS=shutting down: {reason}")
     await server.stop(reason)
     authority.drain()
     with suppress(StoreBrokenError):
@@ -64,6 +70,27 @@ async def serve(config: Config, folder: DataFolder) -> int:
         return EXIT_STORAGE_FAILED
     log.info("closed")
     return 0
+
+
+def _note_signals() -> "asyncio.Future[signal.Signals]":
+    """Have the first signal to end noted from now on, so that none breaks into the start; and no further one into the end.
+
+    These handlers stay when the loop has closed, unlike its own.
+    """
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def note(number: int) -> None:
+        if not first.done():
+            first.set_result(signal.Signals(number))
+
+    def handle(number: int, _: object) -> None:
+        with suppress(RuntimeError):  # the loop has closed
+            loop.call_soon_threadsafe(note, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return first
 
 
 def _spare_the_collector() -> None:
@@ -98,7 +125,13 @@ def _pem(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def _until_end(config: Config, server: RpcServer, authority: Authority, committing: "asyncio.Task[None]") -> str:
+async def _until_end(
+    config: Config,
+    server: RpcServer,
+    authority: Authority,
+    committing: "asyncio.Task[None]",
+    told: "asyncio.Future[signal.Signals]",
+) -> str:
     """Wait for the first reason to end, and give it."""
     reasons: list[str] = []
 
@@ -109,9 +142,8 @@ async def _until_end(config: Config, server: RpcServer, authority: Authority, co
             group.cancel_scope.cancel()
 
         async def on_signal() -> None:
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for number in signals:
-                    end(f"received {signal.Signals(number).name}")
+            await asyncio.wait([told])
+            end(f"received {told.result().name}")
 
         async def on_broken() -> None:
             await asyncio.wait([committing])

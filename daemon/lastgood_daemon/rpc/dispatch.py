@@ -15,6 +15,7 @@ from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.rpc import checkpoints, history, server_info, state
 from lastgood_daemon.rpc.authorize import Principal, authorize
+from lastgood_daemon.rpc.formats import wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
 from lastgood_daemon.store.protocol import CorruptRecordError, StoreBrokenError
 
@@ -49,32 +50,28 @@ class Dispatcher:
     def perform(self, name: str, request: Message, caller: Caller, answer: Answer) -> None:
         """Perform an operation. The answer is given once, perhaps before this returns."""
         operation = OPERATIONS[name]
+        if wants_json(request):
+            answer = _as_json(answer)
         try:
             authorize(caller.principal, operation.verb, *operation.subject(request))
             work = operation.handle(self._edge, request)
+            match work:
+                case Do(command, respond):
+                    self._edge.authority.submit(
+                        Submission(command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller))
+                    )
+                case Ask():
+                    self._ask(work, answer)
+                case Run(run):
+                    self._later(run, answer)
         except RefusedError as refusal:
             answer(Refused.because(refusal))
-            return
         except Exception:
             log.exception("the handler of %s failed", name)
             answer(FAULT)
-            return
-        match work:
-            case Do(command, respond):
-                self._edge.authority.submit(
-                    Submission(command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller))
-                )
-            case Ask():
-                self._ask(work, answer)
-            case Run(run):
-                self._later(run, answer)
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:
-        try:
-            found = self._edge.authority.ask_now(ask.question)
-        except RefusedError as refusal:
-            answer(Refused.because(refusal))
-            return
+        found = self._edge.authority.ask_now(ask.question)
         if not isinstance(found, NotLoadedError):
             answer(_responded(ask.respond, found))
             return
@@ -116,6 +113,10 @@ def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> 
     except Exception:
         log.exception("making a response failed")
         return Refused("INTERNAL", "the daemon failed to make the answer; its log says more")
+
+
+def _as_json(answer: Answer) -> Answer:
+    return lambda result: answer(result if isinstance(result, Refused) else _responded(write_json, result))
 
 
 def _terms(caller: Caller) -> tuple[Identity | None, float | None]:

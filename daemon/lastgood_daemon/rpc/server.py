@@ -3,19 +3,21 @@
 import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.rpc.dispatch import Dispatcher
 from lastgood_daemon.rpc.operations import Edge
 from lastgood_daemon.rpc.responses import Headers
 from lastgood_daemon.rpc.session import SessionService
-from lastgood_daemon.rpc.unary import unary_handlers
-from lastgood_proto.v1 import session_pb2_grpc
+from lastgood_daemon.rpc.unary import SERVICES, unary_handlers
+from lastgood_proto.v1 import session_pb2, session_pb2_grpc
 from lastgood_proto.v1.server_pb2 import ServerInfo
 
 MESSAGE_LIMIT = 16 * 1024 * 1024
 """Of one gRPC message; what is larger goes over a session in parts."""
 STOP_SECONDS = 5.0
+SESSION_SERVICE = session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
@@ -39,6 +41,8 @@ class RpcServer:
         self._server.add_generic_rpc_handlers(tuple(unary_handlers(dispatcher, token)))
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [SESSION_SERVICE, *(service.full_name for service in SERVICES), health.SERVICE_NAME]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         """Listen at an address; gives the port (1 for a Unix socket).

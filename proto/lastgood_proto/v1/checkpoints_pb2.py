@@ -26,43 +26,43 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lastgood_proto.v1 import common_pb2 as lastgood__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#lastgood_proto/v1/checkpoints.proto\x12\x0blastgood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1elastgood_proto/v1/common.proto\"\x97\x01\n\x10\x45xecutionMetrics\x12\x12\n\ntotal_cost\x18\x01 \x01(\x01\x12\x13\n\x0btotal_steps\x18\x02 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x04 \x01(\x03\x12\x15\n\routput_tokens\x18\x05 \x01(\x03\x12\x17\n\x0f\x65lapsed_seconds\x18\x06 \x01(\x01\"\xfe\x02\n\nCheckpoint\x12\'\n\x03ref\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.CheckpointRef\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.lastgood.v1.AgentStatus\x12*\n\x08snapshot\x18\x04 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef\x12\x37\n\x13snapshot_created_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07metrics\x18\x06 \x01(\x0b\x32\x1d.lastgood.v1.ExecutionMetrics\x12$\n\x08metadata\x18\x07 \x01(\x0b\x32\x12.lastgood.v1.Value\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsuperseded\x18\t \x01(\x08\x12\x0c\n\x04line\x18\n \x01(\x04\"\xf0\x02\n\x17\x43reateCheckpointRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x04\x12(\n\x06status\x18\x04 \x01(\x0e\x32\x18.lastgood.v1.AgentStatus\x12&\n\x05state\x18\x05 \x01(\x0b\x32\x15.lastgood.v1.StateRefH\x00\x12,\n\x08snapshot\x18\x06 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRefH\x00\x12%\n\x07\x63ontent\x18\x07 \x01(\x0b\x32\x12.lastgood.v1.ValueH\x00\x12.\n\x07metrics\x18\x08 \x01(\x0b\x32\x1d.lastgood.v1.ExecutionMetrics\x12$\n\x08metadata\x18\t \x01(\x0b\x32\x12.lastgood.v1.ValueB\x08\n\x06source\"t\n\x18\x43reateCheckpointResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12+\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x17.lastgood.v1.Checkpoint\"\xac\x01\n\x14GetCheckpointRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x04step\x18\x02 \x01(\x04H\x00\x12/\n\x06latest\x18\x03 \x01(\x0b\x32\x1d.lastgood.v1.LatestCheckpointH\x00\x12\x34\n\tlast_good\x18\x04 \x01(\x0b\x32\x1f.lastgood.v1.LastGoodCheckpointH\x00\x42\x08\n\x06\x63hoice\"\x12\n\x10LatestCheckpoint\"\x14\n\x12LastGoodCheckpoint\"q\n\x15GetCheckpointResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12+\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x17.lastgood.v1.Checkpoint\"T\n\x16ListCheckpointsRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x8d\x01\n\x17ListCheckpointsResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12,\n\x0b\x63heckpoints\x18\x02 \x03(\x0b\x32\x17.lastgood.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"x\n\x18\x44\x65leteCheckpointsRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x11\n\x04step\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_step\"Y\n\x19\x44\x65leteCheckpointsResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"\x98\x01\n\rResumeRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x11\n\x04step\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12)\n\rinitial_state\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.ValueB\x07\n\x05_step\"\x8e\x01\n\x0eResumeResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x04\x12\x11\n\tnext_step\x18\x03 \x01(\x04\x12+\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x17.lastgood.v1.Checkpoint*\xae\x01\n\x0b\x41gentStatus\x12\x1c\n\x18\x41GENT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41GENT_STATUS_PENDING\x10\x01\x12\x18\n\x14\x41GENT_STATUS_RUNNING\x10\x02\x12\x1a\n\x16\x41GENT_STATUS_COMPLETED\x10\x03\x12\x17\n\x13\x41GENT_STATUS_FAILED\x10\x04\x12\x18\n\x14\x41GENT_STATUS_BLOCKED\x10\x05\x32\xd1\x03\n\x11\x43heckpointService\x12_\n\x10\x43reateCheckpoint\x12$.lastgood.v1.CreateCheckpointRequest\x1a%.lastgood.v1.CreateCheckpointResponse\x12V\n\rGetCheckpoint\x12!.lastgood.v1.GetCheckpointRequest\x1a\".lastgood.v1.GetCheckpointResponse\x12\\\n\x0fListCheckpoints\x12#.lastgood.v1.ListCheckpointsRequest\x1a$.lastgood.v1.ListCheckpointsResponse\x12\x62\n\x11\x44\x65leteCheckpoints\x12%.lastgood.v1.DeleteCheckpointsRequest\x1a&.lastgood.v1.DeleteCheckpointsResponse\x12\x41\n\x06Resume\x12\x1a.lastgood.v1.ResumeRequest\x1a\x1b.lastgood.v1.ResumeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#lastgood_proto/v1/checkpoints.proto\x12\x0blastgood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1elastgood_proto/v1/common.proto\"\x97\x01\n\x10\x45xecutionMetrics\x12\x12\n\ntotal_cost\x18\x01 \x01(\x01\x12\x13\n\x0btotal_steps\x18\x02 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x04 \x01(\x03\x12\x15\n\routput_tokens\x18\x05 \x01(\x03\x12\x17\n\x0f\x65lapsed_seconds\x18\x06 \x01(\x01\"\xfe\x02\n\nCheckpoint\x12\'\n\x03ref\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.CheckpointRef\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.lastgood.v1.AgentStatus\x12*\n\x08snapshot\x18\x04 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef\x12\x37\n\x13snapshot_created_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07metrics\x18\x06 \x01(\x0b\x32\x1d.lastgood.v1.ExecutionMetrics\x12$\n\x08metadata\x18\x07 \x01(\x0b\x32\x12.lastgood.v1.Value\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsuperseded\x18\t \x01(\x08\x12\x0c\n\x04line\x18\n \x01(\x04\"\xa0\x03\n\x17\x43reateCheckpointRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x04\x12(\n\x06status\x18\x04 \x01(\x0e\x32\x18.lastgood.v1.AgentStatus\x12&\n\x05state\x18\x05 \x01(\x0b\x32\x15.lastgood.v1.StateRefH\x00\x12,\n\x08snapshot\x18\x06 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRefH\x00\x12%\n\x07\x63ontent\x18\x07 \x01(\x0b\x32\x12.lastgood.v1.ValueH\x00\x12.\n\x07metrics\x18\x08 \x01(\x0b\x32\x1d.lastgood.v1.ExecutionMetrics\x12$\n\x08metadata\x18\t \x01(\x0b\x32\x12.lastgood.v1.Value\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x08\n\x06source\"t\n\x18\x43reateCheckpointResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12+\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x17.lastgood.v1.Checkpoint\"\xdc\x01\n\x14GetCheckpointRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x04step\x18\x02 \x01(\x04H\x00\x12/\n\x06latest\x18\x03 \x01(\x0b\x32\x1d.lastgood.v1.LatestCheckpointH\x00\x12\x34\n\tlast_good\x18\x04 \x01(\x0b\x32\x1f.lastgood.v1.LastGoodCheckpointH\x00\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x08\n\x06\x63hoice\"\x12\n\x10LatestCheckpoint\"\x14\n\x12LastGoodCheckpoint\"q\n\x15GetCheckpointResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12+\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x17.lastgood.v1.Checkpoint\"\x84\x01\n\x16ListCheckpointsRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\x8d\x01\n\x17ListCheckpointsResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12,\n\x0b\x63heckpoints\x18\x02 \x03(\x0b\x32\x17.lastgood.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"x\n\x18\x44\x65leteCheckpointsRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x11\n\x04step\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_step\"Y\n\x19\x44\x65leteCheckpointsResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"\xc8\x01\n\rResumeRequest\x12+\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bworkflow_id\x18\x02 \x01(\t\x12\x11\n\x04step\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12)\n\rinitial_state\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x07\n\x05_step\"\x8e\x01\n\x0eResumeResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x04\x12\x11\n\tnext_step\x18\x03 \x01(\x04\x12+\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x17.lastgood.v1.Checkpoint*\xae\x01\n\x0b\x41gentStatus\x12\x1c\n\x18\x41GENT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41GENT_STATUS_PENDING\x10\x01\x12\x18\n\x14\x41GENT_STATUS_RUNNING\x10\x02\x12\x1a\n\x16\x41GENT_STATUS_COMPLETED\x10\x03\x12\x17\n\x13\x41GENT_STATUS_FAILED\x10\x04\x12\x18\n\x14\x41GENT_STATUS_BLOCKED\x10\x05\x32\xd1\x03\n\x11\x43heckpointService\x12_\n\x10\x43reateCheckpoint\x12$.lastgood.v1.CreateCheckpointRequest\x1a%.lastgood.v1.CreateCheckpointResponse\x12V\n\rGetCheckpoint\x12!.lastgood.v1.GetCheckpointRequest\x1a\".lastgood.v1.GetCheckpointResponse\x12\\\n\x0fListCheckpoints\x12#.lastgood.v1.ListCheckpointsRequest\x1a$.lastgood.v1.ListCheckpointsResponse\x12\x62\n\x11\x44\x65leteCheckpoints\x12%.lastgood.v1.DeleteCheckpointsRequest\x1a&.lastgood.v1.DeleteCheckpointsResponse\x12\x41\n\x06Resume\x12\x1a.lastgood.v1.ResumeRequest\x1a\x1b.lastgood.v1.ResumeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lastgood_proto.v1.checkpoints_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGENTSTATUS']._serialized_start=2221
-  _globals['_AGENTSTATUS']._serialized_end=2395
+  _globals['_AGENTSTATUS']._serialized_start=2414
+  _globals['_AGENTSTATUS']._serialized_end=2588
   _globals['_EXECUTIONMETRICS']._serialized_start=118
   _globals['_EXECUTIONMETRICS']._serialized_end=269
   _globals['_CHECKPOINT']._serialized_start=272
   _globals['_CHECKPOINT']._serialized_end=654
   _globals['_CREATECHECKPOINTREQUEST']._serialized_start=657
-  _globals['_CREATECHECKPOINTREQUEST']._serialized_end=1025
-  _globals['_CREATECHECKPOINTRESPONSE']._serialized_start=1027
-  _globals['_CREATECHECKPOINTRESPONSE']._serialized_end=1143
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1146
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1318
-  _globals['_LATESTCHECKPOINT']._serialized_start=1320
-  _globals['_LATESTCHECKPOINT']._serialized_end=1338
-  _globals['_LASTGOODCHECKPOINT']._serialized_start=1340
-  _globals['_LASTGOODCHECKPOINT']._serialized_end=1360
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1362
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1475
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1477
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1561
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1564
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1705
-  _globals['_DELETECHECKPOINTSREQUEST']._serialized_start=1707
-  _globals['_DELETECHECKPOINTSREQUEST']._serialized_end=1827
-  _globals['_DELETECHECKPOINTSRESPONSE']._serialized_start=1829
-  _globals['_DELETECHECKPOINTSRESPONSE']._serialized_end=1918
-  _globals['_RESUMEREQUEST']._serialized_start=1921
-  _globals['_RESUMEREQUEST']._serialized_end=2073
-  _globals['_RESUMERESPONSE']._serialized_start=2076
-  _globals['_RESUMERESPONSE']._serialized_end=2218
-  _globals['_CHECKPOINTSERVICE']._serialized_start=2398
-  _globals['_CHECKPOINTSERVICE']._serialized_end=2863
+  _globals['_CREATECHECKPOINTREQUEST']._serialized_end=1073
+  _globals['_CREATECHECKPOINTRESPONSE']._serialized_start=1075
+  _globals['_CREATECHECKPOINTRESPONSE']._serialized_end=1191
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1194
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1414
+  _globals['_LATESTCHECKPOINT']._serialized_start=1416
+  _globals['_LATESTCHECKPOINT']._serialized_end=1434
+  _globals['_LASTGOODCHECKPOINT']._serialized_start=1436
+  _globals['_LASTGOODCHECKPOINT']._serialized_end=1456
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1458
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1571
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1574
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1706
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1709
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1850
+  _globals['_DELETECHECKPOINTSREQUEST']._serialized_start=1852
+  _globals['_DELETECHECKPOINTSREQUEST']._serialized_end=1972
+  _globals['_DELETECHECKPOINTSRESPONSE']._serialized_start=1974
+  _globals['_DELETECHECKPOINTSRESPONSE']._serialized_end=2063
+  _globals['_RESUMEREQUEST']._serialized_start=2066
+  _globals['_RESUMEREQUEST']._serialized_end=2266
+  _globals['_RESUMERESPONSE']._serialized_start=2269
+  _globals['_RESUMERESPONSE']._serialized_end=2411
+  _globals['_CHECKPOINTSERVICE']._serialized_start=2591
+  _globals['_CHECKPOINTSERVICE']._serialized_end=3056
 # @@protoc_insertion_point(module_scope)

@@ -188,12 +188,15 @@ class CreateCheckpointRequest(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """The workflow; any non-empty text."""
     step: _builtins.int
     """The step."""
     status: Global___AgentStatus.ValueType
     """How far it has come."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def context(self) -> _common_pb2.ChangeContext:
         """Identity, and the fence whose attempt the checkpoint belongs to (none: attempt 0)."""
@@ -230,10 +233,11 @@ class CreateCheckpointRequest(_message.Message):
         content: _common_pb2.Value | None = ...,
         metrics: Global___ExecutionMetrics | None = ...,
         metadata: _common_pb2.Value | None = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "context", b"context", "metadata", b"metadata", "metrics", b"metrics", "snapshot", b"snapshot", "source", b"source", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "context", b"context", "metadata", b"metadata", "metrics", b"metrics", "snapshot", b"snapshot", "source", b"source", "state", b"state", "status", b"status", "step", b"step", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "context", b"context", "metadata", b"metadata", "metrics", b"metrics", "snapshot", b"snapshot", "source", b"source", "state", b"state", "status", b"status", "step", b"step", "value_format", b"value_format", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["state", "snapshot", "content"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
@@ -281,10 +285,13 @@ class GetCheckpointRequest(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     LATEST_FIELD_NUMBER: _builtins.int
     LAST_GOOD_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """The workflow."""
     step: _builtins.int
     """That of this step with the highest attempt."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def latest(self) -> Global___LatestCheckpoint:
         """That of the highest step; of one step the highest attempt."""
@@ -300,10 +307,11 @@ class GetCheckpointRequest(_message.Message):
         step: _builtins.int = ...,
         latest: Global___LatestCheckpoint | None = ...,
         last_good: Global___LastGoodCheckpoint | None = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "last_good", b"last_good", "latest", b"latest", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "last_good", b"last_good", "latest", b"latest", "step", b"step", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "last_good", b"last_good", "latest", b"latest", "step", b"step", "value_format", b"value_format", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_choice: _TypeAlias = _typing.Literal["step", "latest", "last_good"]  # noqa: Y015
     _WhichOneofArgType_choice: _TypeAlias = _typing.Literal["choice", b"choice"]  # noqa: Y015
@@ -384,22 +392,26 @@ class ListCheckpointsRequest(_message.Message):
     WORKFLOW_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """The workflow."""
     page_size: _builtins.int
     """At most so many; 0: the daemon's choice."""
     page_token: _builtins.str
     """next_page_token of the page before."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     def __init__(
         self,
         *,
         workflow_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "value_format", b"value_format", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -511,10 +523,13 @@ class ResumeRequest(_message.Message):
     WORKFLOW_ID_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     INITIAL_STATE_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """The workflow; its state has the same id."""
     step: _builtins.int
     """Back to this step's checkpoint, superseding the later ones; absent: to the last good one."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def context(self) -> _common_pb2.ChangeContext:
         """Identity and author; a fence here must be of the present attempt."""
@@ -530,10 +545,11 @@ class ResumeRequest(_message.Message):
         workflow_id: _builtins.str = ...,
         step: _builtins.int | None = ...,
         initial_state: _common_pb2.Value | None = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "context", b"context", "initial_state", b"initial_state", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "context", b"context", "initial_state", b"initial_state", "step", b"step", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "context", b"context", "initial_state", b"initial_state", "step", b"step", "value_format", b"value_format", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
     _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015

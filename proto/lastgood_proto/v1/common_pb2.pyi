@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ValueFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ValueFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VALUE_FORMAT_UNSPECIFIED: _ValueFormat.ValueType  # 0
+    """As VALUE_FORMAT_MSGPACK."""
+    VALUE_FORMAT_MSGPACK: _ValueFormat.ValueType  # 1
+    """MessagePack: any value."""
+    VALUE_FORMAT_JSON: _ValueFormat.ValueType  # 2
+    """JSON: bytes, timestamps, nan and infinities are refused with ERROR_REASON_INVALID_VALUE rather than changed."""
+
+class ValueFormat(_ValueFormat, metaclass=_ValueFormatEnumTypeWrapper):
+    """In which form an answer carries its values."""
+
+VALUE_FORMAT_UNSPECIFIED: ValueFormat.ValueType  # 0
+"""As VALUE_FORMAT_MSGPACK."""
+VALUE_FORMAT_MSGPACK: ValueFormat.ValueType  # 1
+"""MessagePack: any value."""
+VALUE_FORMAT_JSON: ValueFormat.ValueType  # 2
+"""JSON: bytes, timestamps, nan and infinities are refused with ERROR_REASON_INVALID_VALUE rather than changed."""
+Global___ValueFormat: _TypeAlias = ValueFormat  # noqa: Y015
 
 @_typing.final
 class Value(_message.Message):

@@ -105,8 +105,11 @@ class CreateSnapshotRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """A name for people."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -126,10 +129,11 @@ class CreateSnapshotRequest(_message.Message):
         context: _common_pb2.ChangeContext | None = ...,
         label: _builtins.str | None = ...,
         metadata: _common_pb2.Value | None = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "context", b"context", "label", b"label", "metadata", b"metadata", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "context", b"context", "label", b"label", "metadata", b"metadata", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "context", b"context", "label", b"label", "metadata", b"metadata", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
     _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
@@ -175,8 +179,11 @@ class GetSnapshotRequest(_message.Message):
 
     STATE_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     snapshot_id: _builtins.str
     """Which."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -186,10 +193,11 @@ class GetSnapshotRequest(_message.Message):
         *,
         state: _common_pb2.StateRef | None = ...,
         snapshot_id: _builtins.str = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot_id", b"snapshot_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot_id", b"snapshot_id", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,10 +242,13 @@ class ListSnapshotsRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many; 0: the daemon's choice."""
     page_token: _builtins.str
     """next_page_token of the page before."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -248,10 +259,11 @@ class ListSnapshotsRequest(_message.Message):
         state: _common_pb2.StateRef | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,10 +476,13 @@ class PreviewRequest(_message.Message):
     PATHS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many; 0: the daemon's choice."""
     page_token: _builtins.str
     """next_page_token of the page before. All pages are about the revision of the first."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -488,10 +503,11 @@ class PreviewRequest(_message.Message):
         paths: _abc.Iterable[_builtins.str] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "paths", b"paths", "state", b"state", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "paths", b"paths", "state", b"state", "target", b"target", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -542,10 +558,13 @@ class DiffRequest(_message.Message):
     NEW_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many; 0: the daemon's choice."""
     page_token: _builtins.str
     """next_page_token of the page before. All pages are about the revision of the first."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -566,10 +585,11 @@ class DiffRequest(_message.Message):
         new: _common_pb2.Target | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["new", b"new", "old", b"old", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["new", b"new", "old", b"old", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new", b"new", "old", b"old", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -684,6 +704,7 @@ class ListHistoryRequest(_message.Message):
     NEWEST_FIRST_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Only revisions in which the value at this path changed, also through an ancestor or a descendant. Absent: all."""
     newest_first: _builtins.bool
@@ -692,6 +713,8 @@ class ListHistoryRequest(_message.Message):
     """At most so many; 0: the daemon's choice."""
     page_token: _builtins.str
     """next_page_token of the page before."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -714,10 +737,11 @@ class ListHistoryRequest(_message.Message):
         newest_first: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "path", b"path", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "newest_first", b"newest_first", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "newest_first", b"newest_first", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
     _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015

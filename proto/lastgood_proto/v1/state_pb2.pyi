@@ -34,10 +34,13 @@ class ReadRequest(_message.Message):
     AT_FIELD_NUMBER: _builtins.int
     PENDING_FIELD_NUMBER: _builtins.int
     OMIT_VALUE_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Where in it."""
     omit_value: _builtins.bool
     """Leaves the value out: for whoever asks only whether it exists, or for the revision."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def state(self) -> _common_pb2.StateRef:
         """Of which state."""
@@ -58,10 +61,11 @@ class ReadRequest(_message.Message):
         at: _common_pb2.Target | None = ...,
         pending: _abc.Iterable[Global___Edit] | None = ...,
         omit_value: _builtins.bool = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "omit_value", b"omit_value", "path", b"path", "pending", b"pending", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "omit_value", b"omit_value", "path", b"path", "pending", b"pending", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -442,8 +446,11 @@ class IncrementRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The number."""
+    value_format: _common_pb2.ValueFormat.ValueType
+    """In which form the answer carries values."""
     @_builtins.property
     def context(self) -> _common_pb2.WriteContext:
         """Who and under which condition."""
@@ -458,10 +465,11 @@ class IncrementRequest(_message.Message):
         context: _common_pb2.WriteContext | None = ...,
         path: _builtins.str = ...,
         by: _common_pb2.Value | None = ...,
+        value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "context", b"context", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "context", b"context", "path", b"path", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
