@@ -35,7 +35,9 @@ def _own_settings(folder: Path) -> Iterator[None]:
     for name in before:
         if name.startswith("LASTGOOD_"):
             del os.environ[name]
-    os.environ["LASTGOOD_CONFIG"] = str(folder / "none.toml")
+    nothing = folder / "nothing.toml"
+    nothing.touch()
+    os.environ["LASTGOOD_CONFIG"] = str(nothing)
     try:
         yield
     finally:

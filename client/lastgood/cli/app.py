@@ -1,0 +1,79 @@
+"""Which commands there are.
+
+To add one: a coroutine function in the module of its group, a ``command(…)`` in the ``register`` there, and its name here.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from lastgood.cli.command import USAGE
+from lastgood.version import __version__
+
+COMMANDS = {
+    "status": "daemon",
+    "serve": "daemon",
+    "demo": "daemon",
+    "states": "states",
+    "fork": "states",
+    "get": "values",
+    "set": "values",
+    "delete": "values",
+    "history": "past",
+    "diff": "past",
+    "snapshot": "snapshots",
+    "snapshots": "snapshots",
+    "restore": "snapshots",
+    "checkpoints": "workflows",
+    "resume": "workflows",
+}
+"""Each command, and the module that has it."""
+
+_EPILOG = """\b
+Examples:
+  lastgood set trip research.findings '["finding1", "finding2"]'
+  lastgood snapshot trip before-review
+  lastgood set trip research.findings '["bad data"]'
+  lastgood restore trip before-review
+  lastgood history trip
+
+The daemon is that of --data-dir or --address, of LASTGOOD_ADDRESS or LASTGOOD_DATA_DIR, or else that of
+~/.local/state/lastgood; it is started where none runs. Exit status: 0, 1 where the operation failed, 2 for wrong usage."""
+
+Version = Annotated[bool, typer.Option("--version", is_eager=True, show_default=False, help="Print the version.")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line, and give its exit status."""
+    app = make_app(arguments[0] if arguments else "")
+    try:
+        app(args=list(arguments), prog_name="lastgood")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def make_app(name: str = "") -> typer.Typer:
+    """Put the program together; of a command only what that needs, since making all of them takes time."""
+    app = typer.Typer(
+        name="lastgood",
+        help="Shared state for agents, with history, snapshots and rollback.",
+        epilog=_EPILOG,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for module in [COMMANDS[name]] if name in COMMANDS else dict.fromkeys(COMMANDS.values()):
+        importlib.import_module(f"lastgood.cli.{module}").register(app)
+    return app
+
+
+def _root(context: typer.Context, *, version: Version = False) -> None:
+    if version:
+        typer.echo(f"lastgood {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(USAGE)

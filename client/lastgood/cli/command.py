@@ -1,0 +1,124 @@
+"""What all commands have in common: the common options, the event loop, errors and the exit status.
+
+A command is a coroutine function. Its first parameter is what the common options say (``Given``), the others are its own
+arguments and options; it gives the exit status, None being 0. ::
+
+    @command(app, "get", example="lastgood get trip research.findings", document='{"state": …}')
+    async def get(given: Given, state: StateId, …) -> int | None:
+"""
+
+import asyncio
+import inspect
+import itertools
+import os
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec
+
+import typer
+from typer.core import TyperCommand
+
+from lastgood.cli.failures import FailedError, WrongUsageError, hint
+from lastgood.cli.options import Given
+from lastgood.cli.terminal import plain
+from lastgood.errors import InvalidArgumentError, InvalidValueError, LastgoodError
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+_P = ParamSpec("_P")
+_Body = Callable[Concatenate[Given, _P], Coroutine[Any, Any, int | None]]
+
+
+def command(
+    app: typer.Typer, name: str, *, example: str, document: str, notes: str = "", numbers: bool = False
+) -> Callable[[_Body[_P]], _Body[_P]]:
+    """Make a coroutine function a command.
+
+    Args:
+        app: of which program.
+        name: its name.
+        example: a command line, or several.
+        document: what ``--json`` prints.
+        notes: what else there is to know, after the options.
+        numbers: whether ``-5`` is an argument and no option.
+    """
+
+    def register(body: _Body[_P]) -> _Body[_P]:
+        common = inspect.signature(Given).parameters
+        own = list(inspect.signature(body).parameters.values())[1:]
+
+        def run(**values: Any) -> None:  # noqa: ANN401 - as the command line has them
+            given = Given(**{each: values.pop(each) for each in common})
+            status = run_safely(name, lambda: asyncio.run(body(given, **values)))  # type: ignore[call-arg]  # by its signature
+            raise typer.Exit(status)
+
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *common.values())]
+        run.__doc__ = inspect.getdoc(body)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        kind = _WithNumbers if numbers else TyperCommand
+        app.command(name, cls=kind, epilog=_epilog(example, document, notes))(run)
+        return body
+
+    return register
+
+
+class _WithNumbers(TyperCommand):
+    """A command of which ``-5`` is an argument, and no option."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own context
+        """Refuse mistyped options, which would be arguments otherwise."""
+        known = {name for each in self.get_params(ctx) for name in each.opts}
+        for each in itertools.takewhile("--".__ne__, args):
+            if each.startswith("--") and each.partition("=")[0] not in known:
+                ctx.fail(f"No such option: {each}")
+        return super().parse_args(ctx, args)
+
+
+def run_safely(name: str, run: Callable[[], int | None]) -> int:
+    """Run something; what goes wrong is said in one line, and becomes the exit status."""
+    try:
+        status = run() or 0
+        sys.stdout.flush()  # what cannot be written is noticed here
+    except (FailedError, WrongUsageError, LastgoodError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, LastgoodError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it could not be written, nor can what is left
+        if isinstance(error, BrokenPipeError):
+            return FAILED  # nobody reads on, and nobody needs to be told
+        return complain(name, f"{error}{hint(error)}", USAGE if _is_usage(error) else FAILED)
+    except KeyboardInterrupt:
+        return complain(name, "interrupted", INTERRUPTED)
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:  # noqa: BLE001 - nobody is to see a traceback who has not asked for it
+        if os.environ.get("LASTGOOD_DEBUG"):
+            traceback.print_exc()
+        kind = type(error).__name__
+        return complain(name, f"a fault of lastgood itself: {kind}: {error} (LASTGOOD_DEBUG=1 shows where)", FAILED)
+    return status
+
+
+def complain(name: str, why: str, status: int) -> int:
+    """Say in one line what is wrong, and give the status back."""
+    sys.stderr.write(f"lastgood {name}: {plain(' '.join(why.split()))}\n")
+    return status
+
+
+def _is_usage(error: Exception) -> bool:
+    return isinstance(error, (WrongUsageError, InvalidArgumentError, InvalidValueError))
+
+
+def _epilog(example: str, document: str, notes: str) -> str:
+    """The end of the help, the lines as they are."""
+    label = "Examples" if "\n" in example.strip() else "Example"
+    parts = [*notes.split("\n\n"), f"{label}:\n{_indented(example)}", f"--json prints:\n{_indented(document)}"]
+    return "\n\n".join(f"\b\n{part}" for part in parts if part)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in inspect.cleandoc(text).splitlines())

@@ -1,0 +1,144 @@
+"""``snapshot``, ``snapshots`` and ``restore``: naming a content, and bringing one back."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lastgood import Snapshot
+from lastgood.cli import jsonform, targets
+from lastgood.cli.command import command
+from lastgood.cli.options import Expected, Given, Paths, StateId, Yes, read_argument
+from lastgood.cli.render import Cell, Page, Row, moment
+from lastgood.cli.targets import TARGET_HELP
+from lastgood.cli.terminal import ask, say, somebody_answers
+
+_PREVIEWED = 20
+
+Label = Annotated[str | None, typer.Argument(metavar="LABEL", show_default=False, help="A name for it.")]
+Metadata = Annotated[str | None, typer.Option("--metadata", metavar="JSON", show_default=False, help="A map, kept with it.")]
+Target = Annotated[str, typer.Argument(metavar="TARGET", show_default=False, help="What to bring back.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", show_default=False, help="Only show what it would change.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add them."""
+    command(
+        app,
+        "snapshot",
+        example="lastgood snapshot trip before-review",
+        document='{"snapshot_id", "state", "revision", "label", "metadata", "created_at"}',
+    )(snapshot)
+    command(
+        app,
+        "snapshots",
+        example="lastgood snapshots trip",
+        document="""
+            {"state", "snapshots":
+              [{"snapshot_id", "state", "revision", "label", "metadata", "created_at"}]}
+        """,
+    )(snapshots)
+    command(
+        app,
+        "restore",
+        example="""
+            lastgood restore trip before-review --dry-run
+            lastgood restore trip 12 --path research.findings
+            lastgood restore wf-123 step:3 --yes
+        """,
+        document="""
+            {"state", "target", "revision"}
+            with --dry-run {"state", "target", "differences":
+              [{"path", "kind", "old", "new"}]}; old is now, new is the target
+        """,
+        notes=TARGET_HELP,
+    )(restore)
+
+
+async def snapshot(given: Given, state: StateId, label: Label = None, metadata: Metadata = None) -> None:
+    """Name what a state is now, and keep that.
+
+    Copies nothing, however much it is.
+    """
+    extra = None if metadata is None else read_argument(metadata, "--metadata")
+    async with given.connect() as client:
+        taken = await client.state(state).snapshot(label, metadata=extra)
+    if given.json:
+        jsonform.write(jsonform.snapshot_document(taken))
+    else:
+        named = f", {taken.label}," if taken.label else ""
+        say(f"snapshot {taken.snapshot_id}{named} is {state} at revision {taken.revision}")
+
+
+async def snapshots(given: Given, state: StateId) -> None:
+    """List the snapshots of a state, oldest first."""
+    async with given.connect() as client:
+        found = await client.state(state).list_snapshots()
+    if given.json:
+        jsonform.write({"state": state, "snapshots": [jsonform.snapshot_document(each) for each in found]})
+        return
+    page = Page()
+    if not found:
+        page.line(f"{state} has no snapshots: lastgood snapshot {state} LABEL takes one")
+        return
+    page.rows([_row(each) for each in found], head=["snapshot", "revision", "taken", "label"], right=[1], soft=[3])
+
+
+async def restore(
+    given: Given,
+    state: StateId,
+    target: Target,
+    *,
+    path: Paths = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    expected: Expected = None,
+) -> None:
+    """Bring an earlier content back.
+
+    That is a new revision, and nothing is lost: a restore is undone by a restore.
+
+    On a terminal it shows what it would change, and asks; if somebody writes while it asks, it changes nothing. Without a
+    terminal, or with --yes, it does not ask.
+    """
+    asks = not yes and not dry_run and somebody_answers()
+    if dry_run or asks:
+        seen = await _preview(given, state, target, path, dry_run=dry_run)
+        if dry_run:
+            return
+        ask(f"Restore {state}?")
+        expected = seen if expected is None else expected
+    async with given.connect() as client:
+        past = await targets.find(target, client, state)
+        revision = await client.state(state).restore(past, paths=path, expected=expected)
+    if given.json:
+        jsonform.write({"state": state, "target": target, "revision": revision})
+    else:
+        what = " and ".join(path) + " in it" if path else "it"
+        say(f"{state} is at revision {revision}: {what} is as in {targets.describe(past)}")
+        say(f"to undo that: lastgood restore {state} {revision - 1}")
+
+
+def _row(snapshot: Snapshot) -> Row:
+    named, revision = Cell(snapshot.snapshot_id or "", "yellow"), Cell(str(snapshot.revision), "bold")
+    return Row([named, revision, Cell(moment(snapshot.created_at)), Cell(snapshot.label or "")])
+
+
+async def _preview(given: Given, state: str, target: str, paths: list[str] | None, *, dry_run: bool) -> int:
+    """Show what a restore would change, and give the revision that it was compared with, or an earlier one."""
+    async with given.connect() as client:
+        past = await targets.find(target, client, state)
+        handle = client.state(state)
+        seen = await handle.revision()
+        differences = await handle.preview(past, paths=paths)
+    if given.json and dry_run:
+        found = [jsonform.difference_document(each) for each in differences]
+        jsonform.write({"state": state, "target": target, "differences": found})
+        return seen
+    page = Page(sys.stdout if dry_run else sys.stderr)
+    page.line(f"{state}, now at revision {seen}, would go back to {targets.describe(past)}:")
+    if differences:
+        page.differences(differences, None if dry_run else _PREVIEWED)
+    else:
+        page.line("nothing would change")
+    return seen

@@ -1,0 +1,77 @@
+"""Lines for people, questions, and what must not reach a terminal."""
+
+import io
+import signal
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from lastgood.cli.failures import FailedError
+
+_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters: commands, marks that cannot be seen, halves of a pair, ends of lines."""
+_JOINERS = frozenset("\u200c\u200d")
+"""Of the marks these belong to words, and to emoji."""
+
+
+def plain(text: str) -> str:
+    r"""Give a text with everything escaped that a terminal could obey: ``\x1b``, ``\n``, ``\u202e``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each if _is_harmless(each) else each.encode("unicode_escape").decode() for each in text)
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    be_lenient(sys.stdout)
+    sys.stdout.write(plain(text) + "\n")
+
+
+def be_lenient(file: TextIO) -> None:
+    """Let a stream put a ``?`` where its encoding does not have a character."""
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="replace")
+
+
+def somebody_answers() -> bool:
+    """Whether there is a terminal to ask at."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> None:
+    """Go on only after a yes.
+
+    The question goes to standard error, so that standard output has nothing but the answer to the command.
+
+    Raises:
+        FailedError: it was anything else.
+    """
+    with _interruptible():
+        sys.stderr.write(f"{plain(question)} [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        sys.stderr.write("\n")
+    if answer.strip().lower() not in {"y", "yes"}:
+        text = "nothing was changed"
+        raise FailedError(text)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the waiting at once. The event loop's own handler would take note of it, and wait on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS or unicodedata.category(character) not in _OBEYED

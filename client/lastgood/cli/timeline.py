@@ -1,0 +1,111 @@
+"""The lines of ``lastgood history``: who wrote what, and when, and where it was rolled back."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from lastgood import Difference, HistoryEntry
+from lastgood.cli import shorten
+from lastgood.cli.render import DIM, SIGNS, STYLES, Cell, Page, Row
+from lastgood.cli.terminal import plain
+
+ROLLBACK = "⟲"
+
+_SINGLE = frozenset({"set", "append", "increment", "delete"})
+"""Operations that write at their path and nowhere else."""
+_NAMED = 3
+_LEAST = 24
+"""In less room than that a value says nothing."""
+_ALL = "(all)"
+
+
+def is_compound(entry: HistoryEntry) -> bool:
+    """Whether what it did is seen by comparing it with the revision before, and not by its value."""
+    return entry.operation not in _SINGLE and entry.operation != "fork"
+
+
+def show(page: Page, entries: Sequence[HistoryEntry], changes: Mapping[int, list[Difference]], *, whole: bool) -> None:
+    """Print the lines.
+
+    Args:
+        page: where.
+        entries: in the order wanted.
+        changes: what compound ones have changed, by revision.
+        whole: whether it is the history of the whole state, and not that of one path.
+    """
+    rows: list[Row] = []
+    for day, of_the_day in groupby(entries, _day):
+        rows.append(Row([], lambda _, day=day: Text(day), DIM))  # type: ignore[misc]  # mypy on lambdas with defaults
+        rows += [_row(entry, changes.get(entry.revision), whole=whole) for entry in of_the_day]
+    page.rows(rows, right=[0], soft=[2])
+
+
+def _day(entry: HistoryEntry) -> str:
+    local = entry.timestamp.astimezone()
+    zone = local.isoformat()[-len("+00:00") :]
+    return f"{local:%Y-%m-%d}, {'UTC' if zone == '+00:00' else f'UTC{zone}'}"
+
+
+def _row(entry: HistoryEntry, changes: list[Difference] | None, *, whole: bool) -> Row:
+    rollback = entry.operation == "restore"
+    cells = [
+        Cell(str(entry.revision), "bold"),
+        Cell(f"{entry.timestamp.astimezone():%H:%M:%S}", DIM),
+        Cell(entry.agent_id or "-", "cyan"),
+        Cell(f"{ROLLBACK} {entry.operation}" if rollback else entry.operation),
+    ]
+    return Row(cells, lambda width: _what(entry, changes, width, whole=whole), "bold yellow" if rollback else "")
+
+
+def _what(entry: HistoryEntry, changes: list[Difference] | None, width: int, *, whole: bool) -> Text:
+    told = Text(_origin(entry, whole=whole))
+    room = max(width - told.cell_len, 0)
+    if not whole:
+        told.append_text(Text(shorten.value(entry.value, room)) if entry.existed else Text("(nothing)", "red"))
+    elif changes is not None:
+        told.append_text(_named(changes, room))
+    elif entry.operation != "fork":
+        told.append_text(_assigned(entry.path, entry.value, room) if entry.existed else _sign("removed", entry.path))
+    told.truncate(width, overflow="ellipsis")
+    return told
+
+
+def _origin(entry: HistoryEntry, *, whole: bool) -> str:
+    """Where a rollback went back to, and what a fork was made of."""
+    source = entry.source
+    if source is None:
+        return ""
+    if entry.operation == "fork":
+        return f"of {plain(source.state_id)} at revision {source.revision}"
+    there = "" if source.state_id == entry.snapshot.state_id else f" of {plain(source.state_id)}"
+    what = f"{plain(entry.path)} " if whole and entry.path else ""
+    return f"{what}back to revision {source.revision}{there}: "
+
+
+def _named(changes: list[Difference], width: int) -> Text:
+    """Say what has changed: one place with its value, of several as many as there is room for."""
+    if not changes:
+        return Text("nothing changed", DIM)
+    [first, *others] = changes
+    if not others and first.kind != "removed" and width > _LEAST:
+        return _assigned(first.path, first.new, width)
+    listed = [_listed(changes, count) for count in range(min(_NAMED, len(changes)), 0, -1)]
+    in_short = Text(f"{len(changes):,} change{'s' if others else ''}")
+    return next((line for line in listed if line.cell_len <= width), in_short)
+
+
+def _assigned(path: str, value: object, width: int) -> Text:
+    named = shorten.middle(plain(path) or _ALL, width // 2)
+    return Text(f"{named} = {shorten.value(value, width - cell_len(named) - len(' = '))}")
+
+
+def _listed(changes: list[Difference], count: int) -> Text:
+    line = Text(", ").join(_sign(each.kind, each.path) for each in changes[:count])
+    more = len(changes) - count
+    return line.append(f" and {more:,} more", DIM) if more > 0 else line
+
+
+def _sign(kind: str, path: str) -> Text:
+    return Text(f"{SIGNS[kind]} {plain(path)}", STYLES[kind])

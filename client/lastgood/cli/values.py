@@ -1,0 +1,136 @@
+"""``get``, ``set`` and ``delete``: the present content."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lastgood.cli import jsonform, targets
+from lastgood.cli.command import command
+from lastgood.cli.failures import FailedError, WrongUsageError
+from lastgood.cli.jsonform import JSON_HELP
+from lastgood.cli.options import At, Expected, Given, OptionalPath, Path, StateId, Yes, read_argument
+from lastgood.cli.targets import TARGET_HELP
+from lastgood.cli.terminal import ask, say, somebody_answers
+
+Value = Annotated[
+    str, typer.Argument(metavar="VALUE", show_default=False, help="JSON, or - to read that from standard input.")
+]
+AsText = Annotated[bool, typer.Option("--string", show_default=False, help="VALUE is the text itself, and no JSON.")]
+Default = Annotated[
+    str | None,
+    typer.Option(
+        "--default", metavar="JSON", show_default=False, help="Print this where there is no value, and exit with 0."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add them."""
+    command(
+        app,
+        "get",
+        example="""
+            lastgood get trip
+            lastgood get trip research.findings | jq -r '.[]'
+            lastgood get trip research.findings --at before-review
+        """,
+        document='{"state", "path", "revision", "existed", "value"}',
+        notes=f"{JSON_HELP}\n\n{TARGET_HELP}",
+    )(get)
+    command(
+        app,
+        "set",
+        example="""
+            lastgood set trip research.findings '["finding1", "finding2"]'
+            lastgood set trip topic --string 'a plain text'
+            jq -n '{a: 1}' | lastgood set trip settings -
+        """,
+        document='{"state", "path", "revision"}',
+        notes=JSON_HELP,
+        numbers=True,
+    )(set_)
+    command(
+        app,
+        "delete",
+        example="""
+            lastgood delete trip research.findings
+            lastgood delete trip --yes
+        """,
+        document='{"state", "path", "existed"}',
+    )(delete)
+
+
+async def get(given: Given, state: StateId, path: OptionalPath = None, at: At = None, default: Default = None) -> None:
+    """Print a value, or a whole state, as JSON.
+
+    Exit status 1 where there is no value.
+    """
+    instead = None if default is None else read_argument(default, "--default")
+    async with given.connect() as client:
+        past = None if at is None else await targets.find(at, client, state)
+        reading = await client.state(state).read(path or "", at=past)
+    if not reading.existed and default is None:
+        when = f"revision {reading.revision}" if reading.revision else "nobody has written it"
+        message = f"state {state!r} has no value at {path!r} ({when}): lastgood get {state} prints all that it has"
+        raise FailedError(message)
+    value = jsonform.to_json(reading.value if reading.existed else instead)
+    if given.json:
+        jsonform.write({
+            "state": state, "path": path or "", "revision": reading.revision, "existed": reading.existed, "value": value,
+        })  # fmt: skip
+    else:
+        jsonform.write(value)
+
+
+async def set_(
+    given: Given, state: StateId, path: Path, value: Value, *, string: AsText = False, expected: Expected = None
+) -> None:
+    """Put a value at a path.
+
+    That is one new revision; missing parents are made. VALUE is JSON, so a text has quotes of its own: '"text"'.
+    With --string it is the text as it stands.
+    """
+    text = _standard_input() if value == "-" else value
+    content = text if string else read_argument(text, "VALUE", "a plain text needs quotes of its own, or --string")
+    async with given.connect() as client:
+        revision = await client.state(state).set(path, content, expected=expected)
+    if given.json:
+        jsonform.write({"state": state, "path": path, "revision": revision})
+    else:
+        say(f"{state} is at revision {revision}")
+
+
+async def delete(given: Given, state: StateId, path: OptionalPath = None, *, yes: Yes = False) -> None:
+    """Remove a value, or a whole state.
+
+    The value stays in the history, and a restore brings it back. A whole state goes with its history and its snapshots, for
+    good: that is asked about on a terminal, and elsewhere needs --yes. Nothing to remove is no failure.
+    """
+    if path is None:
+        _confirm(state, yes=yes)
+    async with given.connect() as client:
+        existed = await (client.delete_state(state) if path is None else client.state(state).delete(path))
+    if given.json:
+        jsonform.write({"state": state, "path": path, "existed": existed})
+    elif path is None:
+        say(f"{state} is deleted" if existed else f"there is no state {state}")
+    else:
+        say(f"{path} is deleted" if existed else f"there was nothing at {path}")
+
+
+def _confirm(state: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not somebody_answers():
+        text = f"deleting state {state!r} with its history is for good: --yes says that it is meant"
+        raise WrongUsageError(text)
+    ask(f"Delete state {state} with its history and its snapshots, for good?")
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        message = f"standard input is not UTF-8: {error.reason} at byte {error.start}"
+        raise WrongUsageError(message) from None
