@@ -97,6 +97,12 @@ def check_text(text: str, field: str, *, empty: bool = False) -> str:
     return text
 
 
+def type_name(thing: object) -> str:
+    """Name the type of an argument: with its module, since lastgood and lastgood.sync have classes of the same names."""
+    kind = type(thing)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def check_count(number: int, field: str) -> int:
     """Give a revision, a step or a limit back, or raise InvalidArgumentError where it is no whole number from 0."""
     if isinstance(number, bool) or not isinstance(number, int):

@@ -8,7 +8,7 @@ from lastgood.errors import CheckpointNotFoundError, InvalidArgumentError
 from lastgood.models import Snapshot
 from lastgood.operations import CREATE_CHECKPOINT, DELETE_CHECKPOINTS, GET_CHECKPOINT, LIST_CHECKPOINTS
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
-from lastgood.state.handle import Source
+from lastgood.state.handle import Source, source_of
 from lastgood.state.shared import SharedState
 from lastgood.state.target import content_of, is_at
 from lastgood.storage import FileCheckpointStorage
@@ -49,12 +49,12 @@ class CheckpointManager:
             if storage is not None:
                 text = "a CheckpointManager takes a storage or a client, not both: each names a daemon"
                 raise InvalidArgumentError(text, field="storage")
-            self._source = client._connected  # its objects go where it goes  # noqa: SLF001 - a client's objects go where it goes
+            self._source = source_of(client)
             self._agent_id = client.agent_id
         elif isinstance(storage, FileCheckpointStorage):
-            self._source = storage._connection  # that is all there is to a storage  # noqa: SLF001 - that is all there is to a storage
+            self._source = storage._connection  # noqa: SLF001 - that is all there is to a storage
         elif storage is not None:
-            text = f"storage is a FileCheckpointStorage, not a {type(storage).__name__}"
+            text = f"storage is a FileCheckpointStorage, not a {arguments.type_name(storage)}"
             raise InvalidArgumentError(text, field="storage")
 
     async def create_checkpoint(  # what a checkpoint consists of
@@ -164,7 +164,7 @@ class CheckpointManager:
         """Say what the checkpoint is made of."""
         connection = self._source()
         if isinstance(state, SharedState):
-            if await state._is_at(connection, timeout):  # a state is asked where it is  # noqa: SLF001 - a state knows where it is
+            if await state._is_at(connection, timeout):  # noqa: SLF001 - a state knows where it is
                 request.state.CopyFrom(state._reference)  # noqa: SLF001 - and how it is named
             else:
                 request.content.CopyFrom(await state._content(timeout))  # noqa: SLF001 - and what it contains
@@ -176,7 +176,7 @@ class CheckpointManager:
         elif isinstance(state, dict):
             request.content.CopyFrom(arguments.encode_map(state, "state"))
         else:
-            text = f"state is a SharedState, a Snapshot or a dict, not a {type(state).__name__}"
+            text = f"state is a SharedState, a Snapshot or a dict, not a {arguments.type_name(state)}"
             raise InvalidArgumentError(text, field="state")
 
     async def _get(self, request: GetCheckpointRequest, timeout: float | None) -> Checkpoint | None:

@@ -28,7 +28,7 @@
     ├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
     ├── CorruptDataError                             a stored record does not match its checksum
     ├── InternalError                                a fault of lastgood itself
-    └── ClientUnusableError       (RuntimeError)     closed, carried over a fork, or used in another event loop
+    └── ClientUnusableError       (RuntimeError)     closed, carried over a fork, or used in the wrong event loop
 
 In brackets: what each of them also is, so that a plain ``except TimeoutError`` works. Every one has a ``reason``, a text
 that never changes its meaning (the names of ``ErrorReason`` in the protocol), and pickles.
@@ -345,8 +345,9 @@ class InternalError(LastgoodError):
 class ClientUnusableError(LastgoodError, RuntimeError):
     """The client cannot be used here, or no more.
 
-    ``reason`` is ``"CLIENT_CLOSED"``, ``"CLIENT_FORKED"`` (it was made before a fork) or ``"CLIENT_OTHER_LOOP"`` (it
-    belongs to another event loop).
+    ``reason`` is ``"CLIENT_CLOSED"``, ``"CLIENT_FORKED"`` (it was made before a fork), ``"CLIENT_OTHER_LOOP"`` (it
+    belongs to another event loop) or ``"CLIENT_IN_EVENT_LOOP"`` (it is one of lastgood.sync, whose calls would block the
+    event loop of this thread).
     """
 
     reason = "CLIENT_CLOSED"

@@ -37,7 +37,7 @@ class ResumableWorkflow:
         lease: float = 30.0,
     ) -> None:
         if not isinstance(checkpoint_manager, CheckpointManager):
-            text = f"checkpoint_manager is a CheckpointManager, not a {type(checkpoint_manager).__name__}"
+            text = f"checkpoint_manager is a CheckpointManager, not a {arguments.type_name(checkpoint_manager)}"
             raise InvalidArgumentError(text, field="checkpoint_manager")
         if not arguments.check_number(lease, "lease") > 0:
             text = f"lease is a positive number of seconds, not {lease!r}"
@@ -103,7 +103,7 @@ class ResumableWorkflow:
         """
         manager = self._manager
         request = ResumeRequest(
-            context=ChangeContext(agent_id=manager._agent_id),  # a workflow is its manager's  # noqa: SLF001 - a workflow is a part of its manager
+            context=ChangeContext(agent_id=manager._agent_id),  # noqa: SLF001 - a workflow is a part of its manager
             workflow_id=self._workflow_id,
             step=None if step is None else arguments.check_count(step, "step"),
             initial_state=self._initial_state,
@@ -144,7 +144,7 @@ class ResumableWorkflow:
         Raises:
             FencedError: a later attempt has begun.
         """
-        made = await self._manager._create(  # a workflow is its manager's  # noqa: SLF001 - a workflow is a part of its manager
+        made = await self._manager._create(  # noqa: SLF001 - a workflow is a part of its manager
             self._workflow_id,
             step,
             agent_id,

@@ -2,21 +2,37 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lastgood import arguments
-from lastgood.errors import RevisionConflictError
+from lastgood.errors import InvalidArgumentError, RevisionConflictError
 from lastgood.operations import READ, SET, TRANSACT, Operation, Request, Response
 from lastgood.transport.connection import Connection
 from lastgood.transport.primitives import AsyncLock
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, Precondition, StateRef, Value, WriteContext
 from lastgood_proto.v1.state_pb2 import Edit, ReadRequest, ReadResponse, SetRequest, TransactRequest
 
+if TYPE_CHECKING:
+    from lastgood.client import Client
+
 Source = Callable[[], Connection]
 """Gives the connection to use, at the time of a call: that of a client, or the one that the event loop shares."""
 
 Expected = int | Mapping[str, int] | None
 """A condition of a write: the revision of the state; or path to revision, unchanged since; or none."""
+
+
+def source_of(client: "Client") -> Source:
+    """Give the source of a client, whose objects go where it goes.
+
+    Raises:
+        InvalidArgumentError: it is no client, or one of the twin of this package.
+    """
+    source: Source | None = getattr(client, "_connected", None)
+    if source is None or not isinstance(source(), Connection):
+        text = f"client is a lastgood.Client, not {client!r}"
+        raise InvalidArgumentError(text, field="client")
+    return source
 
 
 class StateHandle:

@@ -7,7 +7,7 @@ from uuid import uuid4
 from lastgood import arguments
 from lastgood.operations import FORK
 from lastgood.state.content import StateContent
-from lastgood.state.handle import Source, StateHandle
+from lastgood.state.handle import Source, StateHandle, source_of
 from lastgood.state.past import StatePast
 from lastgood.state.target import Past
 from lastgood.state.transaction import Transaction, retry_on_conflict
@@ -47,7 +47,7 @@ class SharedState(StateContent, StatePast):
     ) -> None:
         super().__init__(
             uuid4().hex if state_id is None else state_id,
-            shared_connection if client is None else client._connected,  # its handles go where it goes  # noqa: SLF001 - a client's objects go where it goes
+            shared_connection if client is None else source_of(client),
             agent_id=client.agent_id if agent_id is None and client is not None else agent_id,
             initial_data=initial_data,
         )
@@ -90,7 +90,7 @@ class SharedState(StateContent, StatePast):
             async with self.transaction(timeout=timeout) as transaction:
                 return await function(transaction)
 
-        return await retry_on_conflict(attempt, timeout)
+        return await retry_on_conflict(attempt, self._source().timeout if timeout is None else timeout)
 
     async def fork(
         self, state_id: str | None = None, *, at: Past | None = None, timeout: float | None = None

@@ -10,7 +10,6 @@ from lastgood import arguments, convert
 from lastgood.errors import InvalidArgumentError, RevisionConflictError
 from lastgood.models import Reading
 from lastgood.state.handle import StateHandle
-from lastgood.transport.connection import DEFAULT_TIMEOUT
 from lastgood.transport.primitives import pause
 from lastgood_proto.v1.state_pb2 import AppendEdit, DeleteEdit, Edit, ReadResponse
 
@@ -112,7 +111,7 @@ class Transaction:
 
     async def _read(self, path: str, *, omit_value: bool = False) -> ReadResponse:
         self._check_open()
-        answer = await self._state._read_with(  # the two belong together  # noqa: SLF001 - a transaction is a part of its state
+        answer = await self._state._read_with(  # noqa: SLF001 - a transaction is a part of its state
             arguments.check_path(path), self._edits, self._timeout, omit_value=omit_value
         )
         revision = answer.header.revision
@@ -125,13 +124,13 @@ class Transaction:
             raise InvalidArgumentError(text, field="transaction")
 
 
-async def retry_on_conflict(attempt: Callable[[], Awaitable[_Result]], timeout: float | None) -> _Result:
+async def retry_on_conflict(attempt: Callable[[], Awaitable[_Result]], timeout: float) -> _Result:
     """Run something again for as long as it meets a conflict, up to a time limit, and ten times at least.
 
     Raises:
         RevisionConflictError: the last one, when the limits are passed.
     """
-    end = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+    end = time.monotonic() + timeout
     longest = _FIRST_PAUSE
     attempts = 0
     while True:
@@ -141,5 +140,5 @@ async def retry_on_conflict(attempt: Callable[[], Awaitable[_Result]], timeout: 
         except RevisionConflictError:
             if attempts >= _LEAST_ATTEMPTS and time.monotonic() > end:
                 raise
-        await pause(random.uniform(0, longest))  # keeps rivals apart, hides nothing  # noqa: S311 - keeps rivals apart, hides nothing
+        await pause(random.uniform(0, longest))  # noqa: S311 - keeps rivals apart, hides nothing
         longest = min(2 * longest, _LONGEST_PAUSE)

@@ -104,7 +104,7 @@ def _spawn(folder: Path, output: int) -> subprocess.Popen[bytes]:
     if not sys.executable:
         text = f"this Python cannot say where its executable is; start a daemon with: lastgood serve --data-dir {folder}"
         raise DaemonUnavailableError(text)
-    process = subprocess.Popen(  # our own interpreter and our own module  # noqa: S603 - our own interpreter and our own module
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
         # -P: the folder that it starts in is no place to import from.
         [sys.executable, "-P", "-m", "lastgood_daemon", "serve", "--data-dir", str(folder), "--autostarted"],
         stdin=subprocess.DEVNULL,

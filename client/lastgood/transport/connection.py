@@ -58,6 +58,7 @@ class Connection:
 
     Attributes:
         location: where the daemon is.
+        timeout: seconds for each call that names none.
         closed: whether ``aclose`` was called.
     """
 
@@ -74,7 +75,7 @@ class Connection:
         self.closed = False
         self._token = os.environ.get("LASTGOOD_TOKEN") if token is None else token
         self._credentials = credentials
-        self._timeout = check_timeout(timeout)
+        self.timeout = check_timeout(timeout)
         self._finder = Finder(location, autostart=autostart)
         self._ledger = Ledger()
         self._wake = asyncio.Event()
@@ -103,7 +104,7 @@ class Connection:
             LastgoodError: what the daemon answered.
         """
         loop = self._enter()
-        seconds = self._timeout if timeout is None else check_timeout(timeout)
+        seconds = self.timeout if timeout is None else check_timeout(timeout)
         payload = framing.encode_call(operation.name, request)
         if len(payload) > framing.CALL_BYTES:
             text = f"a call of {len(payload):,} bytes; the limit is {framing.CALL_BYTES:,}"
@@ -165,7 +166,7 @@ class Connection:
                 while not len(self._ledger):
                     self._wake.clear()
                     await self._wake.wait()
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # spreads clients, hides nothing  # noqa: S311 - spreads clients, hides nothing
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients, hides nothing
                 if await self._converse():
                     pause = 0.0
                 else:

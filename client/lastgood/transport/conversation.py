@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from google.rpc import status_pb2
 
-from lastgood.errors import InternalError
+from lastgood.errors import InternalError, OutcomeUnknownError
 from lastgood.transport import framing
 from lastgood.transport.ledger import Ledger, PendingCall
 from lastgood.transport.link import Link, LinkBrokenError, NotSentError
@@ -90,21 +90,24 @@ class Conversation:
         now = asyncio.get_running_loop().time()
         calls = [framing.envelope(call.sequence, call.deadline - now) + call.payload for call in batch]
         acknowledged = self._ledger.acknowledged
-        if len(calls) == 1 and len(calls[0]) > framing.MESSAGE_BYTES:
-            messages = list(framing.split_call(acknowledged, calls[0]))
-        else:
-            messages = [framing.join_calls(acknowledged, calls)]
         try:
-            for message in messages[:-1]:
-                try:
-                    await self._link.send(message)
-                except LinkBrokenError as error:
-                    raise NotSentError(str(error)) from None  # without its end, a call is none
-            await self._link.send(messages[-1])
+            if len(calls) == 1 and len(calls[0]) > framing.MESSAGE_BYTES:
+                await self._send_in_pieces(acknowledged, calls[0])
+            else:
+                await self._link.send(framing.join_calls(acknowledged, calls))
         except NotSentError:
             for call in batch:
                 self._ledger.refused(call)
             raise
+
+    async def _send_in_pieces(self, acknowledged: int, call: bytes) -> None:
+        for message, last in framing.split_call(acknowledged, call):
+            try:
+                await self._link.send(message)
+            except LinkBrokenError as error:
+                if last:
+                    raise
+                raise NotSentError(str(error)) from None  # without its end, a call is none
 
     async def _receive(self) -> None:
         pieces = framing.ReplyPieces()
@@ -144,6 +147,11 @@ class Conversation:
         elif reason == "DEADLINE_EXCEEDED":
             self._ledger.refused(call)
             self._give_up(call)
+        elif reason == "OVERLOADED" and call.operation.writes and call.deliveries > 1:
+            # That nothing was written is true of this delivery, which was turned away before anyone looked it up.
+            self._ledger.settle(call)
+            text = f"{call.operation.name} was sent before, and the daemon has no room now to tell whether it was done"
+            call.fail(OutcomeUnknownError(text))
         else:
             self._ledger.settle(call)
             call.fail(error_from(status))

@@ -42,7 +42,7 @@ class Finder:
         if not self._autostart:
             text = "no daemon answers, and starting one is turned off"
             raise LinkBrokenError(text)
-        if (folder / SERVICE_MARKER).exists():
+        if _is_there(folder / SERVICE_MARKER):
             text = f"no daemon answers, and the folder belongs to a service ({SERVICE_MARKER}): start that"
             raise LinkBrokenError(text)
         if importlib.util.find_spec("lastgood_daemon") is None:
@@ -52,6 +52,14 @@ class Finder:
             )
             raise LinkBrokenError(text) if met_before else DaemonUnavailableError(text)
         return await start_daemon(folder, answering)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        text = f"the folder of the daemon cannot be looked into: {error}"
+        raise DaemonUnavailableError(text) from error
 
 
 async def answering(folder: Path) -> str | None:

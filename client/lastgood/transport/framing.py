@@ -45,12 +45,13 @@ def join_calls(acknowledged: int, calls: list[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def split_call(acknowledged: int, call: bytes) -> Iterator[bytes]:
-    """Make the messages of a call that is too large for one."""
+def split_call(acknowledged: int, call: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Make the messages of a call that is too large for one, each with whether it is the last."""
     for start in range(0, len(call), MESSAGE_BYTES):
         end = start + MESSAGE_BYTES
-        part = Part(data=call[start:end], last=end >= len(call))
-        yield SessionRequest(acknowledged=acknowledged, part=part).SerializeToString()
+        last = end >= len(call)
+        part = Part(data=call[start:end], last=last)
+        yield SessionRequest(acknowledged=acknowledged, part=part).SerializeToString(), last
 
 
 class ReplyPieces:
@@ -71,7 +72,7 @@ class ReplyPieces:
 
 def _varint(number: int) -> bytes:
     encoded = bytearray()
-    while number > 0x7F:  # seven bits a byte  # noqa: PLR2004 - seven bits a byte
+    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
         encoded.append(number & 0x7F | 0x80)
         number >>= 7
     encoded.append(number)

@@ -38,7 +38,7 @@ def config_file() -> Path:
 
 
 class Config(BaseSettings):
-    """Runs the daemon in the foreground until SIGTERM. For example: lastgood serve --data-dir ~/agents"""
+    """Runs the daemon in the foreground until SIGTERM. For example `lastgood serve --data-dir ~/agents`."""
 
     model_config = SettingsConfigDict(
         env_prefix="LASTGOOD_",

@@ -367,7 +367,7 @@ class GetCheckpointResponse(_message.Message):
 
     @_builtins.property
     def checkpoint(self) -> Global___Checkpoint:
-        """Absent where there is none."""
+        """Absent where there is no latest or last good one; of a step, ERROR_REASON_CHECKPOINT_NOT_FOUND."""
 
     def __init__(
         self,
