@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 IMAGE := build/lastgood.binpb
 
-.PHONY: help demo test check proto bench clean
+.PHONY: help demo test check proto sync bench clean
 
 help:
 	@echo "make demo   watch a state being broken and rolled back to the last good checkpoint"
 	@echo "make test   run the tests"
 	@echo "make check  run ruff, mypy, import-linter, buf, and see that the generated code is current"
 	@echo "make proto  generate the Python code of the contract"
+	@echo "make sync   generate lastgood.sync from the async client"
 	@echo "make bench  measure"
 	@echo "make clean  remove .venv and everything else that was made"
 
@@ -29,11 +30,15 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_proto.py --check
+	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/python scripts/generate_proto.py --image $(IMAGE)
 	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
 
 proto: $(VENV)/.dev
 	$(BIN)/python scripts/generate_proto.py
+
+sync: $(VENV)/.dev
+	$(BIN)/python scripts/generate_sync.py
 
 bench: $(VENV)/.daemon
 	$(BIN)/python benchmarks/run.py
