@@ -16,6 +16,7 @@ from tests.support.waiting import wait_until
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+_NOT_INHERITED = ("LASTGOOD_", "GRPC_")  # the client, imported here, has set one of them
 
 
 class DaemonProcess:
@@ -66,7 +67,7 @@ class DaemonProcess:
     def spawn(self) -> None:
         serve = [sys.executable, "-m", "lastgood_daemon", "serve", "--data-dir", str(self.folder)]
         command = [*self._wrapper, *serve, *self._arguments]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LASTGOOD_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         environment |= self._environment or {}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

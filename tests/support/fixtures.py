@@ -5,9 +5,9 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import lastgood
 import pytest
 
+import lastgood
 from tests.support.daemons import DaemonProcess, end_autostarted
 
 

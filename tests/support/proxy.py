@@ -3,6 +3,7 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Self
 
 
 class CuttingProxy:
@@ -22,7 +23,7 @@ class CuttingProxy:
     def address(self) -> str:
         return f"unix:{self.path}"
 
-    async def __aenter__(self) -> "CuttingProxy":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._serve, self.path)
         return self
 
@@ -49,6 +50,8 @@ class CuttingProxy:
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # at the end; whoever started this task would complain of it
         finally:
             for pump in pumps:
                 pump.cancel()

@@ -5,6 +5,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
+from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from lastgood_proto.v1 import common_pb2, session_pb2, session_pb2_grpc, state_pb2
@@ -80,7 +81,7 @@ class RawSession:
         return self.going_away
 
 
-def writing(state_id: str, **context: Any) -> common_pb2.WriteContext:
+def writing(state_id: str, **context: Any) -> common_pb2.WriteContext:  # noqa: ANN401 - its fields
     """The context of a write into a state."""
     return common_pb2.WriteContext(state=common_pb2.StateRef(state_id=state_id), **context)
 
@@ -89,12 +90,12 @@ def json(text: str) -> common_pb2.Value:
     return common_pb2.Value(json=text)
 
 
-def increment(sequence: int, state_id: str, path: str = "n", **call: Any) -> session_pb2.Call:
+def increment(sequence: int, state_id: str, path: str = "n", **call: Any) -> session_pb2.Call:  # noqa: ANN401
     request = state_pb2.IncrementRequest(context=writing(state_id), path=path, by=json("1"))
     return session_pb2.Call(sequence=sequence, increment=request, **call)
 
 
-def read(sequence: int, state_id: str, path: str = "", **call: Any) -> session_pb2.Call:
+def read(sequence: int, state_id: str, path: str = "", **call: Any) -> session_pb2.Call:  # noqa: ANN401
     request = state_pb2.ReadRequest(state=common_pb2.StateRef(state_id=state_id), path=path)
     return session_pb2.Call(sequence=sequence, read=request, **call)
 
@@ -105,10 +106,15 @@ def reason_of(reply: session_pb2.Reply) -> str:
     return details_of(reply.error)[0]
 
 
-def details_of(status: Any) -> tuple[str, dict[str, str]]:
-    """Reason and metadata of a status that has the one detail that the contract promises."""
-    from google.rpc import error_details_pb2
+def told(reply: session_pb2.Reply) -> object:
+    """What a reply says: an encoded map has no order, so that two refusals may say the same in other bytes."""
+    if reply.WhichOneof("result") != "error":
+        return reply
+    return reply.sequence, reply.error.code, reply.error.message, details_of(reply.error)
 
+
+def details_of(status: status_pb2.Status) -> tuple[str, dict[str, str]]:
+    """Reason and metadata of a status that has the one detail that the contract promises."""
     (detail,) = status.details
     info = error_details_pb2.ErrorInfo()
     assert detail.Unpack(info)

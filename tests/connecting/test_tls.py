@@ -1,0 +1,53 @@
+"""TLS, with a certificate made for the test."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.daemons import DaemonProcess
+
+import lastgood
+
+TOKEN = "t"  # noqa: S105 - of daemons that live for a moment
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl, which makes the certificate, is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certificate")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"],
+        check=True, capture_output=True, cwd=folder, timeout=30,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    tls = ("--tls-certificate", str(certificate / "cert.pem"), "--tls-key", str(certificate / "key.pem"))
+    folder = tmp_path_factory.mktemp("secured") / "data"
+    daemon = DaemonProcess(folder, "--address", "localhost:0", *tls, environment={"LASTGOOD_TOKEN": TOKEN})
+    yield daemon.start()
+    assert daemon.stop() == 0
+
+
+async def test_with_the_authority(secured: DaemonProcess, certificate: Path) -> None:
+    async with lastgood.connect(secured.address, tls=certificate / "cert.pem", token=TOKEN, timeout=20.0) as client:
+        assert await client.state("s").set("a", 1) == 1
+
+
+@pytest.mark.parametrize("tls", [True, None])
+async def test_without_it_there_is_no_connection(secured: DaemonProcess, tls: bool | None) -> None:
+    with pytest.raises(lastgood.DaemonUnavailableError):
+        await lastgood.connect(secured.address, tls=tls, token=TOKEN, timeout=0.5)
+
+
+def test_authorities_that_cannot_be_read_are_told_about(tmp_path: Path) -> None:
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"none\.pem"):
+        lastgood.connect("localhost:1", tls=tmp_path / "none.pem")

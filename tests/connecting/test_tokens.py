@@ -1,0 +1,77 @@
+"""Tokens, over a Unix socket and over TCP."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from grpc import StatusCode, aio
+from tests.support.daemons import DaemonProcess
+from tests.support.sessions import RawSession
+
+import lastgood
+from lastgood_proto.v1 import server_pb2, server_pb2_grpc
+
+TOKEN = "correct horse battery staple"  # noqa: S105 - of daemons that live for a moment
+WRONG = "wrong"
+
+
+@pytest.fixture(scope="module", params=["unix", "localhost:0", "127.0.0.1:0"])
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    arguments = () if request.param == "unix" else ("--address", request.param)
+    folder = tmp_path_factory.mktemp("guarded") / "data"
+    daemon = DaemonProcess(folder, *arguments, environment={"LASTGOOD_TOKEN": TOKEN})
+    yield daemon.start()
+    assert daemon.stop() == 0
+
+
+async def test_the_right_one_lets_in(guarded: DaemonProcess) -> None:
+    async with lastgood.connect(guarded.address, token=TOKEN, timeout=20.0) as client:
+        assert await client.state("s").set("a", 1) > 0
+        assert (await client.server_info()).address == guarded.address
+    async with lastgood.connect(data_dir=guarded.folder, token=TOKEN, autostart=False, timeout=20.0) as client:
+        assert await client.list_states() == ["s"]
+
+
+@pytest.mark.parametrize("token", [None, "wrong", TOKEN + "x", TOKEN[:-1]])
+async def test_another_one_or_none_is_refused_at_once(guarded: DaemonProcess, token: str | None) -> None:
+    begin = time.monotonic()
+    with pytest.raises(lastgood.UnauthenticatedError, match="token") as failure:
+        await lastgood.connect(guarded.address, token=token, timeout=30.0)
+    assert time.monotonic() - begin < 10.0
+    assert failure.value.reason == "UNAUTHENTICATED"
+    assert isinstance(failure.value, PermissionError)
+    with pytest.raises(lastgood.UnauthenticatedError):
+        await lastgood.connect(data_dir=guarded.folder, token=token, autostart=False, timeout=30.0)
+
+
+async def test_the_variable_is_a_clients_token_too(guarded: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LASTGOOD_TOKEN", TOKEN)
+    async with lastgood.connect(guarded.address, timeout=20.0) as client:
+        assert (await client.server_info()).address == guarded.address
+    with pytest.raises(lastgood.UnauthenticatedError):
+        await lastgood.connect(guarded.address, token=WRONG, timeout=20.0)
+
+
+async def test_unary_calls_need_it_too(guarded: DaemonProcess) -> None:
+    async with aio.insecure_channel(guarded.address) as channel:
+        stub = server_pb2_grpc.ServerServiceStub(channel)
+        for metadata in ((), (("authorization", "Bearer wrong"),), (("authorization", TOKEN),)):
+            with pytest.raises(aio.AioRpcError) as failure:
+                await stub.GetServerInfo(server_pb2.GetServerInfoRequest(), metadata=metadata)
+            assert failure.value.code() is StatusCode.UNAUTHENTICATED
+        metadata = (("authorization", f"Bearer {TOKEN}"),)
+        answer = await stub.GetServerInfo(server_pb2.GetServerInfoRequest(), metadata=metadata)
+        assert answer.server.data_dir == str(guarded.folder)
+
+
+async def test_a_session_without_it_never_opens(guarded: DaemonProcess) -> None:
+    session = RawSession(guarded.address, token=WRONG)
+    await session.connect()
+    with pytest.raises(aio.AioRpcError) as failure:
+        await session.receive()
+    assert failure.value.code() is StatusCode.UNAUTHENTICATED
+    await session.close()
+
+
+async def test_what_the_token_is_stands_nowhere_in_the_log(guarded: DaemonProcess) -> None:
+    assert TOKEN not in guarded.log.read_text()

@@ -1,0 +1,190 @@
+"""Flags, LASTGOOD_*, the TOML file, what stands in the code: the first that says something counts. And the log."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.processes import environment, is_alive
+from tests.support.waiting import wait_until
+
+COMMAND = [sys.executable, "-m", "lastgood", "serve"]
+
+
+@contextmanager
+def serving(*flags: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [*COMMAND, *flags],
+        env=environment(variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+        process.terminate()
+        said, logged = process.communicate(timeout=30)
+        assert (process.returncode, said) == (0, b""), logged
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def failing(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *flags], env=environment(variables), check=False, capture_output=True, text=True, timeout=30
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Where the TOML file is looked for."""
+    path = tmp_path / "home" / "config" / "lastgood" / "lastgood.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize("first", range(5), ids=["flag", "variable", "LASTGOOD_CONFIG", "file", "default"])
+def test_the_first_that_says_something_counts(tmp_path: Path, config: Path, first: int) -> None:
+    folders = [tmp_path / f"folder{index}" for index in range(4)] + [tmp_path / "home" / "state" / "lastgood"]
+    named = tmp_path / "named.toml"
+    named.write_text(f'data_dir = "{folders[2]}"')
+    flags = ("--data-dir", str(folders[0])) if first <= 0 else ()
+    variables = {"LASTGOOD_DATA_DIR": str(folders[1])} if first <= 1 else {}
+    if first <= 2:
+        variables["LASTGOOD_CONFIG"] = str(named)
+    if first <= 3:
+        config.write_text(f'data_dir = "{folders[3]}"')
+    with serving(*flags, **variables) as process:
+        endpoint = folders[first] / "endpoint.json"
+        wait_until(lambda: endpoint.exists() or process.poll() is not None)
+        assert json.loads(endpoint.read_bytes())["pid"] == process.pid
+        assert not any(other.exists() for other in folders if other != folders[first])
+
+
+def test_every_setting_can_stand_in_the_file(tmp_path: Path, config: Path) -> None:
+    folder = tmp_path / "data"
+    config.write_text(f'data_dir = "{folder}"\naddress = "localhost:0"\ntoken = "t"\nautostarted = true\nidle_exit = 0.2\n')
+    process = subprocess.Popen(COMMAND, env=environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        _, logged = process.communicate(timeout=30)  # by itself: it idles
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0
+    events = [json.loads(line) for line in logged.splitlines()]
+    assert re.fullmatch(r"localhost:[1-9]\d*", events[0]["address"])
+    assert "0.2 s" in events[1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--bogus"], "--bogus"),
+        (["extra"], "extra"),
+        (["--data-dir"], "--data-dir"),
+        (["--idle-exit", "soon"], "--idle-exit"),
+        (["--idle-exit", "0"], "--idle-exit"),
+        (["--address", "0.0.0.0:7000"], "tls-certificate"),
+        (["--address", "nonsense"], "nonsense"),
+        (["--tls-key", "key.pem"], "tls-certificate"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, flags: list[str], told: str) -> None:
+    done = failing(*(["--data-dir", str(tmp_path / "data")] if "--data-dir" not in flags else []), *flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("lastgood serve: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert told in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("content", ["data_dir = [", "idle_exit = 'soon'", "dato_dir = 'x'", "data_dir = 7"])
+def test_a_wrong_file_is_one_line_and_status_2(tmp_path: Path, config: Path, content: str) -> None:
+    config.write_text(content)
+    done = failing()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("lastgood serve: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "home" / "state").exists()
+
+
+def test_a_file_that_was_named_and_is_not_there_is_told_about(tmp_path: Path) -> None:
+    done = failing(LASTGOOD_CONFIG=str(tmp_path / "missing.toml"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "missing.toml" in done.stderr
+
+
+def test_a_wrong_variable_is_one_line_and_status_2() -> None:
+    done = failing(LASTGOOD_IDLE_EXIT="soon")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "idle-exit" in done.stderr
+
+
+def test_help_is_not_an_error() -> None:
+    done = failing("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for flag in ("--data-dir", "--address", "--token", "--tls-certificate", "--tls-key", "--idle-exit"):
+        assert flag in done.stdout
+
+
+# The log.
+
+
+def test_the_log_is_json_lines_for_programs(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    process = subprocess.Popen([*COMMAND, "--data-dir", str(folder)], env=environment(), stderr=subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        first = json.loads(process.stderr.readline())
+        process.terminate()
+        _, rest = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert first["event"] == "serving"
+    assert (first["level"], first["pid"], first["data_dir"]) == ("info", process.pid, str(folder))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", first["timestamp"])
+    assert [json.loads(line)["event"] for line in rest.splitlines()] == ["shutting down", "closed"]
+
+
+def test_the_log_is_for_people_on_a_terminal(tmp_path: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        command = [*COMMAND, "--data-dir", str(tmp_path / "data")]
+        os.execve(sys.executable, command, environment({"TERM": "xterm"}))  # noqa: S606 - as meant
+    try:
+        said = read_until(terminal, b"version")
+        os.kill(child, signal.SIGINT)
+        said += read_until(terminal, b"closed")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        if is_alive(child):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os.close(terminal)
+    lines = re.sub(rb"\x1b\[[\d;]*m", b"", said).decode().splitlines()
+    assert not any(line.startswith("{") for line in lines)
+    assert any(re.search(r"\[info *\] serving", line) for line in lines), lines
+
+
+def read_until(descriptor: int, what: bytes) -> bytes:
+    """Read from a terminal until something has come."""
+    said = b""
+    deadline = time.monotonic() + 30
+    while what not in said:
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        assert readable, said
+        said += os.read(descriptor, 65536)
+    return said
