@@ -228,7 +228,7 @@ def test_a_child_that_was_forked_before_the_first_connection_works(daemon: Daemo
         import asyncio, os, sys, lastgood
         async def main():
             async with lastgood.connect(data_dir=sys.argv[1], autostart=False, timeout=20) as client:
-                print((await client.server_info()).data_dir, flush=True)
+                os.write(1, f"{(await client.server_info()).data_dir}\\n".encode())  # in one piece: both write to it
         child = os.fork()
         asyncio.run(main())
         if child == 0:

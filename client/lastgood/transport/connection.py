@@ -123,7 +123,6 @@ class Connection:
     async def server(self, timeout: float | None = None) -> ServerInfo:
         """The daemon, connecting to it where that has not been done."""
         self._enter()
-        self._enter()
         while self._server is None:
             await self.call(GET_SERVER_INFO, GetServerInfoRequest(), timeout=timeout)
         return self._server

@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"lastgood serve: {_plain(error)}\n")
         return EXIT_USAGE
     logs.configure()
+    os.umask(0o077)
     try:
         with _own(config) as folder:
             return asyncio.run(serve(config, folder))

@@ -150,7 +150,7 @@ async def _until_end(
             end("the storage failed")
 
         async def on_idle() -> None:
-            await until_idle(server.sessions, config.idle_exit)
+            await until_idle(server, config.idle_exit)
             end(f"no client for {config.idle_exit:g} s")
 
         group.start_soon(on_signal)

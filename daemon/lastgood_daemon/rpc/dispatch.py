@@ -46,9 +46,12 @@ class Dispatcher:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._tasks: set[asyncio.Task[None]] = set()
+        self.performed = 0
+        """How many operations there have been."""
 
     def perform(self, name: str, request: Message, caller: Caller, answer: Answer) -> None:
         """Perform an operation. The answer is given once, perhaps before this returns."""
+        self.performed += 1
         operation = OPERATIONS[name]
         if wants_json(request):
             answer = _as_json(answer)

@@ -35,6 +35,7 @@ class RpcServer:
     def __init__(self, authority: Authority, info: ServerInfo, token: str | None) -> None:
         edge = Edge(authority, Headers(authority.daemon_id), info)
         dispatcher = Dispatcher(edge)
+        self._dispatcher = dispatcher
         self._server = aio.server(options=OPTIONS)
         self.sessions = SessionService(edge, dispatcher, token)
         session_pb2_grpc.add_SessionServiceServicer_to_server(self.sessions, self._server)
@@ -56,6 +57,16 @@ class RpcServer:
             port = self._server.add_secure_port(address, credentials)
         await self._server.start()
         return port
+
+    @property
+    def connected(self) -> int:
+        """How many sessions are connected."""
+        return self.sessions.connected
+
+    @property
+    def performed(self) -> int:
+        """How many operations there have been, unary ones included."""
+        return self._dispatcher.performed
 
     async def serving(self) -> None:
         """Say that calls are answered."""

@@ -168,8 +168,6 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self._token = token
         self._connections: dict[str, Connection] = {}
         self._ending = ""
-        self.served = 0
-        """How many connections there have been."""
 
     @property
     def connected(self) -> int:
@@ -202,7 +200,6 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         if before is not None:
             before.end("the session was taken up by another connection")
         self._connections[session_id] = connection
-        self.served += 1
         if self._ending:
             connection.end(self._ending)
         reader = asyncio.get_running_loop().create_task(connection.read(request_iterator))

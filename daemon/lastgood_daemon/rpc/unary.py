@@ -71,7 +71,7 @@ class _Method:
         key = request.context.idempotency_key if self._write else ""
         caller = Caller(
             principal,
-            Identity(f"key:{key}", 1) if key else None,
+            Identity(f"key:{self._name}:{key}", 1) if key else None,
             None if remaining is None else loop.time() + remaining,
         )
         self._dispatcher.perform(self._name, request, caller, _setter(answered))
