@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 IMAGE := build/lastgood.binpb
 
-.PHONY: help demo test check proto sync bench clean
+.PHONY: help demo test check wheel-test proto sync bench clean
 
 help:
 	@echo "make demo   watch a state being broken and rolled back to the last good checkpoint"
 	@echo "make test   run the tests"
 	@echo "make check  run ruff, mypy, import-linter, buf, and see that the generated code is current"
+	@echo "make wheel-test   build the wheel, and test it at the floors of its dependencies with the source away"
 	@echo "make proto  generate the Python code of the contract"
 	@echo "make sync   generate lastgood.sync from the async client"
 	@echo "make bench  measure"
@@ -33,6 +34,10 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/python scripts/generate_proto.py --image $(IMAGE)
 	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+wheel-test: $(VENV)/.test
+	$(BIN)/python scripts/check_wheel.py
 
 proto: $(VENV)/.dev
 	$(BIN)/python scripts/generate_proto.py

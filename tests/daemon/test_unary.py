@@ -51,7 +51,7 @@ class Grpcurl:
         """A call that fails: its code, and reason and metadata of the details."""
         with pytest.raises(aio.AioRpcError) as failure:
             await self(method, **request)
-        trailing: dict[str, Any] = dict(failure.value.trailing_metadata() or ())
+        trailing: dict[str, Any] = dict(iter(failure.value.trailing_metadata() or ()))
         status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
         assert status.code == failure.value.code().value[0]
         assert status.message == failure.value.details()
