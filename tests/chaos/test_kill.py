@@ -13,7 +13,7 @@ from tests.support.waiting import until
 import lastgood
 
 KILLS = 100
-AUTOSTARTED_KILLS = 20
+AUTOSTARTED_KILLS = 10
 
 
 @pytest.mark.timeout(170)

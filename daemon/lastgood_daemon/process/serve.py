@@ -65,6 +65,7 @@ async def serve(config: Config, folder: DataFolder) -> int:
         await committing
     with suppress(StoreBrokenError):
         await store.close()
+    _end_undisturbed()
     if authority.broken is not None:
         log.error("the storage failed; start the daemon again to recover", error=str(authority.broken))
         return EXIT_STORAGE_FAILED
@@ -91,6 +92,12 @@ def _note_signals() -> "asyncio.Future[signal.Signals]":
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     return first
+
+
+def _end_undisturbed() -> None:
+    """Have signals ignored from here on: at its end the interpreter takes handlers away, and one would still kill it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _spare_the_collector() -> None:
