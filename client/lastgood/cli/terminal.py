@@ -1,6 +1,8 @@
 """Lines for people, questions, and what must not reach a terminal."""
 
 import io
+import os
+import select
 import signal
 import sys
 import unicodedata
@@ -48,9 +50,10 @@ def ask(question: str) -> None:
     Raises:
         FailedError: it was anything else.
     """
-    with _interruptible():
+    with _interruptible() as interrupts:
         sys.stderr.write(f"{plain(question)} [y/N] ")
         sys.stderr.flush()
+        select.select([sys.stdin, interrupts], [], [])
         answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         sys.stderr.write("\n")
@@ -60,17 +63,27 @@ def ask(question: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the waiting at once. The event loop's own handler would take note of it, and wait on."""
+def _interruptible() -> Iterator[int]:
+    """Let Ctrl-C end the waiting at once; gives a descriptor to wait for that becomes readable then.
+
+    The event loop's own handler would take note of it, and wait on. And one that comes just before the waiting begins would
+    not be noticed until something is typed, if only the terminal was waited for.
+    """
     before = signal.getsignal(signal.SIGINT)
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    woken = signal.set_wakeup_fd(writable)
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
+        yield readable
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         raise
     finally:
+        signal.set_wakeup_fd(woken)
         signal.signal(signal.SIGINT, before)
+        os.close(readable)
+        os.close(writable)
 
 
 def _is_harmless(character: str) -> bool:
