@@ -13,7 +13,7 @@ from tests.support.waiting import until
 import lastgood
 
 KILLS = 100
-AUTOSTARTED_KILLS = 10
+AUTOSTARTED_KILLS = 20
 
 
 @pytest.mark.timeout(170)
@@ -25,7 +25,7 @@ async def test_acknowledged_writes_survive_100_kills_once_and_in_order(tmp_path:
         return lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=30.0)
 
     try:
-        async with Workload(connect, clients=8, tasks=2) as workload:
+        async with Workload(connect, clients=8, tasks=4) as workload:
             for _ in range(KILLS):
                 await workload.progress()
                 await asyncio.to_thread(daemon.kill)
