@@ -10,7 +10,7 @@ def main() -> int:
         sys.stderr.write("usage: python -m lastgood_daemon serve [FLAGS]\n")
         return 2
     try:
-        from lastgood_daemon.process.main import main as serve  # noqa: PLC0415 - to say what is missing where it is
+        from lastgood_daemon.start import main as serve  # noqa: PLC0415 - to say what is missing where it is
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"lastgood: the daemon needs {error.name}, which is not installed: pip install 'lastgood[daemon]'\n"

@@ -143,7 +143,7 @@ def test_serve_passes_its_flags_on_and_needs_no_typer(folder: Path) -> None:
         ("typer", ["get", "trip"], "the command needs typer, which is not installed: pip install 'lastgood[cli]'"),
         ("typer", [], "the command needs typer, which is not installed: pip install 'lastgood[cli]'"),
         ("rich", ["states"], "the command needs rich"),
-        ("lastgood_daemon.process.main", ["serve"], "the daemon needs lastgood_daemon"),
+        ("lastgood_daemon.start", ["serve"], "the daemon needs lastgood_daemon"),
     ],
 )
 def test_what_is_missing_is_named(missing: str, words: list[str], says: str) -> None:

@@ -102,7 +102,7 @@ def test_a_child_that_was_forked_before_the_first_call_works(daemon: DaemonProce
         from lastgood.sync import connect
         client = connect(data_dir=sys.argv[1], autostart=False, timeout=20)
         child = os.fork()
-        print(client.server_info().data_dir, flush=True)
+        os.write(1, f"{client.server_info().data_dir}\\n".encode())  # in one piece: both write there
         if child == 0:
             sys.exit(0)
         assert os.waitpid(child, 0)[1] == 0

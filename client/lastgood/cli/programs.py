@@ -27,7 +27,7 @@ class Program(NamedTuple):
 
 PROGRAMS = {
     "serve": Program(
-        "lastgood_daemon.process.main",
+        "lastgood_daemon.start",
         "the daemon",
         "Run the daemon of a folder.",
         "lastgood serve --data-dir ~/agents",

@@ -104,6 +104,7 @@ def _spare_the_collector() -> None:
     """Have the garbage collector look less often: trees are many small objects that live long and have no cycles."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 async def _listen(config: Config, folder: DataFolder, server: RpcServer) -> str:
