@@ -177,15 +177,15 @@ async def test_the_time_of_a_call_goes_before_that_of_the_client(own_daemon: Dae
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5"])
-async def test_what_is_no_time_is_refused(own_daemon: DaemonProcess, timeout: float) -> None:
+async def test_what_is_no_time_is_refused(daemon: DaemonProcess, timeout: float) -> None:
     with pytest.raises(lastgood.InvalidArgumentError, match="timeout"):
         lastgood.connect(timeout=timeout)
-    async with lastgood.connect(own_daemon.address) as client:
+    async with lastgood.connect(daemon.address) as client:
         with pytest.raises(lastgood.InvalidArgumentError, match="timeout"):
             await client.list_states(timeout=timeout)
 
 
-async def test_endless_patience_is_allowed(own_daemon: DaemonProcess) -> None:
-    async with lastgood.connect(own_daemon.address, timeout=float("inf")) as client:
+async def test_endless_patience_is_allowed(daemon: DaemonProcess) -> None:
+    async with lastgood.connect(daemon.address, timeout=float("inf")) as client:
         assert await client.state("s").set("a", 1) == 1
         assert await client.state("s").get("a", timeout=1e9) == 1
