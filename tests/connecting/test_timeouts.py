@@ -185,7 +185,7 @@ async def test_what_is_no_time_is_refused(daemon: DaemonProcess, timeout: float)
             await client.list_states(timeout=timeout)
 
 
-async def test_endless_patience_is_allowed(daemon: DaemonProcess) -> None:
+async def test_endless_patience_is_allowed(daemon: DaemonProcess, state_id: str) -> None:
     async with lastgood.connect(daemon.address, timeout=float("inf")) as client:
-        assert await client.state("s").set("a", 1) == 1
-        assert await client.state("s").get("a", timeout=1e9) == 1
+        assert await client.state(state_id).set("a", 1) == 1
+        assert await client.state(state_id).get("a", timeout=1e9) == 1
