@@ -139,7 +139,7 @@ async def test_a_folder_without_a_daemon_that_may_not_be_started(tmp_path: Path)
 
 
 async def test_a_read_that_runs_out_of_time_and_a_write_that_was_sent(folder: Path) -> None:
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             state = client.state("s")
@@ -160,7 +160,7 @@ async def test_a_read_that_runs_out_of_time_and_a_write_that_was_sent(folder: Pa
 
 
 async def test_a_wrong_token_is_a_permission_error(folder: Path) -> None:
-    process = DaemonProcess(folder, environment={"LASTGOOD_TOKEN": "secret"}).start()
+    process = DaemonProcess(folder, environment={"LASTGOOD_TOKEN": "secret"}, forked=True).start()
     try:
         for token in (None, "wrong"):
             with pytest.raises(PermissionError) as caught:

@@ -213,7 +213,7 @@ async def test_timestamps_never_go_backwards_and_are_now(client: Client, second_
 
 
 async def test_it_survives_a_restart_of_the_daemon(state_id: str, folder: Path) -> None:
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=process.folder, autostart=False, timeout=20.0) as client:
             state = client.state(state_id, agent_id="me")

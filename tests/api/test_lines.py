@@ -220,7 +220,7 @@ async def test_a_later_attempt_at_the_same_step_is_later_too(client: Client, sta
 
 
 async def test_lines_survive_a_restart_of_the_daemon(folder: Path) -> None:
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             workflow = client.workflow("wf", initial_state={"done": []})

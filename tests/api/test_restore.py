@@ -305,7 +305,7 @@ async def test_a_checkpoint_of_another_daemon_writes_its_content_here(
 async def test_an_old_content_of_a_daemon_that_is_gone(
     tmp_path_factory: pytest.TempPathFactory, state: SharedState, client: Client
 ) -> None:
-    process = DaemonProcess(tmp_path_factory.mktemp("third") / "data").start()
+    process = DaemonProcess(tmp_path_factory.mktemp("third") / "data", forked=True).start()
     try:
         async with lastgood.connect(data_dir=process.folder, autostart=False) as third:
             await third.state("x").set("a", 1)

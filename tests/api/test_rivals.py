@@ -117,11 +117,11 @@ async def test_adk_python_4933_going_back_keeps_what_was_set_at_creation(client:
 
 async def test_agent_framework_8513_latest_is_by_step_where_times_are_equal(client: Client, state: SharedState) -> None:
     """Sent together, they are committed together, at the same time by the clock."""
-    manager, wf = client.checkpoints, f"wf-{state.state_id}"
-    made = await asyncio.gather(
-        *(manager.create_checkpoint(wf, step, "a", COMPLETED, {"step": step}) for step in (2, 9, 4, 7, 1))
-    )
-    assert len({checkpoint.created_at for checkpoint in made}) < len(made)
+    manager, wf, steps = client.checkpoints, f"wf-{state.state_id}", (2, 9, 4, 7, 1)
+    snapshots = {step: (await state.set("step", step), await state.snapshot())[1] for step in steps}
+    await manager.create_checkpoint(wf, 0, "a", COMPLETED, snapshots[2])  # has the daemon read what there is of it
+    made = await asyncio.gather(*(manager.create_checkpoint(wf, step, "a", COMPLETED, snapshots[step]) for step in steps))
+    assert len({checkpoint.created_at for checkpoint in made}) == 1
     latest, good = await manager.get_latest_checkpoint(wf), await manager.get_last_good_checkpoint(wf)
     assert latest is not None
     assert latest == good
@@ -195,7 +195,7 @@ def _size(folder: Path) -> int:
 
 async def test_splinter_history_keeps_no_full_copy_per_write(folder: Path) -> None:
     """Of a state of 1 MB: 300 writes, snapshots, checkpoints and rollbacks would be as many megabytes."""
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             state = client.state("s")

@@ -61,7 +61,7 @@ def _files(folder: Path) -> set[str]:
 
 
 async def test_every_id_is_a_state_of_its_own_and_touches_no_other_file(folder: Path) -> None:
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             await client.state("first").set("x", 1)
@@ -225,7 +225,7 @@ async def test_a_fork_outlives_its_origin(client: Client, state: SharedState) ->
 
 
 async def test_a_deletion_survives_a_restart(folder: Path) -> None:
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             old = client.state("s")

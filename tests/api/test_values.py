@@ -120,7 +120,7 @@ async def test_each_comes_back_from_everywhere(client: Client, state: SharedStat
 
 async def test_each_survives_a_restart(folder: pathlib.Path) -> None:
     tree = {f"v{number}": value for number, value in enumerate(VALUES)}
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             state = client.state("x")

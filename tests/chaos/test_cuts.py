@@ -15,7 +15,7 @@ CUTS = 60
 
 
 async def test_counters_are_exact_however_often_the_connection_is_cut(tmp_path: Path) -> None:
-    daemon = DaemonProcess(tmp_path / "data").start()
+    daemon = DaemonProcess(tmp_path / "data", forked=True).start()
     generator = random.Random(20261123)
     try:
         async with CuttingProxy(daemon.address, tmp_path / "proxy.sock", generator, span=(200, 4000)) as proxy:
@@ -35,7 +35,7 @@ async def test_counters_are_exact_however_often_the_connection_is_cut(tmp_path: 
 
 async def test_large_values_get_through_however_often_the_connection_is_cut(tmp_path: Path) -> None:
     """Calls and answers in parts, cut in the middle of one or before the answer: each is done once, and comes back whole."""
-    daemon = DaemonProcess(tmp_path / "data").start()
+    daemon = DaemonProcess(tmp_path / "data", forked=True).start()
     generator = random.Random(7)
     values = [generator.randbytes(1_200_000) for _ in range(4)]
     order: list[bytes] = []

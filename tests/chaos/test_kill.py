@@ -19,7 +19,7 @@ AUTOSTARTED_KILLS = 20
 @pytest.mark.timeout(170)
 async def test_acknowledged_writes_survive_100_kills_once_and_in_order(tmp_path: Path) -> None:
     """The clients find the daemon through its folder and have nothing but their timeouts: they get on by themselves."""
-    daemon = DaemonProcess(tmp_path / "data").start()
+    daemon = DaemonProcess(tmp_path / "data", forked=True).start()
 
     def connect() -> lastgood.Client:
         return lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=30.0)

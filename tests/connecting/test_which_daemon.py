@@ -26,8 +26,8 @@ class Daemons:
 def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemons]:
     root = tmp_path_factory.mktemp("which")
     (root / "state").mkdir()
-    by_way = {way: DaemonProcess(root / way) for way in WAYS[:-1]}
-    by_way["default"] = DaemonProcess(root / "state" / "lastgood")
+    by_way = {way: DaemonProcess(root / way, forked=True) for way in WAYS[:-1]}
+    by_way["default"] = DaemonProcess(root / "state" / "lastgood", forked=True)
     try:
         for daemon in by_way.values():
             daemon.spawn()

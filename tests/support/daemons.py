@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.support.forked import ForkedProcess
 from tests.support.processes import is_alive
 from tests.support.waiting import wait_until
 
@@ -28,17 +29,23 @@ class DaemonProcess:
         *arguments: str,
         environment: dict[str, str] | None = None,
         wrapper: Sequence[str] = (),
+        forked: bool = False,
     ) -> None:
-        """Say how it is to run; ``wrapper`` is a command that runs it, and stays its parent."""
+        """Say how it is to run.
+
+        ``wrapper`` is a command that runs it, and stays its parent. ``forked``: not by a command, which is quicker where the
+        start is not what is tested.
+        """
         self.folder = folder
         self._arguments = arguments
         self._environment = environment
         self._wrapper = wrapper
-        self._process: subprocess.Popen[bytes] | None = None
+        self._forked = forked
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self.log = folder.with_name(f"{folder.name}.log")
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | ForkedProcess:
         assert self._process is not None, "not started"
         return self._process
 
@@ -65,10 +72,13 @@ class DaemonProcess:
         return self
 
     def spawn(self) -> None:
-        serve = [sys.executable, "-m", "lastgood_daemon", "serve", "--data-dir", str(self.folder)]
-        command = [*self._wrapper, *serve, *self._arguments]
+        flags = ["--data-dir", str(self.folder), *self._arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         environment |= self._environment or {}
+        if self._forked:
+            self._process = ForkedProcess(serve, flags, log=self.log, environment=environment)
+            return
+        command = [*self._wrapper, sys.executable, "-m", "lastgood_daemon", "serve", *flags]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
@@ -109,6 +119,13 @@ class DaemonProcess:
             return True
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.address.removeprefix("unix:")) == 0
+
+
+def serve(flags: list[str]) -> int:
+    """Be a daemon."""
+    from lastgood_daemon.start import main  # noqa: PLC0415 - only in a process that is to be one
+
+    return main(flags)
 
 
 def autostarted_pid(folder: Path) -> int | None:

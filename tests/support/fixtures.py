@@ -24,7 +24,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """One real daemon for all tests of a worker; tests keep apart by the ids of their states."""
-    process = DaemonProcess(tmp_path_factory.mktemp("daemon") / "data").start()
+    process = DaemonProcess(tmp_path_factory.mktemp("daemon") / "data", forked=True).start()
     yield process
     assert process.stop() == 0, process.log.read_text()
 
@@ -32,7 +32,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 @pytest.fixture
 def own_daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon that a test may stop, kill and start again. It runs already."""
-    process = DaemonProcess(tmp_path / "data").start()
+    process = DaemonProcess(tmp_path / "data", forked=True).start()
     yield process
     process.close()
 
