@@ -11,10 +11,10 @@ from pathlib import Path
 
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.commands.write import Write
-from lastgood_daemon.authority.committer import Submission
 from lastgood_daemon.authority.outcomes import Outcome, Refused, Written
 from lastgood_daemon.authority.questions import read
 from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.edits import Increment, Set
 from lastgood_daemon.engine.log import Author

@@ -10,9 +10,9 @@ import pytest
 from lastgood_daemon.authority import authority as authority_module
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.commands.write import Write
-from lastgood_daemon.authority.committer import Submission
 from lastgood_daemon.authority.outcomes import Outcome, Refused, Written
 from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.edits import Increment
 from lastgood_daemon.engine.log import Author

@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.support.daemons import DaemonProcess
 
-SERVICES = ("StateService", "HistoryService", "CheckpointService", "ServerService")
+SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "ServerService")
 
 
 class ForeignClient:
@@ -68,7 +68,7 @@ def test_the_main_job_by_reflection_alone(foreign: ForeignClient, state_id: str)
     history = foreign.call("HistoryService.ListHistory", {"state": state, "path": "findings"})["entries"]
     assert [entry["operation"] for entry in history] == ["set", "set", "restore"]
     foreign.call("StateService.Set", {"context": context, "path": "findings", "value": value("garbage again")})
-    resumed = foreign.call("CheckpointService.Resume", {"workflow_id": state_id})
+    resumed = foreign.call("WorkflowService.Resume", {"workflow_id": state_id})
     assert resumed["next_step"] == "2"
     assert read(foreign, state_id, "findings") == ["a", "b"]
 
@@ -88,6 +88,7 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> Non
     foreign.call("StateService.Set", {"context": context, "path": "list", "value": value([1])})
     snapshot_id = foreign.call("HistoryService.CreateSnapshot", {"state": state})["snapshot"]["snapshot_id"]
     workflow = {"workflow_id": state_id}
+    first, second = ({"context": {"fence": {"workflow_id": state_id, "attempt": n}}} for n in (1, 2))
     requests: dict[str, dict[str, Any]] = {
         "StateService.Read": {"state": state, "path": "list"},
         "StateService.ListKeys": {"state": state},
@@ -112,11 +113,26 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> Non
         "CheckpointService.CreateCheckpoint": {**workflow, "step": 1, "status": "AGENT_STATUS_COMPLETED", "state": state},
         "CheckpointService.GetCheckpoint": {**workflow, "latest": {}},
         "CheckpointService.ListCheckpoints": workflow,
-        "CheckpointService.Resume": workflow,
         "CheckpointService.DeleteCheckpoints": workflow,
+        "WorkflowService.Claim": {**workflow, "claim_id": "c", "lease_ms": 60_000},
+        "WorkflowService.Renew": {**workflow, **first},
+        "WorkflowService.BeginStep": {**workflow, **first},
+        "WorkflowService.ClaimEffect": {**workflow, **first, "key": "mail"},
+        "WorkflowService.RecordEffect": {**workflow, **first, "key": "mail", "result": value({"sent": True})},
+        "WorkflowService.CompleteStep": {**workflow, **first},
+        "WorkflowService.GetWorkflow": workflow,
+        "WorkflowService.ListWorkflows": {},
+        "WorkflowService.ListAttempts": workflow,
+        "WorkflowService.ListEffects": workflow,
+        "WorkflowService.GiveUp": {**workflow, "claim_id": "c"},
+        "WorkflowService.Resume": workflow,
+        "WorkflowService.FailStep": {**workflow, **second, "step": 1},
+        "WorkflowService.Release": workflow,
         "ServerService.GetServerInfo": {},
         "StateService.DeleteState": {"state": state},
     }
     assert set(requests) == {f"{method.containing_service.name}.{method.name}" for method in foreign.methods()}
     for name, request in requests.items():
+        if name == "WorkflowService.FailStep":
+            foreign.call("WorkflowService.BeginStep", request)
         assert foreign.call(name, request)["header"]["daemon_id"], name

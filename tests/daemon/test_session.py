@@ -146,7 +146,7 @@ async def test_the_opening_says_who_answers(daemon: DaemonProcess) -> None:
 
 
 async def test_an_expired_session_is_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon = DaemonProcess(tmp_path / "data")
+    daemon = DaemonProcess(tmp_path / "data", forked=True)
     daemon.folder.mkdir()
     store = SqliteStore.open(daemon.folder / "lastgood.db")
     begun = new_session_id(store.daemon_id, store.now() - LIFETIME - 1)
@@ -173,7 +173,7 @@ async def test_an_expired_session_is_not_taken_up(tmp_path: Path, monkeypatch: p
 
 async def test_a_write_on_a_session_that_is_no_longer_known_is_an_unknown_outcome(tmp_path: Path) -> None:
     """The folder is replaced by another one while a write is under way; what had not been sent goes on."""
-    daemon = DaemonProcess(tmp_path / "data").start()
+    daemon = DaemonProcess(tmp_path / "data", forked=True).start()
     try:
         async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=30.0) as client:
             state = client.state("s")

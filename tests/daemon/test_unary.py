@@ -23,12 +23,15 @@ from lastgood_proto.v1 import (
     server_pb2_grpc,
     state_pb2,
     state_pb2_grpc,
+    workflows_pb2,
+    workflows_pb2_grpc,
 )
 
 MODULES = {
     "State": (state_pb2, state_pb2_grpc.StateServiceStub),
     "History": (history_pb2, history_pb2_grpc.HistoryServiceStub),
     "Checkpoint": (checkpoints_pb2, checkpoints_pb2_grpc.CheckpointServiceStub),
+    "Workflow": (workflows_pb2, workflows_pb2_grpc.WorkflowServiceStub),
     "Server": (server_pb2, server_pb2_grpc.ServerServiceStub),
 }
 CALL_SECONDS = 20.0
@@ -168,10 +171,10 @@ async def test_checkpoint_service(call: Grpcurl, state_id: str) -> None:
     made = await call("Checkpoint.CreateCheckpoint", context=key("make"), **request)
     assert await call("Checkpoint.CreateCheckpoint", context=key("make"), **request) == made
     assert made.checkpoint.metrics.total_tokens == 7
-    resumed = await call("Checkpoint.Resume", context=key("resume"), workflow_id=state_id)
-    assert await call("Checkpoint.Resume", context=key("resume"), workflow_id=state_id) == resumed
+    resumed = await call("Workflow.Resume", context=key("resume"), workflow_id=state_id)
+    assert await call("Workflow.Resume", context=key("resume"), workflow_id=state_id) == resumed
     assert (resumed.attempt, resumed.next_step) == (1, 2)
-    assert (await call("Checkpoint.Resume", context=key("another"), workflow_id=state_id)).attempt == 2
+    assert (await call("Workflow.Resume", context=key("another"), workflow_id=state_id)).attempt == 2
     assert await content(call, state_id) == {"a": 1}
     choices: list[dict[str, object]] = [{"step": 1}, {"latest": {}}, {"last_good": {}}]
     for choice in choices:
@@ -264,7 +267,7 @@ BAD_MSGPACK = "wQ=="  # 0xc1, which MessagePack never uses
         ("Checkpoint.CreateCheckpoint", {"workflow_id": "w", "status": COMPLETED}, ARGUMENT, {"field": "source"}),
         ("Checkpoint.CreateCheckpoint", {"status": COMPLETED, "content": MAP}, ARGUMENT, {"field": "workflow_id"}),
         ("Checkpoint.GetCheckpoint", {"workflow_id": "w"}, ARGUMENT, {"field": "choice"}),
-        ("Checkpoint.Resume", {"workflow_id": "w", "initial_state": ONE}, VALUE, {}),
+        ("Workflow.Resume", {"workflow_id": "w", "initial_state": ONE}, VALUE, {}),
     ],
 )  # fmt: skip
 async def test_a_wrong_request_is_refused_with_what_is_wrong(
@@ -291,10 +294,10 @@ async def test_details_of_what_the_state_refuses(call: Grpcurl, state_id: str) -
     assert taken == (StatusCode.ALREADY_EXISTS, "STATE_EXISTS", {"state_id": state_id})
     snapshot = await call.refused("History.GetSnapshot", state=of(state_id), snapshot_id="none")
     assert snapshot == (StatusCode.NOT_FOUND, "SNAPSHOT_NOT_FOUND", {"snapshot_id": "none"})
-    resume = await call.refused("Checkpoint.Resume", workflow_id=state_id, step=7)
+    resume = await call.refused("Workflow.Resume", workflow_id=state_id, step=7)
     assert resume == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND", {"workflow_id": state_id, "step": "7"})
-    await call("Checkpoint.Resume", workflow_id=f"{state_id} w")
-    await call("Checkpoint.Resume", workflow_id=f"{state_id} w")
+    await call("Workflow.Resume", workflow_id=f"{state_id} w")
+    await call("Workflow.Resume", workflow_id=f"{state_id} w")
     fence = {"workflow_id": f"{state_id} w", "attempt": 1}
     fenced = await call.refused("State.Set", context=into(state_id, fence=fence), path="a", value={"json": "2"})
     assert fenced[:2] == (StatusCode.FAILED_PRECONDITION, "FENCED")

@@ -6,20 +6,21 @@ import msgspec
 from tests.engine.test_workflow import orders
 
 from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.attempts import Resume
 from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.restore import Restore
-from lastgood_daemon.authority.commands.resume import Resume
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.layer import Layer, checkpoint_key
 from lastgood_daemon.authority.outcomes import CheckpointMade, Resumed, Written
 from lastgood_daemon.authority.targets import CheckpointRef, Revision, StateRef, Target
 from lastgood_daemon.authority.world import World
+from lastgood_daemon.engine.checkpoint import COMPLETED, Checkpoint
 from lastgood_daemon.engine.edits import Set
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.state import State
-from lastgood_daemon.engine.workflow import COMPLETED, Checkpoint, Workflow
+from lastgood_daemon.engine.workflow import Workflow
 from lastgood_proto import values
 from lastgood_proto.paths import parse_path
 
@@ -35,7 +36,7 @@ class Daemon:
         self.records: dict[str, Checkpoint] = {}
         for state_id in ("wf", "other"):
             self.world.states[state_id] = State(state_id)
-        self.world.workflows["wf"] = Workflow("wf")
+            self.world.workflows[state_id] = Workflow(state_id)
         self.author = Author("ann")
 
     def do(self, command: Command, kind: type[T]) -> T:
@@ -62,7 +63,7 @@ class Daemon:
 
     def resume(self, step: int | None = None, initial: object = None) -> Resumed:
         encoded = None if initial is None else values.encode(initial)
-        resumed = self.do(Resume("wf", Author("ann"), step, encoded, 1), Resumed)
+        resumed = self.do(Resume("wf", Author("ann"), step, encoded, force=False, poison_after=0, size=1), Resumed)
         self.author = Author("ann", "wf", resumed.attempt)
         return resumed
 

@@ -21,7 +21,9 @@ changes: st.SearchStrategy[Change] = st.one_of(
 edits = st.builds(
     LoggedEdit, st.sampled_from(["set", "restore"]), strategies.paths, st.lists(changes, max_size=4).map(tuple)
 )
-authors = st.builds(Author, st.text(max_size=3), st.text(max_size=3), st.integers(0, 2**40))
+authors = st.builds(
+    Author, st.text(max_size=3), st.text(max_size=3), st.integers(0, 2**40), st.none() | st.integers(0, 2**63)
+)
 entries = st.builds(Entry, st.integers(0, 2**60), authors, st.lists(edits, max_size=3).map(tuple))
 
 
@@ -96,21 +98,27 @@ def test_the_chain_changes_with_the_revision_and_what_was_before() -> None:
     assert len({chain(before, revision, ENTRY) for before in (b"", b"a", b"b") for revision in (1, 2, 256)}) == 9
 
 
-def test_the_chain_can_be_computed_without_the_values() -> None:
+@pytest.mark.parametrize("step", [None, 4])
+def test_the_chain_can_be_computed_without_the_values(step: int | None) -> None:
     def digest(value: bytes) -> bytes:
         return blake2b(value, digest_size=16).digest()
 
-    redacted = Entry(
+    redacted = (
         7,
-        Author("ann", "wf", 3),
+        ("ann", "wf", 3) if step is None else ("ann", "wf", 3, step),  # as before there were steps
         (
             LoggedEdit("set", ("a",), (Put(("a", "b"), digest(b"\x01")), Put(("a",), digest(b"\x01"), 4))),
             LoggedEdit("delete", ("c",), (Remove(("c",)),)),
             LoggedEdit("append", ("l",), (Splice(("l",), 2, 1, [digest(b"\x01"), digest(b"\x02")]),)),
         ),
     )
-    by_hand = blake2b(b"before" + (5).to_bytes(8, "big") + encode_entry(redacted), digest_size=16).digest()
-    assert by_hand == chain(b"before", 5, ENTRY)
+    by_hand = blake2b(b"before" + (5).to_bytes(8, "big") + msgspec.msgpack.encode(redacted), digest_size=16).digest()
+    assert by_hand == chain(b"before", 5, Entry(7, Author("ann", "wf", 3, step), ENTRY.edits))
+
+
+def test_an_entry_from_before_there_were_steps_is_read() -> None:
+    old = msgspec.msgpack.encode((ENTRY.timestamp, ENTRY.author[:3], ENTRY.edits))
+    assert decode_entry(old) == ENTRY
 
 
 def test_bytes_that_are_no_entry() -> None:

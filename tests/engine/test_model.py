@@ -23,43 +23,29 @@ model's value there (its types and the order of its maps included) differs from 
 """
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any
 from unittest import mock
 
-import msgspec
 import pytest
-from hypothesis import event, note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from immutables import Map
+from hypothesis.stateful import rule
 from tests.engine import model, strategies
+from tests.engine.drawing import MOSTLY_ONE, DrawingMachine
 from tests.engine.model import Everything, Life, Mark, PointOf, RefusalError, Value
+from tests.engine.promises import STATES, WORKFLOWS, Answer, mark_of
 from tests.engine.test_difference import applied
 
 from lastgood_daemon.authority import questions, targets
-from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.attempts import Resume
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
 from lastgood_daemon.authority.commands.restore import Restore
-from lastgood_daemon.authority.commands.resume import Resume
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.states import DeleteState, Fork
 from lastgood_daemon.authority.commands.write import Write
-from lastgood_daemon.authority.layer import Layer, state_key, workflow_key
-from lastgood_daemon.authority.outcomes import (
-    CheckpointMade,
-    CheckpointsDeleted,
-    Outcome,
-    Resumed,
-    SnapshotTaken,
-    Written,
-    decode_outcome,
-    encode_outcome,
-)
+from lastgood_daemon.authority.outcomes import CheckpointMade, CheckpointsDeleted, Resumed, SnapshotTaken, Written
 from lastgood_daemon.authority.targets import StateRef
-from lastgood_daemon.authority.world import Need, NotLoadedError, StateNeed, TimeNeed, TreeNeed, WorkflowNeed, World
-from lastgood_daemon.engine import edits, sequence, trail
+from lastgood_daemon.engine import edits
 from lastgood_daemon.engine.errors import (
     CheckpointNotFoundError,
     ConflictError,
@@ -70,24 +56,13 @@ from lastgood_daemon.engine.errors import (
     StateExistsError,
     StateNotFoundError,
 )
-from lastgood_daemon.engine.history import Step, seen_from
-from lastgood_daemon.engine.log import Author, chain, decode_entry
+from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.restore import bridge_paths
-from lastgood_daemon.engine.state import About, Snapshot, State
-from lastgood_daemon.engine.tree import Tree
-from lastgood_daemon.engine.workflow import Checkpoint, Progress, Workflow
-from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey, Unit
 from lastgood_proto import values
 from lastgood_proto.paths import Path
 
-T = TypeVar("T")
-
-STATES = ("wf", "x", "y")
-MOSTLY = ("wf", "wf", "wf", "wf", "x", "y")
-WORKFLOWS = ("wf", "x")
-MOSTLY_ONE = ("wf", "wf", "wf", "x")
 STEPS = (
     *("write",) * 12,
     *(
@@ -108,401 +83,17 @@ STEPS = (
 """What a step may be, as often as it is to be done."""
 
 
-class Disk:
-    """What has been committed; refuses what does not fit it."""
-
-    def __init__(self) -> None:
-        self.logs: dict[LogId, list[LogRow]] = {}
-        self.records: dict[RecordKey, tuple[bytes, int]] = {}
-
-    def commit(self, unit: Unit) -> None:
-        for append in unit.appends:
-            rows = self.logs.setdefault(append.log, [])
-            assert len(rows) == append.expected_head
-            rows.extend(append.rows)
-            assert [row.revision for row in rows] == list(range(1, len(rows) + 1))
-        for key, value, expected_version in unit.writes:
-            assert self.records.get(key, (b"", 0))[1] == expected_version
-            if value is None:
-                del self.records[key]
-            else:
-                self.records[key] = (value, expected_version + 1)
-        for log in unit.drops:
-            self.logs.pop(log, None)
-
-
-class Librarian:
-    """Brings what is not in memory from the disk, as ``loader`` does."""
-
-    def __init__(self, disk: Disk, world: World) -> None:
-        self._disk = disk
-        self._world = world
-
-    def bring(self, need: Need) -> bool:
-        """Bring something, and say whether it was there to be brought."""
-        world = self._world
-        match need:
-            case StateNeed(state_id):
-                world.states[state_id] = self._state(state_id)
-            case WorkflowNeed(workflow_id):
-                world.workflows[workflow_id] = self._workflow(workflow_id)
-            case TreeNeed(point):
-                rows = self._disk.logs.get(LogId(point.state_id, point.incarnation), [])
-                if len(rows) < point.revision:
-                    return False
-                world.trees.put(point, self.rebuilt(point.state_id, point.incarnation, point.revision)[-1].after)
-            case TimeNeed(state_id, incarnation, time):
-                rows = self._disk.logs.get(LogId(state_id, incarnation), [])
-                times = [(decode_entry(row.entry).timestamp, row.revision) for row in rows]
-                world.times.put(need, max((revision for timestamp, revision in times if timestamp <= time), default=0))
-        return True
-
-    def rebuilt(self, state_id: str, incarnation: int, until: int | None = None) -> list[Step]:
-        """Replay a log from its bytes, checking its chain."""
-        state = State(state_id, About(incarnation=incarnation))
-        steps = []
-        for row in self._disk.logs.get(LogId(state_id, incarnation), [])[:until]:
-            entry = decode_entry(row.entry)
-            assert chain(state.chain, row.revision, entry) == row.chain
-            after = state.replay(entry, row.chain)
-            steps.append(Step(entry, state.tree, after.tree))
-            state = after
-        self.last_rebuilt = state
-        return steps
-
-    def _record(self, key: RecordKey) -> bytes | None:
-        value, version = self._disk.records.get(key, (None, 0))
-        if version:
-            self._world.versions[key] = version
-        return value
-
-    def _records(self, kind: str, owner: str) -> list[bytes]:
-        keys = [key for key in self._disk.records if (key.kind, key.owner) == (kind, owner)]
-        return [value for value in map(self._record, keys) if value is not None]
-
-    def _state(self, state_id: str) -> State:
-        record = self._record(state_key(state_id))
-        about = About() if record is None else msgspec.msgpack.decode(record, type=About)
-        self.rebuilt(state_id, about.incarnation)
-        snapshots = [msgspec.msgpack.decode(record, type=Snapshot) for record in self._records("snapshot", state_id)]
-        return replace(self.last_rebuilt, about=about, snapshots=Map({s.snapshot_id: s for s in snapshots}))
-
-    def _workflow(self, workflow_id: str) -> Workflow:
-        record = self._record(workflow_key(workflow_id))
-        progress = Progress() if record is None else msgspec.msgpack.decode(record, type=Progress)
-        checkpoints = [
-            msgspec.msgpack.decode(record, type=Checkpoint) for record in self._records("checkpoint", workflow_id)
-        ]
-        return Workflow(workflow_id, progress, Map({checkpoint.order: checkpoint for checkpoint in checkpoints}))
-
-
-class Answer:
-    """What the model expects of a command: everything after it, and what to check of its outcome."""
-
-    def __init__(self, after: Everything, **outcome: object) -> None:
-        self.after = after
-        self.outcome = outcome
-
-
-class EngineMachine(RuleBasedStateMachine):
+class EngineMachine(DrawingMachine):
     """See the module."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cleanup = contextlib.ExitStack()
-        self.disk = Disk()
-        self.world = World()
-        self.librarian = Librarian(self.disk, self.world)
-        self.batch: Layer | None = None
-        self.model = Everything()
-        self.durable = self.model
-        self.now = 1_000
         self.fresh = 0
-
-    @initialize(trail_length=st.sampled_from([1, 2, 5, 256]), width=st.sampled_from([2, 3, 32]))
-    def configure(self, trail_length: int, width: int) -> None:
-        self.cleanup.enter_context(mock.patch.object(trail, "MAX_REVISIONS", trail_length))
-        self.cleanup.enter_context(mock.patch.object(sequence, "WIDTH", width))
 
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         """Do something; one rule, so that hypothesis does not leave whole kinds of commands out of a run."""
         getattr(self, data.draw(st.sampled_from(STEPS)))(data)
-
-    # The daemon around the commands.
-
-    def time_passes(self, data: st.DataObject) -> None:
-        if self.batch is None:
-            self.now += data.draw(st.integers(-3, 10))
-
-    def batch_ends(self, data: st.DataObject) -> None:
-        if self.batch is None:
-            self.batch = Layer(self.world)
-        elif data.draw(st.integers(0, 2)):
-            self.commit()
-        else:
-            self.batch = None
-            self.model = self.durable
-
-    def commit(self) -> None:
-        assert self.batch is not None
-        unit = self.batch.unit(self.world)
-        if unit is not None:
-            self.disk.commit(unit)
-            self.batch.publish(self.world, unit)
-        self.batch = None
-        self.durable = self.model
-
-    def restart(self, _: st.DataObject) -> None:
-        if self.batch is not None:
-            return
-        self.check_the_disk()
-        self.world = World()
-        self.librarian = Librarian(self.disk, self.world)
-
-    def teardown(self) -> None:
-        try:
-            if self.batch is not None:
-                self.commit()
-            self.check_the_disk()
-        finally:
-            self.cleanup.close()
-
-    def ask(self, question: Callable[[Any], T], reader: World | None = None) -> T:
-        """Ask as the loader does. What is not durable yet has to wait for the batch, as in the committer."""
-        while True:
-            try:
-                return question(reader or self.batch or self.world)
-            except NotLoadedError as missing:
-                if not self.librarian.bring(missing.need):
-                    assert reader is None
-                    self.commit()
-                    self.batch = Layer(self.world)
-
-    def state(self, state_id: str, reader: World | None = None) -> State:
-        return self.ask(lambda reader: cast("State", reader.state(state_id)), reader)
-
-    def workflow(self, workflow_id: str, reader: World | None = None) -> Workflow:
-        return self.ask(lambda reader: cast("Workflow", reader.workflow(workflow_id)), reader)
-
-    def tree(self, point: Point) -> Tree:
-        return self.ask(lambda reader: cast("Tree", reader.tree(point)))
-
-    def run(self, command: Command, expected: Callable[[Everything], Answer]) -> Outcome | None:
-        """Evaluate a command; ``expected`` is asked of the model, and gives an ``Answer`` or raises ``RefusalError``."""
-        note(f"{self.now}: {command}")
-        alone = self.batch is None
-        if alone:
-            self.batch = Layer(self.world)
-        try:
-            answer: Answer | None = expected(self.model)
-            refusal = None
-        except RefusalError as error:
-            answer, refusal = None, error.kind
-        event(f"{type(command).__name__} {'done' if refusal is None else refusal.__name__}")
-        outcome: Outcome | None = None
-        try:
-            layer, outcome = self.ask(lambda batch: self._evaluated(Layer(batch), command))
-        except RefusedError as error:
-            note(f"  refused: {error}")
-            if type(error) is not refusal:
-                raise
-        else:
-            assert refusal is None, f"{outcome!r}, expected {refusal}"
-            layer.merge_down()
-            self._accept(answer, outcome)
-        self._check_all()
-        if alone:
-            self.commit()
-        return outcome
-
-    def _evaluated(self, layer: Layer, command: Command) -> tuple[Layer, Outcome]:
-        # Twice, because the committer may have to, too.
-        first = command.evaluate(Layer(layer), self.now)
-        outcome = command.evaluate(layer, self.now)
-        assert outcome == first
-        assert decode_outcome(encode_outcome(outcome)) == outcome
-        return layer, outcome
-
-    def _accept(self, answer: Answer | None, outcome: Outcome) -> None:
-        assert answer is not None
-        self.model = answer.after
-        for name, value in answer.outcome.items():
-            assert getattr(outcome, name) == value, name
-
-    # What is promised of every state at any time.
-
-    def _check_all(self) -> None:
-        for state_id in STATES:
-            self.check_state(state_id)
-        for workflow_id in WORKFLOWS:
-            self.check_workflow(workflow_id)
-
-    @invariant()
-    def readers_see_what_is_durable(self) -> None:
-        if self.batch is not None:
-            for state_id in STATES:
-                state = self.state(state_id, self.world)
-                life = self.durable.life(state_id)
-                assert (state.incarnation, state.revision) == (life.incarnation, life.revision)
-                assert state.tree.root.encoded() == life.revisions[-1].bytes_at[()]
-
-    def check_state(self, state_id: str) -> None:
-        state = self.state(state_id)
-        life = self.model.life(state_id)
-        assert (state.incarnation, state.revision) == (life.incarnation, life.revision)
-        assert state.about.born == (life.revision > 0)
-        assert [(s.snapshot_id, s.revision) for s in state.snapshots_in_order()] == list(life.snapshots)
-        assert state.tree.timestamp == life.revisions[-1].timestamp
-        for revision in range(max(0, life.revision - 6), life.revision):
-            tree = state.trail.tree(revision)
-            assert tree is None or tree.root.encoded() == life.revisions[revision].bytes_at[()]
-        assert state.tree.root.encoded() == life.revisions[-1].bytes_at[()]
-        for revision in range(1, life.revision + 1):
-            if not life.revisions[revision].last_change:
-                tree = self.tree(state.point(revision))
-                self.check_last_changes(tree, life, revision)
-
-    def check_last_changes(self, tree: Tree, life: Life, revision: int) -> None:
-        now, before = life.revisions[revision], life.revisions[revision - 1]
-        for path, there in now.bytes_at.items():
-            actual = tree.last_change(path)
-            known = before.last_change.get(path)
-            if path in now.must:
-                assert actual == revision, path
-            elif known is None:  # it was in the middle of a long list until now
-                assert actual > 0, path
-            elif path in now.may:
-                assert actual in {known, revision}, path
-            else:
-                assert actual == known, path
-            assert actual > 0 or there is None or path == ()
-            now.last_change[path] = actual
-
-    def check_workflow(self, workflow_id: str) -> None:
-        workflow = self.workflow(workflow_id)
-        work = self.model.work(workflow_id)
-        assert workflow.progress.attempt == work.attempt
-        assert [_mark(c) for c in workflow.in_order()] == [mark for _, mark in sorted(work.marks.items())]
-        assert _mark(workflow.latest()) == (work.live()[-1] if work.live() else None)
-        assert _mark(workflow.last_good()) == work.last_good()
-        for step in range(4):
-            found = None
-            with contextlib.suppress(CheckpointNotFoundError):
-                found = workflow.of_step(step)
-            assert _mark(found) == work.of_step(step)
-
-    def check_the_disk(self) -> None:
-        """Rebuild everything from bytes."""
-        librarian = Librarian(self.disk, World())
-        for state_id, life in self.durable.lives.items():
-            steps = librarian.rebuilt(state_id, life.incarnation)
-            assert len(steps) == life.revision
-            for step, before, revision in zip(steps, life.revisions, life.revisions[1:], strict=False):
-                self._check_replayed(step, before, revision)
-        for state_id in STATES:
-            state = self.state(state_id, self.world)
-            rebuilt = librarian._state(state_id)  # noqa: SLF001 - its own module
-            assert (rebuilt.chain, rebuilt.about, rebuilt.snapshots) == (state.chain, state.about, state.snapshots)
-        for workflow_id in WORKFLOWS:
-            workflow = self.workflow(workflow_id, self.world)
-            assert librarian._workflow(workflow_id) == workflow  # noqa: SLF001 - its own module
-
-    def _check_replayed(self, step: Step, before: model.Revision, revision: model.Revision) -> None:
-        assert step.after.timestamp == revision.timestamp == step.entry.timestamp
-        assert step.after.root.encoded() == revision.bytes_at[()]
-        assert model.exactly(step.after.root.value(), revision.tree)
-        assert seen_from(step, None) is not None
-        for path, there in revision.bytes_at.items():
-            if path in revision.last_change:
-                assert step.after.last_change(path) == revision.last_change[path], path
-            item = seen_from(step, path)
-            was = before.bytes_at[path] if path in before.bytes_at else model.encoded(before.tree, path)
-            assert (item is not None) == (there != was), f"revision {step.after.revision} in the history of {path}"
-            if item is not None:
-                assert (None if item.node is None else item.node.encoded()) == there
-                assert item.operation in {edit.operation for edit in step.entry.edits}
-                assert (item.path, item.revision) == (path, step.after.revision)
-
-    # Drawing.
-
-    def draw_path(self, data: st.DataObject, tree: object) -> Path:
-        known = model.paths_of(tree)
-        match data.draw(st.integers(0, 7)):
-            case 0:
-                return data.draw(strategies.paths)
-            case 1 | 2:
-                path = data.draw(st.sampled_from(known))
-                return (*path, *data.draw(st.lists(strategies.names, min_size=1, max_size=2)))
-            case _:
-                return data.draw(st.sampled_from(known))
-
-    def draw_author(self, data: st.DataObject) -> Author:
-        agent_id = data.draw(st.sampled_from(["", "ann", "bob"]))
-        if data.draw(st.booleans()):
-            return Author(agent_id)
-        workflow_id = data.draw(st.sampled_from(MOSTLY_ONE))
-        behind = data.draw(st.sampled_from([0] * 12 + [1, 2, -1]))
-        return Author(agent_id, workflow_id, max(0, self.model.work(workflow_id).attempt - behind))
-
-    def draw_ref(self, data: st.DataObject, state_id: str | None = None) -> StateRef:
-        state_id = state_id or data.draw(st.sampled_from(MOSTLY))
-        stale = data.draw(st.integers(0, 15)) == 15
-        return StateRef(
-            state_id, data.draw(st.sampled_from([0, self.model.life(state_id).incarnation])) if not stale else 99
-        )
-
-    def draw_edit(
-        self, data: st.DataObject, tree: Value, last: edits.Edit | None = None, began: object = model.MISSING
-    ) -> tuple[str, edits.Edit]:
-        """Draw an edit of a tree; often of the path of the last one, often with the value that was there to begin with."""
-        path = self.draw_path(data, tree) if last is None or data.draw(st.booleans()) else last.path
-        match data.draw(st.sampled_from(["set", "set", "set", "merge", "append", "increment", "delete", "delete"])):
-            case "set" as operation:
-                present = model.lookup(tree, path)
-                known = [value for value in (present, model.lookup(began, path)) if value is not model.MISSING]
-                equal_ish = [st.sampled_from(_twisted(value)) for value in known]
-                new = strategies.values if path or data.draw(st.integers(0, 9)) == 9 else strategies.maps
-                return operation, edits.Set(path, values.encode(data.draw(st.one_of(new, new, *equal_ish))))
-            case "merge" as operation:
-                return operation, edits.Merge(path, values.encode(data.draw(strategies.maps | strategies.values)))
-            case "append" as operation:
-                items = data.draw(st.lists(strategies.values, max_size=3))
-                return operation, edits.Append(path, tuple(map(values.encode, items)))
-            case "increment" as operation:
-                return operation, edits.Increment(
-                    path, values.encode(data.draw(st.sampled_from([1, -1, 0, 0.5, 2**62, True])))
-                )
-            case operation:
-                return operation, edits.Delete(path)
-
-    def draw_target(self, data: st.DataObject, state_id: str) -> tuple[targets.Target, Any]:
-        """Draw a target, and how to find its content, its mark and its workflow in the model."""
-        life = self.model.life(state_id)
-        match data.draw(st.sampled_from(["revision", "revision", "point", "snapshot", "time", "checkpoint", "content"])):
-            case "revision":
-                revision = data.draw(st.integers(0, life.revision + (data.draw(st.integers(0, 9)) == 9)))
-                return targets.Revision(revision), PointOf(state_id, life.incarnation, revision)
-            case "point":
-                other = data.draw(st.sampled_from(STATES))
-                there = self.model.life(other)
-                stale = there.incarnation > 1 and data.draw(st.booleans())
-                point = PointOf(other, there.incarnation - stale, data.draw(st.integers(0, there.revision)))
-                return Point(*point), point
-            case "snapshot" if life.snapshots:
-                _, revision = data.draw(st.sampled_from(life.snapshots))
-                return Point(state_id, life.incarnation, revision), PointOf(state_id, life.incarnation, revision)
-            case "time":
-                time = data.draw(st.integers(self.now - 20, self.now + 1))
-                return targets.Time(time), PointOf(state_id, life.incarnation, life.at_time(time))
-            case "checkpoint":
-                workflow_id = data.draw(st.sampled_from([state_id if state_id in WORKFLOWS else "wf", "wf", "x"]))
-                orders = sorted(self.model.work(workflow_id).marks) or [(1, 0)]
-                step, attempt = data.draw(st.sampled_from([*orders, *orders, (9, 9)]))
-                return targets.CheckpointRef(workflow_id, step, attempt), (workflow_id, step, attempt)
-            case _:
-                content = data.draw(strategies.maps)
-                return targets.Content(values.encode(content)), content
 
     # Commands.
 
@@ -543,18 +134,6 @@ class EngineMachine(RuleBasedStateMachine):
         outcome = self.run(Write(ref, author, precondition, tuple(some), 1), expected)
         assert outcome is None or isinstance(outcome, Written)
 
-    def draw_precondition(self, data: st.DataObject, state_id: str) -> Precondition:
-        life = self.model.life(state_id)
-        match data.draw(st.integers(0, 7)):
-            case 0:
-                return Precondition(data.draw(st.integers(max(0, life.revision - 1), life.revision)))
-            case 1 | 2 | 3:
-                known = life.revisions[-1].last_change
-                some = data.draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=2))
-                return Precondition(None, {p: max(0, known[p] + data.draw(st.sampled_from([0, 0, 0, -1, 1]))) for p in some})
-            case _:
-                return Precondition()
-
     def restore(self, data: st.DataObject) -> None:
         ref = self.draw_ref(data)
         target, content = self.draw_target(data, ref.state_id)
@@ -573,7 +152,7 @@ class EngineMachine(RuleBasedStateMachine):
         was = self.model.life(ref.state_id).tree
         shown = None
         with contextlib.suppress(RefusedError):
-            _, shown = self.ask(lambda reader: questions.preview_restore(reader, ref, target, ()))
+            shown = self.daemon.ask(lambda reader: questions.preview_restore(reader, ref, target, ())).differences
         outcome = self.run(Restore(ref, author, precondition, target, (), 1), expected)
         if outcome is not None:
             assert shown is not None
@@ -596,8 +175,8 @@ class EngineMachine(RuleBasedStateMachine):
             life = _life(before, ref)
             wanted = _with_paths_of(life.tree, tree, paths)
             # The places of names among the others are left open here; see below.
-            state = self.ask(lambda reader: targets.find_state(reader, ref))
-            found = self.ask(lambda reader: targets.find(reader, state, target))
+            state = self.daemon.ask(lambda reader: targets.find_state(reader, ref))
+            found = self.daemon.ask(lambda reader: targets.find(reader, state, target))
             actual = state.tree
             for _, changes in bridge_paths(actual, found.root, paths):
                 actual = actual.apply(changes, state.revision + 1)
@@ -665,7 +244,7 @@ class EngineMachine(RuleBasedStateMachine):
             )
 
         if self.run(DropSnapshot(ref, Author(), snapshot_id), expected) is not None:
-            state = self.state(ref.state_id)
+            state = self.daemon.state(ref.state_id)
             with pytest.raises(SnapshotNotFoundError):
                 state.snapshot(snapshot_id)
 
@@ -720,7 +299,7 @@ class EngineMachine(RuleBasedStateMachine):
             kept = {order: mark for order, mark in work.marks.items() if step is not None and order[0] != step}
             return Answer(before.with_work(workflow_id, replace(work, marks=kept)), existed=len(kept) < len(work.marks))
 
-        outcome = self.run(DeleteCheckpoints(workflow_id, step, Author()), expected)
+        outcome = self.run(DeleteCheckpoints(workflow_id, step, Author(), effects=False), expected)
         assert isinstance(outcome, CheckpointsDeleted)
 
     def resume(self, data: st.DataObject) -> None:
@@ -750,11 +329,11 @@ class EngineMachine(RuleBasedStateMachine):
             return Answer(after, attempt=work.attempt, point=Point(workflow_id, life.incarnation, life.revision))
 
         encoded = None if initial is None else values.encode(initial)
-        outcome = self.run(Resume(workflow_id, author, step, encoded, 1), expected)
+        outcome = self.run(Resume(workflow_id, author, step, encoded, force=False, poison_after=0, size=1), expected)
         if outcome is not None:
             assert isinstance(outcome, Resumed)
             work = self.model.work(workflow_id)
-            assert _mark(outcome.checkpoint) == (work.last_good() if step is None else work.of_step(step))
+            assert mark_of(outcome.checkpoint) == (work.last_good() if step is None else work.of_step(step))
 
     # Questions.
 
@@ -766,14 +345,14 @@ class EngineMachine(RuleBasedStateMachine):
             tree, _ = _content(self.model, content)
         except RefusalError as refusal:
             with pytest.raises(refusal.kind):
-                self.ask(lambda reader: questions.read(reader, ref, (), target))
+                self.daemon.ask(lambda reader: questions.read(reader, ref, (), target))
             return
         path = self.draw_path(data, tree)
-        seen = self.ask(lambda reader: questions.read(reader, ref, path, target))
+        seen = self.daemon.ask(lambda reader: questions.read(reader, ref, path, target))
         assert (None if seen.node is None else seen.node.encoded()) == model.encoded(tree, path)
         if seen.node is not None:
             assert model.exactly(seen.node.value(), model.lookup(tree, path))
-        _, keys = self.ask(lambda reader: questions.keys(reader, ref, path, target))
+        _, keys = self.daemon.ask(lambda reader: questions.keys(reader, ref, path, target))
         found = model.lookup(tree, path)
         assert keys == (
             list(found) if type(found) is dict else [str(n) for n in range(len(found))] if type(found) is list else []
@@ -787,7 +366,7 @@ class EngineMachine(RuleBasedStateMachine):
             (before, _), (after, _) = _content(self.model, was), _content(self.model, becomes)
         except RefusalError:
             return
-        _, found = self.ask(lambda reader: questions.diff(reader, ref, old, new))
+        _, found = self.daemon.ask(lambda reader: questions.diff(reader, ref, old, new))
         assert model.exactly(model.unordered(applied(before, found)), model.unordered(after))
 
     def read_in_a_transaction(self, data: st.DataObject) -> None:
@@ -803,7 +382,7 @@ class EngineMachine(RuleBasedStateMachine):
             some.append(edit)
             tree = tree if stage is None else stage.after
         path = self.draw_path(data, tree)
-        seen = self.ask(lambda reader: questions.read(reader, ref, path, None, some))
+        seen = self.daemon.ask(lambda reader: questions.read(reader, ref, path, None, some))
         assert (None if seen.node is None else seen.node.encoded()) == model.encoded(tree, path)
 
 
@@ -850,18 +429,6 @@ def _number(some: list[tuple[str, edits.Edit]], tree: object) -> bytes | None:
     return model.encoded(tree, edit.path) if isinstance(edit, edits.Increment) else b""
 
 
-def _twisted(value: Value) -> list[Value]:
-    """Give values that are the same, or that Python takes for the same."""
-    twisted = [value]
-    if type(value) in {bool, int, float} and value in {0, 1}:
-        twisted += [False, 0, 0.0, -0.0] if value == 0 else [True, 1, 1.0]
-    if type(value) is dict:
-        twisted += [dict(reversed(value.items())), {**value, "a": None}, dict(list(value.items())[1:])]
-    if type(value) is list:
-        twisted += [value[::-1], value[1:], [*value, None], value + value]
-    return twisted
-
-
 def _minimal(paths: tuple[Path, ...]) -> list[Path]:
     return [p for p in set(paths) if not any(p != other and p[: len(other)] == other for other in paths)]
 
@@ -890,13 +457,6 @@ def _check_places(before: Value, target: Value, after: Value, paths: tuple[Path,
         elsewhere = not any(path[: len(p)] == p for p in paths) and all(model.index_of(segment) is None for segment in path)
         if type(old) is dict and type(new) is dict and elsewhere:
             assert [name for name in old if name in new] == [name for name in new if name in old]
-
-
-def _mark(checkpoint: Checkpoint | None) -> Mark | None:
-    if checkpoint is None:
-        return None
-    c = checkpoint
-    return Mark(c.step, c.attempt, c.status, PointOf(c.point.state_id, c.point.incarnation, c.point.revision), c.superseded)
 
 
 TestModel = EngineMachine.TestCase

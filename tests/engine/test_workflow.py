@@ -4,12 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastgood_daemon.engine.checkpoint import COMPLETED, FAILED, Checkpoint
 from lastgood_daemon.engine.errors import CheckpointNotFoundError, FencedError
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, State
-from lastgood_daemon.engine.workflow import COMPLETED, Checkpoint, Workflow
-
-FAILED = 4
+from lastgood_daemon.engine.workflow import Workflow
 
 
 def mark(step: int, attempt: int = 1, status: int = COMPLETED, *, created_at: int = 0) -> Checkpoint:
@@ -135,13 +134,13 @@ def test_deleting_checkpoints() -> None:
 
 def test_an_attempt_fences_those_before_it() -> None:
     state = State("wf")
-    workflow = Workflow("wf").begin_attempt(state)
-    workflow.require_attempt(1)
-    workflow = workflow.begin_attempt(state)
-    workflow.require_attempt(2)
+    workflow = Workflow("wf").begin_attempt(state, "ann", 0, by_itself=False)
+    workflow.require_attempt(1, 0)
+    workflow = workflow.begin_attempt(state, "ann", 0, by_itself=False)
+    workflow.require_attempt(2, 0)
     for attempt in (0, 1, 3):
         with pytest.raises(FencedError) as refused:
-            workflow.require_attempt(attempt)
+            workflow.require_attempt(attempt, 0)
         assert refused.value.metadata == {"workflow_id": "wf", "attempt": str(attempt), "current": "2"}
 
 
@@ -149,19 +148,19 @@ def test_a_workflow_begins_once_in_each_life_of_its_state() -> None:
     state = State("wf")
     workflow = Workflow("wf")
     assert not workflow.has_begun_in(state)
-    workflow = workflow.begin_attempt(state)
+    workflow = workflow.begin_attempt(state, "ann", 0, by_itself=False)
     assert workflow.progress.began == Point("wf", 1, 0)
     reborn = State("wf", About(incarnation=2))
     assert workflow.has_begun_in(state)
     assert not workflow.has_begun_in(reborn)
-    assert workflow.begin_attempt(reborn).progress.began == Point("wf", 2, 0)
-    assert workflow.begin_attempt(reborn).progress.attempt == 2
+    assert workflow.begin_attempt(reborn, "ann", 0, by_itself=False).progress.began == Point("wf", 2, 0)
+    assert workflow.begin_attempt(reborn, "ann", 0, by_itself=False).progress.attempt == 2
 
 
 def test_a_workflow_at_a_moment_stays_as_it_was() -> None:
     workflow = workflow_of(mark(1), mark(2))
     workflow.back_to(mark(1, 9))
     workflow.without(None)
-    workflow.begin_attempt(State("wf"))
+    workflow.begin_attempt(State("wf"), "ann", 0, by_itself=False)
     assert orders(workflow) == [(1, 1, False), (2, 1, False)]
     assert workflow.progress.attempt == 0

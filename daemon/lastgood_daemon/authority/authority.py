@@ -6,12 +6,14 @@ from typing import TypeVar
 
 import msgspec
 
-from lastgood_daemon.authority.committer import Committer, Submission
+from lastgood_daemon.authority.committer import Committer
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.sessions import LIFETIME, may_have_expired, new_session_id
+from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World
 from lastgood_daemon.engine.state import About
+from lastgood_daemon.engine.workflow import Progress
 from lastgood_daemon.store.protocol import Store, StoreBrokenError
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,29 @@ class Authority:
                 if about.born and not about.hidden:
                     found.append(record.key.owner)
         return found[:limit], True
+
+    async def list_workflows(self, after: str, limit: int) -> tuple[list[tuple[str, Progress]], bool]:
+        """Give the ids of workflows after an id, in their order, with how far they are; and whether there are more."""
+        records = await self._store.list_records("workflow", after, limit + 1)
+        found: list[tuple[str, Progress]] = []
+        for record in records[:limit]:
+            progress = msgspec.msgpack.decode(record.value, type=Progress)
+            found.append((record.key.owner, progress.answering_since(self._store.leases_since)))
+        return found, len(records) > limit
+
+    def now(self) -> int:
+        """Give the time by the store's clock, in microseconds."""
+        return self._store.now()
+
+    @property
+    def holds(self) -> bool:
+        """Whether anybody holds a workflow."""
+        now = self._store.now()
+        return any(workflow.progress.holds(now) for workflow in self._world.workflows.values())
+
+    def dismiss(self) -> None:
+        """Turn away the claims that wait for a workflow."""
+        self._committer.dismiss()
 
     async def run(self) -> None:
         """Commit until drained. Raises ``StoreBrokenError`` where the storage fails."""

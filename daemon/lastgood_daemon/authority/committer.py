@@ -19,14 +19,17 @@ the daemon must end.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.attempts import Claim
+from lastgood_daemon.authority.commands.leases import GiveUp
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import Loader
-from lastgood_daemon.authority.outcomes import Outcome, Refused
+from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.submission import Submission
+from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
 from lastgood_daemon.authority.world import Need, NotLoadedError, World
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.store.protocol import (
@@ -52,19 +55,6 @@ FAULT = Refused("INTERNAL", "the daemon failed to handle the call; nothing was w
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Submission:
-    """A command that waits, and whoever wants to hear what it came to.
-
-    ``deadline`` is by the clock of the event loop; a command that has not been evaluated by then is dropped.
-    """
-
-    command: Command
-    deliver: Callable[[Outcome], None]
-    identity: Identity | None = None
-    deadline: float | None = None
-
-
 class Committer:
     """See the module."""
 
@@ -74,6 +64,8 @@ class Committer:
         self._loader = loader
         self._queue: deque[Submission] = deque()
         self._held: dict[Need, list[Submission]] = {}
+        self._held_sessions: dict[str, Need] = {}
+        self._waiting_room = WaitingRoom(self._call_up)
         self._bytes = 0
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -115,7 +107,12 @@ class Committer:
     def drain(self) -> None:
         """Take nothing more, and let ``run`` return when all that waits is done."""
         self._draining = True
+        self.dismiss()
         self._wake.set()
+
+    def dismiss(self) -> None:
+        """Turn away the claims that wait for a workflow: the next daemon will have them."""
+        self._waiting_room.close()
 
     def fail(self, error: StoreBrokenError) -> None:
         """Have ``run`` end because the storage has failed, wherever that was noticed."""
@@ -149,8 +146,10 @@ class Committer:
         except _MovedError as moved:
             log.info("someone else has written to the store; evaluating again: %s", moved)
             layer.forget(self._world)
+            self._look_again(layer)
             self._queue_again([submission for submission, outcome in answers if outcome is not None])
             return
+        self._look_again(layer)
         for submission, outcome in answers:
             if outcome is not None:
                 submission.deliver(outcome if refusal is None else self._recalled(submission.identity) or refusal)
@@ -175,16 +174,28 @@ class Committer:
         layer.publish(self._world, unit)
         return None
 
+    def _look_again(self, layer: Layer) -> None:
+        """Have those that wait for a workflow of a group evaluated again, if nobody holds it after all."""
+        now = self._store.now()
+        for workflow_id in layer.staged.workflows:
+            workflow = self._world.workflows.get(workflow_id)
+            if workflow is None or not workflow.progress.holds(now):
+                self._waiting_room.freed(workflow_id)
+
     def _evaluate(self, batch: Layer, submission: Submission, now: int) -> Outcome | None:
         """Evaluate a command; nothing where it waits for something to be brought into memory."""
         if submission.deadline is not None and asyncio.get_running_loop().time() > submission.deadline:
-            return Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
+            late = Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
+            return None if submission.waits else late  # whoever waits for a workflow hears it from the waiting room
         identity = submission.identity
         try:
+            self._keep_order(identity)
             recalled = None if identity is None else batch.session(identity.session_id).recall(identity.sequence)
             if recalled is not None:
                 return recalled
-            outcome = _outcome(batch, submission.command, now)
+            outcome = self._turn_of(submission, batch, now)
+            if outcome is None:
+                return None
         except NotLoadedError as missing:
             self._hold(submission, missing.need)
             return None
@@ -192,12 +203,35 @@ class Committer:
             # A fault of ours must not take the daemon, and everybody's state, down with it.
             log.exception("evaluating %s failed", type(submission.command).__name__)
             return FAULT
-        if identity is not None:
+        if identity is not None and not isinstance(outcome, EffectKnown):
             batch.own_session(identity.session_id).record(identity, outcome)
         return outcome
 
+    def _keep_order(self, identity: Identity | None) -> None:
+        """Raise ``NotLoadedError`` where what the same session handed in before waits for something."""
+        if identity is not None and identity.session_id in self._held_sessions:
+            raise NotLoadedError(self._held_sessions[identity.session_id])
+
+    def _turn_of(self, submission: Submission, batch: Layer, now: int) -> Outcome | None:
+        """Evaluate a command, if it is its turn; nothing where it waits for a workflow that somebody holds."""
+        command, room = submission.command, self._waiting_room
+        if isinstance(command, Claim):
+            answer = room.receive(submission, command, batch.workflow(command.workflow_id), now)
+            if answer is not YOUR_TURN:
+                return answer
+        waited = isinstance(command, GiveUp) and room.leave(command.workflow_id, command.claim_id)
+        outcome = _outcome(batch, command, now)
+        return Done() if waited else outcome
+
+    def _call_up(self, submissions: Sequence[Submission]) -> None:
+        """Have claims that waited evaluated before anything else."""
+        self._queue_again(submissions)
+        self._wake.set()
+
     def _hold(self, submission: Submission, need: Need) -> None:
-        """Keep a command until something is in memory; those that wait for the same keep their order."""
+        """Keep a command, and what comes after it in its session, until something is in memory; all in their order."""
+        if submission.identity is not None:
+            self._held_sessions[submission.identity.session_id] = need
         held = self._held.get(need)
         if held is not None:
             held.append(submission)
@@ -221,6 +255,8 @@ class Committer:
             log.exception("bringing %s into memory failed", need)
             refusal = FAULT
         held = self._held.pop(need)
+        for session_id in [session_id for session_id, waits_for in self._held_sessions.items() if waits_for == need]:
+            del self._held_sessions[session_id]
         if refusal is None:
             self._queue_again(held)
         else:

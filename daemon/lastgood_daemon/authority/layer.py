@@ -13,12 +13,15 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from lastgood_daemon.authority.sessions import Session
-from lastgood_daemon.authority.world import World
-from lastgood_daemon.engine.log import Author, LoggedEdit, encode_entry
+from lastgood_daemon.authority.world import World, written_by_others
+from lastgood_daemon.engine.attempt import Attempt
+from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.effect import Effect
+from lastgood_daemon.engine.log import Author, LoggedEdit, Other, encode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.engine.tree import Tree
-from lastgood_daemon.engine.workflow import Checkpoint, Workflow
+from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Unit
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -42,6 +45,32 @@ def workflow_key(workflow_id: str) -> RecordKey:
 def checkpoint_key(workflow_id: str, order: tuple[int, int]) -> RecordKey:
     """Name the record of a checkpoint, so that the keys are in the order of steps and attempts."""
     return RecordKey("checkpoint", workflow_id, f"{order[0]:020d}/{order[1]:020d}")
+
+
+def effect_key(workflow_id: str, order: tuple[int, str, int]) -> RecordKey:
+    """Name the record of an effect, likewise."""
+    step, key, line = order
+    return RecordKey("effect", workflow_id, f"{step:020d}/{line:020d}/{key}")
+
+
+def attempt_key(workflow_id: str, number: int) -> RecordKey:
+    """Name the record of an attempt, likewise."""
+    return RecordKey("attempt", workflow_id, f"{number:020d}")
+
+
+Part = Checkpoint | Effect | Attempt
+"""What belongs to a workflow and is a record of its own."""
+
+
+def part_key(workflow_id: str, part: Part) -> RecordKey:
+    """Name the record of a part of a workflow."""
+    match part:
+        case Checkpoint():
+            return checkpoint_key(workflow_id, part.order)
+        case Effect():
+            return effect_key(workflow_id, part.order)
+        case Attempt():
+            return attempt_key(workflow_id, part.number)
 
 
 def session_key(session_id: str) -> RecordKey:
@@ -102,6 +131,12 @@ class Layer:
         """Give the last revision of a state made at or before a time."""
         return self._below.revision_at(state, time)
 
+    def others(self, log: LogId, after: int, until: int) -> list[Other]:
+        """Give the revisions after one, up to another, that no attempt at the state's workflow has written."""
+        mine = [row for row in self.staged.rows.get(log, []) if after < row.revision <= until]
+        below = self._below.others(log, after, min(until, mine[0].revision - 1) if mine else until)
+        return below + written_by_others(log.state_id, mine)
+
     # Writing.
 
     def append(self, state: State, edits: Sequence[LoggedEdit], author: Author, now: int) -> State:
@@ -133,16 +168,15 @@ class Layer:
         self.staged.records[snapshot_key(state.state_id, snapshot_id)] = None
         self.staged.states[state.state_id] = replace(state, snapshots=state.snapshots.delete(snapshot_id))
 
-    def put_workflow(
-        self, workflow: Workflow, *, changed: Iterable[Checkpoint] = (), gone: Iterable[Checkpoint] = ()
-    ) -> None:
-        """Keep a workflow, of whose checkpoints these have changed or gone."""
+    def put_workflow(self, workflow: Workflow, now: int, changed: Iterable[Part] = (), gone: Iterable[Part] = ()) -> None:
+        """Keep a workflow, of whose parts these have changed or gone."""
         workflow_id = workflow.workflow_id
+        workflow = replace(workflow, progress=msgspec.structs.replace(workflow.progress, updated_at=now))
         self.staged.records[workflow_key(workflow_id)] = _encode(workflow.progress)
-        for checkpoint in changed:
-            self.staged.records[checkpoint_key(workflow_id, checkpoint.order)] = _encode(checkpoint)
-        for checkpoint in gone:
-            self.staged.records[checkpoint_key(workflow_id, checkpoint.order)] = None
+        for part in changed:
+            self.staged.records[part_key(workflow_id, part)] = _encode(part)
+        for part in gone:
+            self.staged.records[part_key(workflow_id, part)] = None
         self.staged.workflows[workflow_id] = workflow
 
     def own_session(self, session_id: str) -> Session:

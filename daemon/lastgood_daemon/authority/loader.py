@@ -11,8 +11,11 @@ from immutables import Map
 from lastgood_daemon.authority.layer import session_key, state_key, workflow_key
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
+    MAX_OTHERS,
     Need,
     NotLoadedError,
+    Others,
+    OthersNeed,
     Reader,
     SessionNeed,
     StateNeed,
@@ -20,12 +23,16 @@ from lastgood_daemon.authority.world import (
     TreeNeed,
     WorkflowNeed,
     World,
+    written_by_others,
 )
+from lastgood_daemon.engine.attempt import Attempt
+from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import Step
 from lastgood_daemon.engine.log import chain, decode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, Snapshot, State
-from lastgood_daemon.engine.workflow import Checkpoint, Progress, Workflow
+from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Record, Store
 
 PAGE = 1000
@@ -81,6 +88,8 @@ class Loader:
                     world.trees.put(point, state.tree)
             case TimeNeed(state_id, incarnation, time):
                 world.times.put(need, await self._revision_at(LogId(state_id, incarnation), time))
+            case OthersNeed():
+                await self._find_others(need)
 
     async def _state(self, state_id: str) -> State:
         about = self._decoded(await self._store.record(state_key(state_id)), About) or About()
@@ -92,8 +101,19 @@ class Loader:
 
     async def _workflow(self, workflow_id: str) -> Workflow:
         progress = self._decoded(await self._store.record(workflow_key(workflow_id)), Progress) or Progress()
-        checkpoints = [self._decoded(r, Checkpoint) for r in await self._store.records("checkpoint", workflow_id)]
-        return Workflow(workflow_id, progress, Map({c.order: c for c in checkpoints if c is not None}))
+        effects = await self._parts("effect", workflow_id, Effect)
+        return Workflow(
+            workflow_id,
+            progress.answering_since(self._store.leases_since),
+            Map({c.order: c for c in await self._parts("checkpoint", workflow_id, Checkpoint)}),
+            Map({a.number: a for a in await self._parts("attempt", workflow_id, Attempt)}),
+            Map({(e.step, e.key): e for e in effects if not e.superseded}),
+            Map({e.order: e for e in effects if e.superseded}),
+        )
+
+    async def _parts(self, kind: str, workflow_id: str, of: type[R]) -> list[R]:
+        found = [self._decoded(record, of) for record in await self._store.records(kind, workflow_id)]
+        return [part for part in found if part is not None]
 
     async def _session(self, session_id: str) -> Session:
         return self._decoded(await self._store.record(session_key(session_id)), Session) or Session()
@@ -138,6 +158,18 @@ class Loader:
             message = f"state {point.state_id!r}: the log ends at revision {state.revision}, its head says {head.revision}"
             raise CorruptRecordError(message)
         return state
+
+    async def _find_others(self, need: OthersNeed) -> None:
+        until, found = self._world.others_found.get(need) or Others(need.after, [])
+        head = await self._store.head(need.log)
+        while until < head.revision:
+            rows = await self._store.read_log(need.log, until, PAGE)
+            if not rows:
+                break  # the state has been deleted meanwhile
+            found = [*found, *written_by_others(need.log.state_id, rows)][-MAX_OTHERS:]
+            until = rows[-1].revision
+        # A revision of a batch that is not durable yet is not in the log; whoever waits for it has to ask again.
+        self._world.others_found.put(need, Others(until, found))
 
     async def _revision_at(self, log: LogId, time: int) -> int:
         revision = 0

@@ -2,10 +2,12 @@
 
 import msgspec
 
+from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.engine.log import Other
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot
-from lastgood_daemon.engine.workflow import Checkpoint
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -37,12 +39,23 @@ class CheckpointsDeleted(msgspec.Struct, frozen=True, array_like=True, tag=3):
     existed: bool
 
 
+class Rollback(msgspec.Struct, frozen=True, array_like=True):
+    """What a rollback has undone, and what it could not."""
+
+    from_revision: int
+    effects: list[Effect]
+    """Those that went out past the point gone back to, without their results."""
+    undone: list[Other]
+    """The revisions past that point which no attempt at the workflow has written."""
+
+
 class Resumed(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """An attempt at a workflow has begun."""
 
     point: Point
     attempt: int
     checkpoint: Checkpoint | None
+    rollback: Rollback
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -58,7 +71,54 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
         return cls(refusal.reason, refusal.message, refusal.metadata)
 
 
-Outcome = Written | SnapshotTaken | CheckpointMade | CheckpointsDeleted | Resumed | Refused
+class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A step was opened."""
+
+    point: Point
+    line: int
+    effects: list[Effect]
+    """Those that it has had already, without their results."""
+
+
+class StepEnded(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """A step was completed, or failed and was rolled back."""
+
+    point: Point
+    checkpoint: Checkpoint
+    rollback: Rollback | None = None
+
+
+class EffectClaimed(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """An effect is about to happen."""
+
+    effect: Effect
+
+
+class EffectKnown(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """An effect has happened before. Nothing was changed by asking: not remembered, since asking again gives the same."""
+
+    effect: Effect
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Something without an answer of its own was done; ``existed`` is False where there was nothing to do."""
+
+    existed: bool = True
+
+
+Outcome = (
+    Written
+    | SnapshotTaken
+    | CheckpointMade
+    | CheckpointsDeleted
+    | Resumed
+    | Refused
+    | StepBegun
+    | StepEnded
+    | EffectClaimed
+    | EffectKnown
+    | Done
+)
 
 encode_outcome = msgspec.msgpack.Encoder().encode
 decode_outcome = msgspec.msgpack.Decoder(Outcome).decode

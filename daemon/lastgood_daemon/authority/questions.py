@@ -11,6 +11,7 @@ from lastgood_daemon.authority.targets import Found, StateRef, Target, find, fin
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference, differences
 from lastgood_daemon.engine.edits import Edit
+from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import HistoryItem, Step, seen_from
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.node import find as find_node
@@ -51,16 +52,28 @@ def diff(reader: Reader, ref: StateRef, old: Target | None, new: Target | None) 
     return state, list(differences(before.root, after.root))
 
 
+class Preview(NamedTuple):
+    """What a restore would change in a state, and the effects that it could not undo."""
+
+    state: State
+    differences: list[Difference]
+    effects: list[Effect]
+
+
 def preview_restore(
     reader: Reader, ref: StateRef, target: Target, paths: tuple[Path, ...], now: int | None = None
-) -> tuple[State, list[Difference]]:
+) -> Preview:
     """Give what a restore would change; with ``now``, if the state were still at that revision."""
     state = find_state(reader, ref)
     if now is not None:
         state = replace(state, tree=reader.tree(state.point(now)))
-    edits = restoring(state, find(reader, state, target), paths)
+    found = find(reader, state, target)
+    edits = restoring(state, found, paths)
     after = state.tree.apply([change for edit in edits for change in edit.changes], state.revision)
-    return state, list(differences(state.tree.root, after.root))
+    effects: list[Effect] = []
+    if found.checkpoint is not None and found.checkpoint.workflow_id == state.state_id and not paths:
+        effects = reader.workflow(state.state_id).effects_from(found.checkpoint.step + 1)
+    return Preview(state, list(differences(state.tree.root, after.root)), effects)
 
 
 def _revision(state: State, found: Found) -> int:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lastgood_daemon.authority.world import Reader
+from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.errors import CheckpointNotFoundError
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
-from lastgood_daemon.engine.workflow import Checkpoint
 
 
 class StateRef(NamedTuple):

@@ -5,14 +5,17 @@ What is not in memory is not missing: asking for it raises ``NotLoadedError``, w
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.engine.log import Other, decode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 from lastgood_daemon.engine.workflow import Workflow
-from lastgood_daemon.store.protocol import RecordKey
+from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey
 
 
 class StateNeed(NamedTuple):
@@ -47,7 +50,14 @@ class TimeNeed(NamedTuple):
     time: int
 
 
-Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed
+class OthersNeed(NamedTuple):
+    """Who has written the revisions of a log after one."""
+
+    log: LogId
+    after: int
+
+
+Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed | OthersNeed
 
 
 class NotLoadedError(Exception):
@@ -56,6 +66,13 @@ class NotLoadedError(Exception):
     def __init__(self, need: Need) -> None:
         super().__init__(need)
         self.need = need
+
+
+class Others(NamedTuple):
+    """What was found: the revisions of others, of which there may be more after ``until``."""
+
+    until: int
+    revisions: list[Other]
 
 
 class Reader(Protocol):
@@ -78,6 +95,8 @@ class Reader(Protocol):
         ...
 
 
+MAX_OTHERS = 1000
+"""Revisions of others that a rollback tells about: the newest."""
 MAX_SESSIONS = 4096
 """Sessions that are kept in memory; others are read again when they come back."""
 
@@ -122,6 +141,7 @@ class World:
         self.trees: Recent[Point, Tree] = Recent(64)
         """Earlier contents that were rebuilt from the log."""
         self.times: Recent[TimeNeed, int] = Recent(1024)
+        self.others_found: Recent[OthersNeed, Others] = Recent(64)
 
     def forget_sessions(self) -> None:
         """Have all sessions read anew: some of their records are gone."""
@@ -170,3 +190,28 @@ class World:
         if revision is None:
             raise NotLoadedError(need)
         return revision
+
+    def others(self, log: LogId, after: int, until: int) -> list[Other]:
+        """Give the revisions after one, up to another, that no attempt at the state's workflow has written."""
+        state = self.state(log.state_id)
+        trail = state.trail if state.incarnation == log.incarnation else Trail()
+        far = min(until, trail.oldest - 1) if trail.oldest else until
+        recent = trail.others(log.state_id, after, until)
+        if after >= far:
+            return recent
+        # What is far is the same a moment later, so that nobody who goes on writing keeps a rollback waiting.
+        need = OthersNeed(log, after)
+        found = self.others_found.get(need)
+        if found is None or found.until < far:
+            raise NotLoadedError(need)
+        return [other for other in found.revisions if other.revision <= far] + recent
+
+
+def written_by_others(workflow_id: str, rows: Iterable[LogRow]) -> list[Other]:
+    """Pick the revisions of a workflow's state that none of its attempts has written."""
+    entries = [(row.revision, decode_entry(row.entry)) for row in rows]
+    return [
+        Other(revision, entry.author.agent_id, entry.timestamp)
+        for revision, entry in entries
+        if entry.author.workflow_id != workflow_id
+    ]

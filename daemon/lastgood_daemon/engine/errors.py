@@ -11,6 +11,11 @@
     ├── ConflictError         REVISION_CONFLICT       path, expected, actual
     ├── RevisionUnavailableError REVISION_UNAVAILABLE revision, oldest, newest
     ├── FencedError           FENCED                  workflow_id, attempt, current
+    ├── WorkflowBusyError     WORKFLOW_BUSY           workflow_id, holder, remaining
+    ├── LeaseLostError        LEASE_LOST              workflow_id, attempt
+    ├── StepOrderError        STEP_ORDER              workflow_id, step, expected
+    ├── InDoubtError          IN_DOUBT                workflow_id, step, key, idempotency_key
+    ├── PoisonedStepError     POISONED_STEP           workflow_id, step, deaths
     └── TooLargeError         TOO_LARGE               size, limit
 
 A refusal is an answer like any other: it is recorded with the session, and a repeated request gets the same one. That is
@@ -140,6 +145,77 @@ class FencedError(RefusedError):
             workflow_id=workflow_id,
             attempt=attempt,
             current=current,
+        )
+
+
+class WorkflowBusyError(RefusedError):
+    """Somebody else holds the workflow. ``until``: by the store's clock, unless the lease is renewed."""
+
+    reason = "WORKFLOW_BUSY"
+    until = 0
+
+    def __init__(self, workflow_id: str, holder: str, until: int, now: int) -> None:
+        remaining = f"{(until - now) / 1_000_000:.1f}"
+        super().__init__(
+            f"workflow {workflow_id!r} is held by {holder or 'someone else'}, for another {remaining} s unless renewed",
+            workflow_id=workflow_id,
+            holder=holder,
+            remaining=remaining,
+        )
+        self.until = until
+
+
+class LeaseLostError(RefusedError):
+    """The lease of the attempt has expired."""
+
+    reason = "LEASE_LOST"
+
+    def __init__(self, workflow_id: str, attempt: int) -> None:
+        super().__init__(
+            f"the lease of attempt {attempt} at workflow {workflow_id!r} has expired; it may write no more, claim it again",
+            workflow_id=workflow_id,
+            attempt=attempt,
+        )
+
+
+class StepOrderError(RefusedError):
+    """A step out of turn."""
+
+    reason = "STEP_ORDER"
+
+    def __init__(self, workflow_id: str, step: int, expected: int, problem: str) -> None:
+        message = f"step {step} of workflow {workflow_id!r}: {problem}"
+        super().__init__(message, workflow_id=workflow_id, step=step, expected=expected)
+
+
+class InDoubtError(RefusedError):
+    """An effect was claimed, and what came of it was never recorded."""
+
+    reason = "IN_DOUBT"
+
+    def __init__(self, workflow_id: str, step: int, key: str, idempotency_key: str) -> None:
+        super().__init__(
+            f"effect {key!r} of step {step} of workflow {workflow_id!r} was begun and its result never recorded: "
+            f"it may have happened (idempotency key {idempotency_key})",
+            workflow_id=workflow_id,
+            step=step,
+            key=key,
+            idempotency_key=idempotency_key,
+        )
+
+
+class PoisonedStepError(RefusedError):
+    """Too many processes have died under a step."""
+
+    reason = "POISONED_STEP"
+
+    def __init__(self, workflow_id: str, step: int, deaths: int) -> None:
+        super().__init__(
+            f"{deaths} processes have died under step {step} of workflow {workflow_id!r}; "
+            f"when the cause is gone, release it: lastgood release {workflow_id}",
+            workflow_id=workflow_id,
+            step=step,
+            deaths=deaths,
         )
 
 

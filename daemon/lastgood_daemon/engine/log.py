@@ -18,11 +18,12 @@ from lastgood_proto.paths import Path
 
 
 class Author(NamedTuple):
-    """Who writes: an agent, and the attempt at a workflow that it belongs to (none: "" and 0)."""
+    """Who writes: an agent, the attempt at a workflow that it belongs to (none: "" and 0), and the step open there."""
 
     agent_id: str = ""
     workflow_id: str = ""
     attempt: int = 0
+    step: int | None = None
 
 
 class LoggedEdit(msgspec.Struct, frozen=True, array_like=True):
@@ -47,6 +48,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         return [change for edit in self.edits for change in edit.changes]
 
 
+class Other(NamedTuple):
+    """A revision of a workflow's state that none of its attempts has written. ``timestamp`` as in its entry."""
+
+    revision: int
+    agent_id: str
+    timestamp: int
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
@@ -63,9 +72,11 @@ def decode_entry(encoded: bytes) -> Entry:
 
 def chain(before: bytes, revision: int, entry: Entry) -> bytes:
     """Give the hash that chains an entry to the one before it (``b""`` before the first)."""
-    skeleton = Entry(
+    # Without a step the author is hashed as it was before steps were recorded, so that older logs still match.
+    author = entry.author[:3] if entry.author.step is None else entry.author
+    skeleton = (
         entry.timestamp,
-        entry.author,
+        author,
         tuple(LoggedEdit(e.operation, e.path, tuple(map(_without_values, e.changes)), e.source) for e in entry.edits),
     )
     return blake2b(before + revision.to_bytes(8) + _encoder.encode(skeleton), digest_size=16).digest()

@@ -102,7 +102,8 @@ class State:
             about = msgspec.structs.replace(about, born=True, created_at=entry.timestamp)
         changes = entry.changes()
         tree = self.tree.apply(changes, self.revision + 1, entry.timestamp)
-        return replace(self, about=about, tree=tree, chain=entry_chain, trail=self.trail.extend(tree, changes))
+        trail = self.trail.extend(tree, changes, entry.author)
+        return replace(self, about=about, tree=tree, chain=entry_chain, trail=trail)
 
     def buried(self) -> "State":
         """Give what is left after a deletion: the next life, with nothing in it."""

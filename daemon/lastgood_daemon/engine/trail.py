@@ -1,8 +1,8 @@
 """The last revisions of a state, kept at hand.
 
 Versions of a tree share what they have in common, so keeping the recent ones costs about as much as what they changed.
-They make near restores, reads and differences cheap: the earlier tree is here, and so are the paths touched since. The
-trail is bounded in revisions and in bytes; what is not in it is rebuilt from the log.
+They make near restores, reads and differences cheap: the earlier tree is here, and so are the paths touched since, and who
+touched them. The trail is bounded in revisions and in bytes; what is not in it is rebuilt from the log.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from immutables import Map
 
 from lastgood_daemon.engine.change import Change, Put, Splice
+from lastgood_daemon.engine.log import Author, Other
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
@@ -20,6 +21,7 @@ MAX_BYTES = 4 * 1024 * 1024
 class _Mark(NamedTuple):
     tree: Tree
     touched: tuple[Path, ...]
+    author: Author
     size: int
 
 
@@ -30,10 +32,10 @@ class Trail(NamedTuple):
     oldest: int = 0
     size: int = 0
 
-    def extend(self, tree: Tree, changes: list[Change]) -> "Trail":
+    def extend(self, tree: Tree, changes: list[Change], author: Author) -> "Trail":
         """Give the trail with another revision, made by these changes."""
         added = sum(map(_size, changes))
-        marks = self.marks.set(tree.revision, _Mark(tree, tuple(change.path for change in changes), added))
+        marks = self.marks.set(tree.revision, _Mark(tree, tuple(change.path for change in changes), author, added))
         oldest, size = self.oldest or tree.revision, self.size + added
         while len(marks) > 1 and (len(marks) > MAX_REVISIONS or size > MAX_BYTES):
             size -= marks[oldest].size
@@ -51,6 +53,15 @@ class Trail(NamedTuple):
         if revision + 1 < self.oldest:
             return None
         return [path for later in range(revision + 1, newest + 1) for path in self.marks[later].touched]
+
+    def others(self, workflow_id: str, after: int, until: int) -> list[Other]:
+        """Give the revisions at hand, after one, up to another, that no attempt at a workflow has written."""
+        at_hand = ((revision, self.marks.get(revision)) for revision in range(max(after + 1, self.oldest), until + 1))
+        return [
+            Other(revision, mark.author.agent_id, mark.tree.timestamp)
+            for revision, mark in at_hand
+            if mark is not None and mark.author.workflow_id != workflow_id
+        ]
 
 
 def _size(change: Change) -> int:

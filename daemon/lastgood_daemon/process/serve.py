@@ -3,6 +3,7 @@
 It ends in this order, so that nothing acknowledged is lost and nobody waits in vain:
 
     health says NOT_SERVING     no new clients
+    waiting claims end          turned away, to the next daemon
     sessions end                what they have handed in is answered first; the clients reconnect to whoever is next
     server stops                at most five seconds
     the committer drains        what was handed in is committed, whether or not anyone is left to hear it
@@ -59,6 +60,7 @@ async def serve(config: Config, folder: DataFolder) -> int:
     reason = await _until_end(config, server, authority, committing, told)
     log.info("shutting down", reason=reason)
     notify("STOPPING=1", f"STATUS=shutting down: {reason}")
+    authority.dismiss()
     await server.stop(reason)
     authority.drain()
     with suppress(StoreBrokenError):
@@ -158,7 +160,7 @@ async def _until_end(
             end("the storage failed")
 
         async def on_idle() -> None:
-            await until_idle(server, config.idle_exit)
+            await until_idle(server, authority, config.idle_exit)
             end(f"no client for {config.idle_exit:g} s")
 
         group.start_soon(on_signal)

@@ -3,17 +3,17 @@
 import secrets
 
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
-from lastgood_daemon.authority.commands.resume import Resume
-from lastgood_daemon.authority.outcomes import CheckpointMade, CheckpointsDeleted, Resumed
+from lastgood_daemon.authority.outcomes import CheckpointMade, CheckpointsDeleted
 from lastgood_daemon.authority.targets import Content, StateRef
 from lastgood_daemon.authority.world import Reader
+from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.workflow import Checkpoint, Metrics, Workflow
+from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, of_workflow
 from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
-from lastgood_daemon.rpc.requests import author_of, id_of, map_of, point_of, state_of
+from lastgood_daemon.rpc.requests import author_of, id_of, map_of, metadata_of, metrics_of, point_of, state_of
 from lastgood_proto.v1 import checkpoints_pb2
 
 
@@ -28,8 +28,8 @@ def create_checkpoint(edge: Edge, request: checkpoints_pb2.CreateCheckpointReque
         author=author_of(request.context),
         status=request.status,
         source=_source(request),
-        metrics=_metrics(request.metrics) if request.HasField("metrics") else None,
-        metadata=map_of(request.metadata, "metadata") if request.HasField("metadata") else None,
+        metrics=metrics_of(request),
+        metadata=metadata_of(request),
         copy_id=f"copy-{secrets.token_hex(16)}",
         size=request.ByteSize(),
     )
@@ -53,17 +53,6 @@ def _source(request: checkpoints_pb2.CreateCheckpointRequest) -> StateRef | Poin
         case _:
             field = "source"
             raise InvalidArgumentError(field, "is missing")
-
-
-def _metrics(metrics: checkpoints_pb2.ExecutionMetrics) -> Metrics:
-    return Metrics(
-        metrics.total_cost,
-        metrics.total_steps,
-        metrics.total_tokens,
-        metrics.input_tokens,
-        metrics.output_tokens,
-        metrics.elapsed_seconds,
-    )
 
 
 def get_checkpoint(edge: Edge, request: checkpoints_pb2.GetCheckpointRequest) -> Ask[Checkpoint | None]:
@@ -111,29 +100,8 @@ def delete_checkpoints(edge: Edge, request: checkpoints_pb2.DeleteCheckpointsReq
     def respond(deleted: CheckpointsDeleted) -> checkpoints_pb2.DeleteCheckpointsResponse:
         return checkpoints_pb2.DeleteCheckpointsResponse(header=edge.headers.of_none(), existed=deleted.existed)
 
-    command = DeleteCheckpoints(id_of(request.workflow_id, "workflow_id"), step, author_of(request.context))
-    return Do(command, respond)
-
-
-def resume(edge: Edge, request: checkpoints_pb2.ResumeRequest) -> Do:
-    """CheckpointService.Resume."""
-    command = Resume(
-        workflow_id=id_of(request.workflow_id, "workflow_id"),
-        author=author_of(request.context),
-        step=request.step if request.HasField("step") else None,
-        initial_state=map_of(request.initial_state, "initial_state") if request.HasField("initial_state") else None,
-        size=request.ByteSize(),
-    )
-
-    def respond(resumed: Resumed) -> checkpoints_pb2.ResumeResponse:
-        found = resumed.checkpoint
-        return checkpoints_pb2.ResumeResponse(
-            header=edge.headers.of_point(resumed.point),
-            attempt=resumed.attempt,
-            next_step=0 if found is None else found.step + 1,
-            checkpoint=None if found is None else responses.checkpoint(found),
-        )
-
+    workflow_id = id_of(request.workflow_id, "workflow_id")
+    command = DeleteCheckpoints(workflow_id, step, author_of(request.context), request.effects)
     return Do(command, respond)
 
 
@@ -142,5 +110,4 @@ OPERATIONS = {
     "get_checkpoint": Operation("read", of_workflow, get_checkpoint),
     "list_checkpoints": Operation("read", of_workflow, list_checkpoints),
     "delete_checkpoints": Operation("write", of_workflow, delete_checkpoints),
-    "resume": Operation("write", of_workflow, resume),
 }

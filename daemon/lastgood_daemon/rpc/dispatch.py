@@ -8,12 +8,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from lastgood_daemon.authority.committer import FAULT, Submission
+from lastgood_daemon.authority.committer import FAULT
 from lastgood_daemon.authority.outcomes import Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.rpc import checkpoints, history, server_info, state
+from lastgood_daemon.rpc import attempts, checkpoints, effects, history, server_info, state, steps, workflows
 from lastgood_daemon.rpc.authorize import Principal, authorize
 from lastgood_daemon.rpc.formats import wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
@@ -25,6 +26,10 @@ OPERATIONS: dict[str, Operation] = {
     **state.OPERATIONS,
     **history.OPERATIONS,
     **checkpoints.OPERATIONS,
+    **attempts.OPERATIONS,
+    **steps.OPERATIONS,
+    **effects.OPERATIONS,
+    **workflows.OPERATIONS,
     **server_info.OPERATIONS,
 }
 

@@ -7,7 +7,7 @@ from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.states import Fork
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
-from lastgood_daemon.authority.questions import HistoryQuestion
+from lastgood_daemon.authority.questions import HistoryQuestion, Preview
 from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference
@@ -110,21 +110,23 @@ def restore(edge: Edge, request: history_pb2.RestoreRequest) -> Do:
     return Do(command, lambda written: history_pb2.RestoreResponse(header=edge.headers.of_point(written.point)))
 
 
-def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[tuple[State, list[Difference]]]:
+def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[Preview]:
     """HistoryService.Preview."""
     ref, target, paths = state_of(request.state), required_target(request.target), tuple(map(path_of, request.paths))
     revision, start = numbers_of(request.page_token, 2)
 
-    def question(reader: Reader) -> tuple[State, list[Difference]]:
+    def question(reader: Reader) -> Preview:
         return questions.preview_restore(reader, ref, target, paths, revision if request.page_token else None)
 
-    def respond(answer: tuple[State, list[Difference]]) -> history_pb2.PreviewResponse:
-        state, found = answer
+    def respond(preview: Preview) -> history_pb2.PreviewResponse:
+        state, found = preview.state, preview.differences
         made, end = fill(found, start, size_of_page(request.page_size), responses.difference)
+        effects = [] if request.page_token else preview.effects
         return history_pb2.PreviewResponse(
             header=edge.headers.of_state(state),
             differences=made,
             next_page_token=f"{revision or state.revision}:{end}" if end < len(found) else "",
+            effects=[responses.effect(effect.without_result()) for effect in effects],
         )
 
     return Ask(question, respond)

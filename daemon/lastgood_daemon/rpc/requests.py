@@ -4,6 +4,7 @@ import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from lastgood_daemon.authority.targets import CheckpointRef, Content, Revision, StateRef, Target, Time
+from lastgood_daemon.engine.checkpoint import Metrics
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
 from lastgood_daemon.engine.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
 from lastgood_daemon.engine.log import Author
@@ -11,7 +12,7 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_proto import values
 from lastgood_proto.paths import Path, parse_path
-from lastgood_proto.v1 import common_pb2, state_pb2
+from lastgood_proto.v1 import checkpoints_pb2, common_pb2, state_pb2, workflows_pb2
 
 MAX_ID_BYTES = 1024
 
@@ -112,6 +113,39 @@ def author_of(context: common_pb2.WriteContext | common_pb2.ChangeContext) -> Au
     if not context.HasField("fence"):
         return Author(context.agent_id)
     return Author(context.agent_id, id_of(context.fence.workflow_id, "fence.workflow_id"), context.fence.attempt)
+
+
+def attempt_of(context: common_pb2.ChangeContext, workflow_id: str) -> Author:
+    """Give who writes, who must belong to an attempt at that workflow."""
+    author = author_of(context)
+    if author.workflow_id != workflow_id:
+        field = "context.fence"
+        raise InvalidArgumentError(field, f"must name an attempt at workflow {workflow_id!r}")
+    return author
+
+
+_Ending = checkpoints_pb2.CreateCheckpointRequest | workflows_pb2.CompleteStepRequest | workflows_pb2.FailStepRequest
+"""The requests that make a checkpoint."""
+
+
+def metrics_of(request: _Ending) -> Metrics | None:
+    """Give what the work has cost, if that is said."""
+    metrics = request.metrics
+    if not request.HasField("metrics"):
+        return None
+    return Metrics(
+        metrics.total_cost,
+        metrics.total_steps,
+        metrics.total_tokens,
+        metrics.input_tokens,
+        metrics.output_tokens,
+        metrics.elapsed_seconds,
+    )
+
+
+def metadata_of(request: _Ending) -> bytes | None:
+    """Give the map that is kept with a checkpoint, if there is one."""
+    return map_of(request.metadata, "metadata") if request.HasField("metadata") else None
 
 
 def precondition_of(context: common_pb2.WriteContext) -> Precondition:

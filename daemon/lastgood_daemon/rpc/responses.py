@@ -2,15 +2,17 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from lastgood_daemon.authority.outcomes import Rollback
+from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.difference import Difference
+from lastgood_daemon.engine.effect import CLAIMED, Effect
 from lastgood_daemon.engine.errors import TooLargeError
 from lastgood_daemon.engine.history import HistoryItem
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
-from lastgood_daemon.engine.workflow import Checkpoint
 from lastgood_proto.paths import format_path
-from lastgood_proto.v1 import checkpoints_pb2, common_pb2, history_pb2
+from lastgood_proto.v1 import checkpoints_pb2, common_pb2, effects_pb2, history_pb2, workflows_pb2
 from lastgood_proto.values import MAX_BYTES
 
 KINDS = {
@@ -76,6 +78,7 @@ def history_entry(item: HistoryItem) -> history_pb2.HistoryEntry:
         timestamp=timestamp(item.entry.timestamp),
         fence=fence,
         source=None if item.source is None else snapshot_ref(item.source),
+        step=author.step,
     )
 
 
@@ -102,6 +105,48 @@ def checkpoint(found: Checkpoint) -> checkpoints_pb2.Checkpoint:
         created_at=timestamp(found.created_at),
         superseded=found.superseded,
         line=found.line,
+    )
+
+
+def effect(found: Effect, *, under_way: bool = False) -> effects_pb2.Effect:
+    """Give an effect. One that is claimed is in doubt, unless somebody is at it."""
+    failure = found.failure
+    return effects_pb2.Effect(
+        workflow_id=found.workflow_id,
+        step=found.step,
+        key=found.key,
+        idempotency_key=found.idempotency_key,
+        status=effects_pb2.EffectStatus.ValueType(found.status),
+        in_doubt=found.in_doubt or (found.status == CLAIMED and not under_way),
+        runs=found.runs,
+        attempt=found.attempt,
+        agent_id=found.agent_id,
+        claimed_at=timestamp(found.claimed_at),
+        recorded_at=timestamp(found.recorded_at) if found.recorded_at else None,
+        result=None if found.result is None else value(found.result),
+        failure=None
+        if failure is None
+        else effects_pb2.EffectFailure(
+            type=failure.type_name,
+            message=failure.message,
+            arguments=None if failure.arguments is None else value(failure.arguments),
+        ),
+        line=found.line,
+        superseded=found.superseded,
+    )
+
+
+def rollback(found: Rollback) -> workflows_pb2.Rollback:
+    """Give what a rollback has undone."""
+    return workflows_pb2.Rollback(
+        from_revision=found.from_revision,
+        effects=map(effect, found.effects),
+        undone=[
+            workflows_pb2.UndoneRevision(
+                revision=other.revision, agent_id=other.agent_id, timestamp=timestamp(other.timestamp)
+            )
+            for other in found.undone
+        ],
     )
 
 

@@ -118,6 +118,14 @@ class Store(Protocol):
         """Identity of the store, made once with it."""
         ...
 
+    @property
+    def leases_since(self) -> int:
+        """When this store began to answer, after which every lease gets its full length (microseconds).
+
+        A holder could not renew while nobody answered. 0 for a store that has never been away.
+        """
+        ...
+
     def now(self) -> int:
         """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
         ...

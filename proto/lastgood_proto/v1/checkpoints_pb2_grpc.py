@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CheckpointServiceStub(object):
-    """Checkpoints and resume.
+    """Checkpoints.
     """
 
     def __init__(self, channel):
@@ -55,15 +55,10 @@ class CheckpointServiceStub(object):
                 request_serializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.DeleteCheckpointsRequest.SerializeToString,
                 response_deserializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.DeleteCheckpointsResponse.FromString,
                 _registered_method=True)
-        self.Resume = channel.unary_unary(
-                '/lastgood.v1.CheckpointService/Resume',
-                request_serializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.ResumeRequest.SerializeToString,
-                response_deserializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.ResumeResponse.FromString,
-                _registered_method=True)
 
 
 class CheckpointServiceServicer(object):
-    """Checkpoints and resume.
+    """Checkpoints.
     """
 
     def CreateCheckpoint(self, request, context):
@@ -94,13 +89,6 @@ class CheckpointServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Resume(self, request, context):
-        """Begins a new attempt: rolls the workflow's state back and fences whatever earlier attempts still write.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_CheckpointServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,11 +112,6 @@ def add_CheckpointServiceServicer_to_server(servicer, server):
                     request_deserializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.DeleteCheckpointsRequest.FromString,
                     response_serializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.DeleteCheckpointsResponse.SerializeToString,
             ),
-            'Resume': grpc.unary_unary_rpc_method_handler(
-                    servicer.Resume,
-                    request_deserializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.ResumeRequest.FromString,
-                    response_serializer=lastgood__proto_dot_v1_dot_checkpoints__pb2.ResumeResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'lastgood.v1.CheckpointService', rpc_method_handlers)
@@ -138,7 +121,7 @@ def add_CheckpointServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CheckpointService(object):
-    """Checkpoints and resume.
+    """Checkpoints.
     """
 
     @staticmethod
@@ -239,33 +222,6 @@ class CheckpointService(object):
             '/lastgood.v1.CheckpointService/DeleteCheckpoints',
             lastgood__proto_dot_v1_dot_checkpoints__pb2.DeleteCheckpointsRequest.SerializeToString,
             lastgood__proto_dot_v1_dot_checkpoints__pb2.DeleteCheckpointsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Resume(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/lastgood.v1.CheckpointService/Resume',
-            lastgood__proto_dot_v1_dot_checkpoints__pb2.ResumeRequest.SerializeToString,
-            lastgood__proto_dot_v1_dot_checkpoints__pb2.ResumeResponse.FromString,
             options,
             channel_credentials,
             insecure,

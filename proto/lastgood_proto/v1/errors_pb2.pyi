@@ -67,6 +67,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A stored record does not match its checksum. The state it belongs to is refused, others are served. DATA_LOSS."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """A fault of the daemon itself, logged there. INTERNAL."""
+    ERROR_REASON_WORKFLOW_BUSY: _ErrorReason.ValueType  # 20
+    """Someone else holds a live lease on the workflow. FAILED_PRECONDITION; workflow_id, holder, remaining (seconds)."""
+    ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 21
+    """The lease of the caller's attempt has expired. FAILED_PRECONDITION; workflow_id, attempt."""
+    ERROR_REASON_STEP_ORDER: _ErrorReason.ValueType  # 22
+    """The step is not the next one, another is open, or it is not open. FAILED_PRECONDITION; workflow_id, step, expected."""
+    ERROR_REASON_IN_DOUBT: _ErrorReason.ValueType  # 23
+    """An effect was claimed and its result never recorded. FAILED_PRECONDITION; workflow_id, step, key, idempotency_key."""
+    ERROR_REASON_POISONED_STEP: _ErrorReason.ValueType  # 24
+    """Too many processes have died under the step. FAILED_PRECONDITION; workflow_id, step, deaths."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons are stable: one may be added, none changes its meaning."""
@@ -111,4 +121,14 @@ ERROR_REASON_CORRUPT: ErrorReason.ValueType  # 18
 """A stored record does not match its checksum. The state it belongs to is refused, others are served. DATA_LOSS."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """A fault of the daemon itself, logged there. INTERNAL."""
+ERROR_REASON_WORKFLOW_BUSY: ErrorReason.ValueType  # 20
+"""Someone else holds a live lease on the workflow. FAILED_PRECONDITION; workflow_id, holder, remaining (seconds)."""
+ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 21
+"""The lease of the caller's attempt has expired. FAILED_PRECONDITION; workflow_id, attempt."""
+ERROR_REASON_STEP_ORDER: ErrorReason.ValueType  # 22
+"""The step is not the next one, another is open, or it is not open. FAILED_PRECONDITION; workflow_id, step, expected."""
+ERROR_REASON_IN_DOUBT: ErrorReason.ValueType  # 23
+"""An effect was claimed and its result never recorded. FAILED_PRECONDITION; workflow_id, step, key, idempotency_key."""
+ERROR_REASON_POISONED_STEP: ErrorReason.ValueType  # 24
+"""Too many processes have died under the step. FAILED_PRECONDITION; workflow_id, step, deaths."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -24,63 +24,64 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lastgood_proto.v1 import common_pb2 as lastgood__proto_dot_v1_dot_common__pb2
+from lastgood_proto.v1 import effects_pb2 as lastgood__proto_dot_v1_dot_effects__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flastgood_proto/v1/history.proto\x12\x0blastgood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1elastgood_proto/v1/common.proto\"\xba\x01\n\x08Snapshot\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12$\n\x08metadata\x18\x05 \x01(\x0b\x32\x12.lastgood.v1.ValueB\x08\n\x06_label\"\xde\x01\n\x15\x43reateSnapshotRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x12\n\x05label\x18\x03 \x01(\tH\x00\x88\x01\x01\x12$\n\x08metadata\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x08\n\x06_label\"n\n\x16\x43reateSnapshotResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\'\n\x08snapshot\x18\x02 \x01(\x0b\x32\x15.lastgood.v1.Snapshot\"\x7f\n\x12GetSnapshotRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"k\n\x13GetSnapshotResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\'\n\x08snapshot\x18\x02 \x01(\x0b\x32\x15.lastgood.v1.Snapshot\"\x93\x01\n\x14ListSnapshotsRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\x87\x01\n\x15ListSnapshotsResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12(\n\tsnapshots\x18\x02 \x03(\x0b\x32\x15.lastgood.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x7f\n\x15\x44\x65leteSnapshotRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\"V\n\x16\x44\x65leteSnapshotResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"p\n\x0eRestoreRequest\x12*\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x19.lastgood.v1.WriteContext\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\r\n\x05paths\x18\x03 \x03(\t\">\n\x0fRestoreResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\"\x87\x01\n\nDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12)\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.lastgood.v1.DifferenceKind\x12\x1f\n\x03old\x18\x03 \x01(\x0b\x32\x12.lastgood.v1.Value\x12\x1f\n\x03new\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\"\xc1\x01\n\x0ePreviewRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\x85\x01\n\x0fPreviewResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12,\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x17.lastgood.v1.Difference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xce\x01\n\x0b\x44iffRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12 \n\x03old\x18\x02 \x01(\x0b\x32\x13.lastgood.v1.Target\x12 \n\x03new\x18\x03 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\x82\x01\n\x0c\x44iffResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12,\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x17.lastgood.v1.Difference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x83\x02\n\x0cHistoryEntry\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07\x65xisted\x18\x03 \x01(\x08\x12!\n\x05value\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x06 \x01(\t\x12-\n\ttimestamp\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05\x66\x65nce\x18\x08 \x01(\x0b\x32\x12.lastgood.v1.Fence\x12(\n\x06source\x18\t \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef\"\x8c\x02\n\x12ListHistoryRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x13.lastgood.v1.Target\x12#\n\x06\x62\x65\x66ore\x18\x04 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\x14\n\x0cnewest_first\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x07\n\x05_path\"\x87\x01\n\x13ListHistoryResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12*\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x19.lastgood.v1.HistoryEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x97\x01\n\x0b\x46orkRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x1f\n\x02\x61t\x18\x03 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\x14\n\x0cnew_state_id\x18\x04 \x01(\t\"M\n\x0c\x46orkResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x10\n\x08state_id\x18\x02 \x01(\t\"9\n\x11GetLineageRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\"k\n\x12GetLineageResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12(\n\x06origin\x18\x02 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef*\x86\x01\n\x0e\x44ifferenceKind\x12\x1f\n\x1b\x44IFFERENCE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44IFFERENCE_KIND_ADDED\x10\x01\x12\x1b\n\x17\x44IFFERENCE_KIND_REMOVED\x10\x02\x12\x1b\n\x17\x44IFFERENCE_KIND_CHANGED\x10\x03\x32\x97\x06\n\x0eHistoryService\x12Y\n\x0e\x43reateSnapshot\x12\".lastgood.v1.CreateSnapshotRequest\x1a#.lastgood.v1.CreateSnapshotResponse\x12P\n\x0bGetSnapshot\x12\x1f.lastgood.v1.GetSnapshotRequest\x1a .lastgood.v1.GetSnapshotResponse\x12V\n\rListSnapshots\x12!.lastgood.v1.ListSnapshotsRequest\x1a\".lastgood.v1.ListSnapshotsResponse\x12Y\n\x0e\x44\x65leteSnapshot\x12\".lastgood.v1.DeleteSnapshotRequest\x1a#.lastgood.v1.DeleteSnapshotResponse\x12\x44\n\x07Restore\x12\x1b.lastgood.v1.RestoreRequest\x1a\x1c.lastgood.v1.RestoreResponse\x12\x44\n\x07Preview\x12\x1b.lastgood.v1.PreviewRequest\x1a\x1c.lastgood.v1.PreviewResponse\x12;\n\x04\x44iff\x12\x18.lastgood.v1.DiffRequest\x1a\x19.lastgood.v1.DiffResponse\x12P\n\x0bListHistory\x12\x1f.lastgood.v1.ListHistoryRequest\x1a .lastgood.v1.ListHistoryResponse\x12;\n\x04\x46ork\x12\x18.lastgood.v1.ForkRequest\x1a\x19.lastgood.v1.ForkResponse\x12M\n\nGetLineage\x12\x1e.lastgood.v1.GetLineageRequest\x1a\x1f.lastgood.v1.GetLineageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flastgood_proto/v1/history.proto\x12\x0blastgood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1elastgood_proto/v1/common.proto\x1a\x1flastgood_proto/v1/effects.proto\"\xba\x01\n\x08Snapshot\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12$\n\x08metadata\x18\x05 \x01(\x0b\x32\x12.lastgood.v1.ValueB\x08\n\x06_label\"\xde\x01\n\x15\x43reateSnapshotRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x12\n\x05label\x18\x03 \x01(\tH\x00\x88\x01\x01\x12$\n\x08metadata\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x08\n\x06_label\"n\n\x16\x43reateSnapshotResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\'\n\x08snapshot\x18\x02 \x01(\x0b\x32\x15.lastgood.v1.Snapshot\"\x7f\n\x12GetSnapshotRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"k\n\x13GetSnapshotResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\'\n\x08snapshot\x18\x02 \x01(\x0b\x32\x15.lastgood.v1.Snapshot\"\x93\x01\n\x14ListSnapshotsRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\x87\x01\n\x15ListSnapshotsResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12(\n\tsnapshots\x18\x02 \x03(\x0b\x32\x15.lastgood.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x7f\n\x15\x44\x65leteSnapshotRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\"V\n\x16\x44\x65leteSnapshotResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"p\n\x0eRestoreRequest\x12*\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x19.lastgood.v1.WriteContext\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\r\n\x05paths\x18\x03 \x03(\t\">\n\x0fRestoreResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\"\x87\x01\n\nDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12)\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.lastgood.v1.DifferenceKind\x12\x1f\n\x03old\x18\x03 \x01(\x0b\x32\x12.lastgood.v1.Value\x12\x1f\n\x03new\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\"\xc1\x01\n\x0ePreviewRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\xab\x01\n\x0fPreviewResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12,\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x17.lastgood.v1.Difference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12$\n\x07\x65\x66\x66\x65\x63ts\x18\x04 \x03(\x0b\x32\x13.lastgood.v1.Effect\"\xce\x01\n\x0b\x44iffRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12 \n\x03old\x18\x02 \x01(\x0b\x32\x13.lastgood.v1.Target\x12 \n\x03new\x18\x03 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormat\"\x82\x01\n\x0c\x44iffResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12,\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x17.lastgood.v1.Difference\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x9f\x02\n\x0cHistoryEntry\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07\x65xisted\x18\x03 \x01(\x08\x12!\n\x05value\x18\x04 \x01(\x0b\x32\x12.lastgood.v1.Value\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x06 \x01(\t\x12-\n\ttimestamp\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05\x66\x65nce\x18\x08 \x01(\x0b\x32\x12.lastgood.v1.Fence\x12(\n\x06source\x18\t \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef\x12\x11\n\x04step\x18\n \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_step\"\x8c\x02\n\x12ListHistoryRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x11\n\x04path\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x13.lastgood.v1.Target\x12#\n\x06\x62\x65\x66ore\x18\x04 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\x14\n\x0cnewest_first\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\x12.\n\x0cvalue_format\x18\x0f \x01(\x0e\x32\x18.lastgood.v1.ValueFormatB\x07\n\x05_path\"\x87\x01\n\x13ListHistoryResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12*\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x19.lastgood.v1.HistoryEntry\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x97\x01\n\x0b\x46orkRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.lastgood.v1.ChangeContext\x12\x1f\n\x02\x61t\x18\x03 \x01(\x0b\x32\x13.lastgood.v1.Target\x12\x14\n\x0cnew_state_id\x18\x04 \x01(\t\"M\n\x0c\x46orkResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\x10\n\x08state_id\x18\x02 \x01(\t\"9\n\x11GetLineageRequest\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\"k\n\x12GetLineageResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12(\n\x06origin\x18\x02 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRef*\x86\x01\n\x0e\x44ifferenceKind\x12\x1f\n\x1b\x44IFFERENCE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44IFFERENCE_KIND_ADDED\x10\x01\x12\x1b\n\x17\x44IFFERENCE_KIND_REMOVED\x10\x02\x12\x1b\n\x17\x44IFFERENCE_KIND_CHANGED\x10\x03\x32\x97\x06\n\x0eHistoryService\x12Y\n\x0e\x43reateSnapshot\x12\".lastgood.v1.CreateSnapshotRequest\x1a#.lastgood.v1.CreateSnapshotResponse\x12P\n\x0bGetSnapshot\x12\x1f.lastgood.v1.GetSnapshotRequest\x1a .lastgood.v1.GetSnapshotResponse\x12V\n\rListSnapshots\x12!.lastgood.v1.ListSnapshotsRequest\x1a\".lastgood.v1.ListSnapshotsResponse\x12Y\n\x0e\x44\x65leteSnapshot\x12\".lastgood.v1.DeleteSnapshotRequest\x1a#.lastgood.v1.DeleteSnapshotResponse\x12\x44\n\x07Restore\x12\x1b.lastgood.v1.RestoreRequest\x1a\x1c.lastgood.v1.RestoreResponse\x12\x44\n\x07Preview\x12\x1b.lastgood.v1.PreviewRequest\x1a\x1c.lastgood.v1.PreviewResponse\x12;\n\x04\x44iff\x12\x18.lastgood.v1.DiffRequest\x1a\x19.lastgood.v1.DiffResponse\x12P\n\x0bListHistory\x12\x1f.lastgood.v1.ListHistoryRequest\x1a .lastgood.v1.ListHistoryResponse\x12;\n\x04\x46ork\x12\x18.lastgood.v1.ForkRequest\x1a\x19.lastgood.v1.ForkResponse\x12M\n\nGetLineage\x12\x1e.lastgood.v1.GetLineageRequest\x1a\x1f.lastgood.v1.GetLineageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lastgood_proto.v1.history_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIFFERENCEKIND']._serialized_start=3445
-  _globals['_DIFFERENCEKIND']._serialized_end=3579
-  _globals['_SNAPSHOT']._serialized_start=114
-  _globals['_SNAPSHOT']._serialized_end=300
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=303
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=525
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=527
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=637
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=639
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=766
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=768
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=875
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=878
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1025
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1028
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1163
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=1165
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=1292
-  _globals['_DELETESNAPSHOTRESPONSE']._serialized_start=1294
-  _globals['_DELETESNAPSHOTRESPONSE']._serialized_end=1380
-  _globals['_RESTOREREQUEST']._serialized_start=1382
-  _globals['_RESTOREREQUEST']._serialized_end=1494
-  _globals['_RESTORERESPONSE']._serialized_start=1496
-  _globals['_RESTORERESPONSE']._serialized_end=1558
-  _globals['_DIFFERENCE']._serialized_start=1561
-  _globals['_DIFFERENCE']._serialized_end=1696
-  _globals['_PREVIEWREQUEST']._serialized_start=1699
-  _globals['_PREVIEWREQUEST']._serialized_end=1892
-  _globals['_PREVIEWRESPONSE']._serialized_start=1895
-  _globals['_PREVIEWRESPONSE']._serialized_end=2028
-  _globals['_DIFFREQUEST']._serialized_start=2031
-  _globals['_DIFFREQUEST']._serialized_end=2237
-  _globals['_DIFFRESPONSE']._serialized_start=2240
-  _globals['_DIFFRESPONSE']._serialized_end=2370
-  _globals['_HISTORYENTRY']._serialized_start=2373
-  _globals['_HISTORYENTRY']._serialized_end=2632
-  _globals['_LISTHISTORYREQUEST']._serialized_start=2635
-  _globals['_LISTHISTORYREQUEST']._serialized_end=2903
-  _globals['_LISTHISTORYRESPONSE']._serialized_start=2906
-  _globals['_LISTHISTORYRESPONSE']._serialized_end=3041
-  _globals['_FORKREQUEST']._serialized_start=3044
-  _globals['_FORKREQUEST']._serialized_end=3195
-  _globals['_FORKRESPONSE']._serialized_start=3197
-  _globals['_FORKRESPONSE']._serialized_end=3274
-  _globals['_GETLINEAGEREQUEST']._serialized_start=3276
-  _globals['_GETLINEAGEREQUEST']._serialized_end=3333
-  _globals['_GETLINEAGERESPONSE']._serialized_start=3335
-  _globals['_GETLINEAGERESPONSE']._serialized_end=3442
-  _globals['_HISTORYSERVICE']._serialized_start=3582
-  _globals['_HISTORYSERVICE']._serialized_end=4373
+  _globals['_DIFFERENCEKIND']._serialized_start=3544
+  _globals['_DIFFERENCEKIND']._serialized_end=3678
+  _globals['_SNAPSHOT']._serialized_start=147
+  _globals['_SNAPSHOT']._serialized_end=333
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=336
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=558
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=560
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=670
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=672
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=799
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=801
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=908
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=911
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1058
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=1061
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=1196
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=1198
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=1325
+  _globals['_DELETESNAPSHOTRESPONSE']._serialized_start=1327
+  _globals['_DELETESNAPSHOTRESPONSE']._serialized_end=1413
+  _globals['_RESTOREREQUEST']._serialized_start=1415
+  _globals['_RESTOREREQUEST']._serialized_end=1527
+  _globals['_RESTORERESPONSE']._serialized_start=1529
+  _globals['_RESTORERESPONSE']._serialized_end=1591
+  _globals['_DIFFERENCE']._serialized_start=1594
+  _globals['_DIFFERENCE']._serialized_end=1729
+  _globals['_PREVIEWREQUEST']._serialized_start=1732
+  _globals['_PREVIEWREQUEST']._serialized_end=1925
+  _globals['_PREVIEWRESPONSE']._serialized_start=1928
+  _globals['_PREVIEWRESPONSE']._serialized_end=2099
+  _globals['_DIFFREQUEST']._serialized_start=2102
+  _globals['_DIFFREQUEST']._serialized_end=2308
+  _globals['_DIFFRESPONSE']._serialized_start=2311
+  _globals['_DIFFRESPONSE']._serialized_end=2441
+  _globals['_HISTORYENTRY']._serialized_start=2444
+  _globals['_HISTORYENTRY']._serialized_end=2731
+  _globals['_LISTHISTORYREQUEST']._serialized_start=2734
+  _globals['_LISTHISTORYREQUEST']._serialized_end=3002
+  _globals['_LISTHISTORYRESPONSE']._serialized_start=3005
+  _globals['_LISTHISTORYRESPONSE']._serialized_end=3140
+  _globals['_FORKREQUEST']._serialized_start=3143
+  _globals['_FORKREQUEST']._serialized_end=3294
+  _globals['_FORKRESPONSE']._serialized_start=3296
+  _globals['_FORKRESPONSE']._serialized_end=3373
+  _globals['_GETLINEAGEREQUEST']._serialized_start=3375
+  _globals['_GETLINEAGEREQUEST']._serialized_end=3432
+  _globals['_GETLINEAGERESPONSE']._serialized_start=3434
+  _globals['_GETLINEAGERESPONSE']._serialized_end=3541
+  _globals['_HISTORYSERVICE']._serialized_start=3681
+  _globals['_HISTORYSERVICE']._serialized_end=4472
 # @@protoc_insertion_point(module_scope)

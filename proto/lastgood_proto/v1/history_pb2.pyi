@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from lastgood_proto.v1 import common_pb2 as _common_pb2
+from lastgood_proto.v1 import effects_pb2 as _effects_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -522,6 +523,7 @@ class PreviewResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EFFECTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
@@ -532,16 +534,23 @@ class PreviewResponse(_message.Message):
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
         """old is now, new is the target."""
 
+    @_builtins.property
+    def effects(self) -> _containers.RepeatedCompositeFieldContainer[_effects_pb2.Effect]:
+        """Where the target is a checkpoint of this workflow: the effects that went out past it, without their results. On the
+        first page.
+        """
+
     def __init__(
         self,
         *,
         header: _common_pb2.ResponseHeader | None = ...,
         differences: _abc.Iterable[Global___Difference] | None = ...,
         next_page_token: _builtins.str = ...,
+        effects: _abc.Iterable[_effects_pb2.Effect] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "header", b"header", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "effects", b"effects", "header", b"header", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -644,6 +653,7 @@ class HistoryEntry(_message.Message):
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The path asked for; without one, the path of the operation."""
     revision: _builtins.int
@@ -654,6 +664,8 @@ class HistoryEntry(_message.Message):
     """"set", "update", "merge", "append", "increment", "delete", "transact", "restore", "fork", ..."""
     agent_id: _builtins.str
     """Who wrote it; may be empty."""
+    step: _builtins.int
+    """The step of that attempt which was open; absent where none was."""
     @_builtins.property
     def value(self) -> _common_pb2.Value:
         """That value."""
@@ -682,12 +694,15 @@ class HistoryEntry(_message.Message):
         timestamp: _timestamp_pb2.Timestamp | None = ...,
         fence: _common_pb2.Fence | None = ...,
         source: _common_pb2.SnapshotRef | None = ...,
+        step: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "source", b"source", "timestamp", b"timestamp", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "fence", b"fence", "source", b"source", "step", b"step", "timestamp", b"timestamp", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "existed", b"existed", "fence", b"fence", "operation", b"operation", "path", b"path", "revision", b"revision", "source", b"source", "timestamp", b"timestamp", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "agent_id", b"agent_id", "existed", b"existed", "fence", b"fence", "operation", b"operation", "path", b"path", "revision", b"revision", "source", b"source", "step", b"step", "timestamp", b"timestamp", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
 
 Global___HistoryEntry: _TypeAlias = HistoryEntry  # noqa: Y015
 

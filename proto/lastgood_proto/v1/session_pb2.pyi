@@ -27,6 +27,7 @@ from lastgood_proto.v1 import checkpoints_pb2 as _checkpoints_pb2
 from lastgood_proto.v1 import history_pb2 as _history_pb2
 from lastgood_proto.v1 import server_pb2 as _server_pb2
 from lastgood_proto.v1 import state_pb2 as _state_pb2
+from lastgood_proto.v1 import workflows_pb2 as _workflows_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -165,6 +166,19 @@ class Call(_message.Message):
     DELETE_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     GET_SERVER_INFO_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    RENEW_FIELD_NUMBER: _builtins.int
+    GIVE_UP_FIELD_NUMBER: _builtins.int
+    BEGIN_STEP_FIELD_NUMBER: _builtins.int
+    COMPLETE_STEP_FIELD_NUMBER: _builtins.int
+    FAIL_STEP_FIELD_NUMBER: _builtins.int
+    CLAIM_EFFECT_FIELD_NUMBER: _builtins.int
+    RECORD_EFFECT_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    GET_WORKFLOW_FIELD_NUMBER: _builtins.int
+    LIST_WORKFLOWS_FIELD_NUMBER: _builtins.int
+    LIST_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    LIST_EFFECTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its identity within the session: from 1, one more for each call. A repetition carries the same number and the same
     operation.
@@ -272,12 +286,64 @@ class Call(_message.Message):
         """CheckpointService.DeleteCheckpoints"""
 
     @_builtins.property
-    def resume(self) -> _checkpoints_pb2.ResumeRequest:
-        """CheckpointService.Resume"""
+    def resume(self) -> _workflows_pb2.ResumeRequest:
+        """WorkflowService.Resume"""
 
     @_builtins.property
     def get_server_info(self) -> _server_pb2.GetServerInfoRequest:
         """ServerService.GetServerInfo"""
+
+    @_builtins.property
+    def claim(self) -> _workflows_pb2.ClaimRequest:
+        """WorkflowService.Claim"""
+
+    @_builtins.property
+    def renew(self) -> _workflows_pb2.RenewRequest:
+        """WorkflowService.Renew"""
+
+    @_builtins.property
+    def give_up(self) -> _workflows_pb2.GiveUpRequest:
+        """WorkflowService.GiveUp"""
+
+    @_builtins.property
+    def begin_step(self) -> _workflows_pb2.BeginStepRequest:
+        """WorkflowService.BeginStep"""
+
+    @_builtins.property
+    def complete_step(self) -> _workflows_pb2.CompleteStepRequest:
+        """WorkflowService.CompleteStep"""
+
+    @_builtins.property
+    def fail_step(self) -> _workflows_pb2.FailStepRequest:
+        """WorkflowService.FailStep"""
+
+    @_builtins.property
+    def claim_effect(self) -> _workflows_pb2.ClaimEffectRequest:
+        """WorkflowService.ClaimEffect"""
+
+    @_builtins.property
+    def record_effect(self) -> _workflows_pb2.RecordEffectRequest:
+        """WorkflowService.RecordEffect"""
+
+    @_builtins.property
+    def release(self) -> _workflows_pb2.ReleaseRequest:
+        """WorkflowService.Release"""
+
+    @_builtins.property
+    def get_workflow(self) -> _workflows_pb2.GetWorkflowRequest:
+        """WorkflowService.GetWorkflow"""
+
+    @_builtins.property
+    def list_workflows(self) -> _workflows_pb2.ListWorkflowsRequest:
+        """WorkflowService.ListWorkflows"""
+
+    @_builtins.property
+    def list_attempts(self) -> _workflows_pb2.ListAttemptsRequest:
+        """WorkflowService.ListAttempts"""
+
+    @_builtins.property
+    def list_effects(self) -> _workflows_pb2.ListEffectsRequest:
+        """WorkflowService.ListEffects"""
 
     def __init__(
         self,
@@ -309,14 +375,27 @@ class Call(_message.Message):
         get_checkpoint: _checkpoints_pb2.GetCheckpointRequest | None = ...,
         list_checkpoints: _checkpoints_pb2.ListCheckpointsRequest | None = ...,
         delete_checkpoints: _checkpoints_pb2.DeleteCheckpointsRequest | None = ...,
-        resume: _checkpoints_pb2.ResumeRequest | None = ...,
+        resume: _workflows_pb2.ResumeRequest | None = ...,
         get_server_info: _server_pb2.GetServerInfoRequest | None = ...,
+        claim: _workflows_pb2.ClaimRequest | None = ...,
+        renew: _workflows_pb2.RenewRequest | None = ...,
+        give_up: _workflows_pb2.GiveUpRequest | None = ...,
+        begin_step: _workflows_pb2.BeginStepRequest | None = ...,
+        complete_step: _workflows_pb2.CompleteStepRequest | None = ...,
+        fail_step: _workflows_pb2.FailStepRequest | None = ...,
+        claim_effect: _workflows_pb2.ClaimEffectRequest | None = ...,
+        record_effect: _workflows_pb2.RecordEffectRequest | None = ...,
+        release: _workflows_pb2.ReleaseRequest | None = ...,
+        get_workflow: _workflows_pb2.GetWorkflowRequest | None = ...,
+        list_workflows: _workflows_pb2.ListWorkflowsRequest | None = ...,
+        list_attempts: _workflows_pb2.ListAttemptsRequest | None = ...,
+        list_effects: _workflows_pb2.ListEffectsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "increment", b"increment", "list_checkpoints", b"list_checkpoints", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "restore", b"restore", "resume", b"resume", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "increment", b"increment", "list_checkpoints", b"list_checkpoints", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -429,6 +508,19 @@ class Reply(_message.Message):
     DELETE_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     GET_SERVER_INFO_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    RENEW_FIELD_NUMBER: _builtins.int
+    GIVE_UP_FIELD_NUMBER: _builtins.int
+    BEGIN_STEP_FIELD_NUMBER: _builtins.int
+    COMPLETE_STEP_FIELD_NUMBER: _builtins.int
+    FAIL_STEP_FIELD_NUMBER: _builtins.int
+    CLAIM_EFFECT_FIELD_NUMBER: _builtins.int
+    RECORD_EFFECT_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    GET_WORKFLOW_FIELD_NUMBER: _builtins.int
+    LIST_WORKFLOWS_FIELD_NUMBER: _builtins.int
+    LIST_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    LIST_EFFECTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Of which call."""
     @_builtins.property
@@ -536,12 +628,64 @@ class Reply(_message.Message):
         """CheckpointService.DeleteCheckpoints"""
 
     @_builtins.property
-    def resume(self) -> _checkpoints_pb2.ResumeResponse:
-        """CheckpointService.Resume"""
+    def resume(self) -> _workflows_pb2.ResumeResponse:
+        """WorkflowService.Resume"""
 
     @_builtins.property
     def get_server_info(self) -> _server_pb2.GetServerInfoResponse:
         """ServerService.GetServerInfo"""
+
+    @_builtins.property
+    def claim(self) -> _workflows_pb2.ClaimResponse:
+        """WorkflowService.Claim"""
+
+    @_builtins.property
+    def renew(self) -> _workflows_pb2.RenewResponse:
+        """WorkflowService.Renew"""
+
+    @_builtins.property
+    def give_up(self) -> _workflows_pb2.GiveUpResponse:
+        """WorkflowService.GiveUp"""
+
+    @_builtins.property
+    def begin_step(self) -> _workflows_pb2.BeginStepResponse:
+        """WorkflowService.BeginStep"""
+
+    @_builtins.property
+    def complete_step(self) -> _workflows_pb2.CompleteStepResponse:
+        """WorkflowService.CompleteStep"""
+
+    @_builtins.property
+    def fail_step(self) -> _workflows_pb2.FailStepResponse:
+        """WorkflowService.FailStep"""
+
+    @_builtins.property
+    def claim_effect(self) -> _workflows_pb2.ClaimEffectResponse:
+        """WorkflowService.ClaimEffect"""
+
+    @_builtins.property
+    def record_effect(self) -> _workflows_pb2.RecordEffectResponse:
+        """WorkflowService.RecordEffect"""
+
+    @_builtins.property
+    def release(self) -> _workflows_pb2.ReleaseResponse:
+        """WorkflowService.Release"""
+
+    @_builtins.property
+    def get_workflow(self) -> _workflows_pb2.GetWorkflowResponse:
+        """WorkflowService.GetWorkflow"""
+
+    @_builtins.property
+    def list_workflows(self) -> _workflows_pb2.ListWorkflowsResponse:
+        """WorkflowService.ListWorkflows"""
+
+    @_builtins.property
+    def list_attempts(self) -> _workflows_pb2.ListAttemptsResponse:
+        """WorkflowService.ListAttempts"""
+
+    @_builtins.property
+    def list_effects(self) -> _workflows_pb2.ListEffectsResponse:
+        """WorkflowService.ListEffects"""
 
     def __init__(
         self,
@@ -573,14 +717,27 @@ class Reply(_message.Message):
         get_checkpoint: _checkpoints_pb2.GetCheckpointResponse | None = ...,
         list_checkpoints: _checkpoints_pb2.ListCheckpointsResponse | None = ...,
         delete_checkpoints: _checkpoints_pb2.DeleteCheckpointsResponse | None = ...,
-        resume: _checkpoints_pb2.ResumeResponse | None = ...,
+        resume: _workflows_pb2.ResumeResponse | None = ...,
         get_server_info: _server_pb2.GetServerInfoResponse | None = ...,
+        claim: _workflows_pb2.ClaimResponse | None = ...,
+        renew: _workflows_pb2.RenewResponse | None = ...,
+        give_up: _workflows_pb2.GiveUpResponse | None = ...,
+        begin_step: _workflows_pb2.BeginStepResponse | None = ...,
+        complete_step: _workflows_pb2.CompleteStepResponse | None = ...,
+        fail_step: _workflows_pb2.FailStepResponse | None = ...,
+        claim_effect: _workflows_pb2.ClaimEffectResponse | None = ...,
+        record_effect: _workflows_pb2.RecordEffectResponse | None = ...,
+        release: _workflows_pb2.ReleaseResponse | None = ...,
+        get_workflow: _workflows_pb2.GetWorkflowResponse | None = ...,
+        list_workflows: _workflows_pb2.ListWorkflowsResponse | None = ...,
+        list_attempts: _workflows_pb2.ListAttemptsResponse | None = ...,
+        list_effects: _workflows_pb2.ListEffectsResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "increment", b"increment", "list_checkpoints", b"list_checkpoints", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "merge", b"merge", "preview", b"preview", "read", b"read", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "increment", b"increment", "list_checkpoints", b"list_checkpoints", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "merge", b"merge", "preview", b"preview", "read", b"read", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

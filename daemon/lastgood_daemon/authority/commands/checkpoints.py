@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.commands.states import begin_with
-from lastgood_daemon.authority.layer import Layer
+from lastgood_daemon.authority.layer import Layer, Part
 from lastgood_daemon.authority.outcomes import CheckpointMade, CheckpointsDeleted
 from lastgood_daemon.authority.targets import Content, StateRef, find_state
+from lastgood_daemon.engine.checkpoint import Checkpoint, Metrics
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.workflow import Checkpoint, Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class MakeCheckpoint:
 
     def evaluate(self, layer: Layer, now: int) -> CheckpointMade:
         """See ``Command``."""
-        require_present_attempt(layer, self.author)
+        admit(layer, self.author, now, into=self.workflow_id)
         workflow = layer.workflow(self.workflow_id)
         point, point_created_at = self._point(layer, now)
         checkpoint = Checkpoint(
@@ -47,7 +47,7 @@ class MakeCheckpoint:
             metadata=self.metadata,
             created_at=now,
         )
-        layer.put_workflow(workflow.record(checkpoint), changed=[checkpoint])
+        layer.put_workflow(workflow.record(checkpoint), now, [checkpoint])
         return CheckpointMade(checkpoint)
 
     def _point(self, layer: Layer, now: int) -> tuple[Point, int]:
@@ -69,18 +69,23 @@ class MakeCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class DeleteCheckpoints:
-    """Delete the checkpoints of a step, or all of them."""
+    """Delete the checkpoints of a step, or all of them; with ``effects`` also what the ledger has of it."""
 
     workflow_id: str
     step: int | None
     author: Author
+    effects: bool
     size: int = 0
 
     def evaluate(self, layer: Layer, now: int) -> CheckpointsDeleted:
         """See ``Command``."""
-        del now
-        require_present_attempt(layer, self.author)
-        workflow, gone = layer.workflow(self.workflow_id).without(self.step)
+        admit(layer, self.author, now, into=self.workflow_id)
+        gone: list[Part] = []
+        workflow, checkpoints = layer.workflow(self.workflow_id).without(self.step)
+        gone.extend(checkpoints)
+        if self.effects:
+            workflow, effects = workflow.without_effects(self.step)
+            gone.extend(effects)
         if gone:
-            layer.put_workflow(workflow, gone=gone)
+            layer.put_workflow(workflow, now, gone=gone)
         return CheckpointsDeleted(existed=bool(gone))

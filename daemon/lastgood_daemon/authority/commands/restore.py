@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
+from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.log import Author, LoggedEdit
 from lastgood_daemon.engine.preconditions import Precondition, require
 from lastgood_daemon.engine.restore import bridge, bridge_paths
 from lastgood_daemon.engine.state import State
-from lastgood_daemon.engine.workflow import Checkpoint
 from lastgood_proto.paths import Path
 
 
@@ -30,12 +30,12 @@ class Restore:
     def evaluate(self, layer: Layer, now: int) -> Written:
         """See ``Command``."""
         state = find_state(layer, self.state)
-        require_present_attempt(layer, self.author)
+        author = admit(layer, self.author, now, into=state.state_id)
         require(state.tree, self.precondition)
         found = find(layer, state, self.target)
-        after = layer.append(state, restoring(state, found, self.paths), self.author, now)
+        after = layer.append(state, restoring(state, found, self.paths), author, now)
         if found.checkpoint is not None and found.checkpoint.workflow_id == state.state_id and not self.paths:
-            _begin_line(layer, found.checkpoint)
+            _begin_line(layer, found.checkpoint, now)
         return Written(after.point())
 
 
@@ -53,8 +53,8 @@ def restoring(state: State, found: Found, paths: tuple[Path, ...] = ()) -> list[
     return [LoggedEdit("restore", (), tuple(changes), point)]
 
 
-def _begin_line(layer: Layer, checkpoint: Checkpoint) -> None:
+def _begin_line(layer: Layer, checkpoint: Checkpoint, now: int) -> None:
     """Supersede what comes after a checkpoint. It counts again itself, if it had been superseded."""
     workflow, superseded = layer.workflow(checkpoint.workflow_id).back_to(checkpoint)
     live = msgspec.structs.replace(checkpoint, superseded=False)
-    layer.put_workflow(workflow.record(live), changed=[live, *superseded])
+    layer.put_workflow(workflow.record(live), now, [live, *superseded])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
 from lastgood_daemon.authority.targets import StateRef, find_state
@@ -24,7 +24,7 @@ class TakeSnapshot:
     def evaluate(self, layer: Layer, now: int) -> SnapshotTaken:
         """See ``Command``."""
         state = find_state(layer, self.state)
-        require_present_attempt(layer, self.author)
+        admit(layer, self.author, now)
         ordinal = max((snapshot.ordinal for snapshot in state.snapshots.values()), default=0) + 1
         snapshot = Snapshot(self.snapshot_id, ordinal, state.revision, now, self.label, self.metadata)
         layer.put_snapshot(state, snapshot)
@@ -42,9 +42,8 @@ class DropSnapshot:
 
     def evaluate(self, layer: Layer, now: int) -> Written:
         """See ``Command``."""
-        del now
         state = find_state(layer, self.state)
-        require_present_attempt(layer, self.author)
+        admit(layer, self.author, now)
         existed = self.snapshot_id in state.snapshots
         if existed:
             layer.drop_snapshot(state, self.snapshot_id)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.targets import StateRef, Target, find, find_state
@@ -16,7 +16,10 @@ from lastgood_daemon.engine.state import State
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Make a new state whose revision 1 is a content of another one."""
+    """Make a new state whose revision 1 is a content of another one.
+
+    From a checkpoint of the state's own workflow it is a new workflow, too, which goes on where that checkpoint was made.
+    """
 
     state: StateRef
     author: Author
@@ -27,14 +30,18 @@ class Fork:
     def evaluate(self, layer: Layer, now: int) -> Written:
         """See ``Command``."""
         origin = find_state(layer, self.state)
-        require_present_attempt(layer, self.author)
+        author = admit(layer, self.author, now, into=self.new_state_id)
         found = find(layer, origin, self.target)
         new = layer.state(self.new_state_id)
         if new.about.born or new.snapshots:
             raise StateExistsError(self.new_state_id)
         new = replace(new, about=msgspec.structs.replace(new.about, origin=found.point))
         copied = LoggedEdit("fork", (), (Put((), found.root.encoded()),), found.point)
-        return Written(layer.append(new, [copied], self.author, now).point())
+        new = layer.append(new, [copied], author, now)
+        if found.checkpoint is not None and found.checkpoint.workflow_id == origin.state_id:
+            workflow, made = layer.workflow(new.state_id).forked_from(found.checkpoint, new, now)
+            layer.put_workflow(workflow, now, made)
+        return Written(new.point())
 
 
 def begin_with(layer: Layer, state: State, operation: str, content: bytes, author: Author, now: int) -> State:
@@ -52,9 +59,8 @@ class DeleteState:
 
     def evaluate(self, layer: Layer, now: int) -> Written:
         """See ``Command``."""
-        del now
         state = find_state(layer, self.state)
-        require_present_attempt(layer, self.author)
+        admit(layer, self.author, now, into=state.state_id)
         existed = state.about.born or bool(state.snapshots)
         if existed:
             layer.bury(state)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lastgood_daemon.authority.commands.authorship import require_present_attempt
+from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.targets import StateRef, find_state
@@ -25,9 +25,9 @@ class Write:
     def evaluate(self, layer: Layer, now: int) -> Written:
         """See ``Command``."""
         state = find_state(layer, self.state)
-        require_present_attempt(layer, self.author)
+        author = admit(layer, self.author, now, into=state.state_id)
         require(state.tree, self.precondition)
         planned = plan(state.tree, self.edits)
         if not planned.writes:
             return Written(state.point(), existed=False)
-        return Written(layer.append(state, planned.edits, self.author, now).point(), number=planned.number)
+        return Written(layer.append(state, planned.edits, author, now).point(), number=planned.number)

@@ -47,6 +47,7 @@ class SqliteStore:
         self._reader = Lane(reader, "reader", fault)
         self._daemon_id = identity.daemon_id
         self._clock = Clock(identity.latest)
+        self._leases_since = self._clock.now()
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -86,6 +87,11 @@ class SqliteStore:
     def daemon_id(self) -> str:
         """A UUID, made with the file."""
         return self._daemon_id
+
+    @property
+    def leases_since(self) -> int:
+        """When the file was opened: nobody could renew a lease while it was closed."""
+        return self._leases_since
 
     def now(self) -> int:
         """Microseconds since 1970-01-01 UTC, not below any time in the file. From the event loop's thread."""
