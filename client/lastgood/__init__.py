@@ -15,13 +15,24 @@ What is named here is the whole public surface; modules beneath it may change.
 """
 
 from lastgood.arguments import join
+from lastgood.attempts import (
+    Attempt,
+    Effect,
+    LeaseStatus,
+    Rollback,
+    StepStatus,
+    UndoneRevision,
+    WorkflowStatus,
+)
 from lastgood.checkpoints import CheckpointManager
 from lastgood.client import Client, connect
+from lastgood.doubt import NOT_DONE
 from lastgood.errors import (
     CheckpointNotFoundError,
     ClientUnusableError,
     CorruptDataError,
     DaemonUnavailableError,
+    EffectFailedError,
     FencedError,
     IncompatibleDaemonError,
     InDoubtError,
@@ -46,16 +57,19 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
-from lastgood.models import Difference, HistoryEntry, Lineage, Reading, ServerInfo, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
+from lastgood.retry import Retry
 from lastgood.state.shared import SharedState
 from lastgood.state.transaction import Transaction
 from lastgood.storage import FileCheckpointStorage
 from lastgood.version import __version__
-from lastgood.workflow import ResumableWorkflow
+from lastgood.workflow import ResumableWorkflow, Step
 
 __all__ = [
+    "NOT_DONE",
     "AgentStatus",
+    "Attempt",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -64,6 +78,8 @@ __all__ = [
     "CorruptDataError",
     "DaemonUnavailableError",
     "Difference",
+    "Effect",
+    "EffectFailedError",
     "ExecutionMetrics",
     "FencedError",
     "FileCheckpointStorage",
@@ -75,6 +91,7 @@ __all__ = [
     "InvalidValueError",
     "LastgoodError",
     "LeaseLostError",
+    "LeaseStatus",
     "Lineage",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -82,21 +99,28 @@ __all__ = [
     "PathError",
     "PermissionDeniedError",
     "PoisonedStepError",
+    "Preview",
     "Reading",
     "ResumableWorkflow",
+    "Retry",
     "RevisionConflictError",
     "RevisionUnavailableError",
+    "Rollback",
     "ServerInfo",
     "SharedState",
     "Snapshot",
     "SnapshotNotFoundError",
     "StateExistsError",
     "StateNotFoundError",
+    "Step",
     "StepOrderError",
+    "StepStatus",
     "TooLargeError",
     "Transaction",
     "UnauthenticatedError",
+    "UndoneRevision",
     "WorkflowBusyError",
+    "WorkflowStatus",
     "__version__",
     "connect",
     "join",

@@ -9,6 +9,7 @@ from lastgood_proto import paths, values
 from lastgood_proto.v1.common_pb2 import Precondition, Value
 
 _REVISION_MAX = 2**64 - 1
+_TEXT_LENGTH = 10_000
 
 
 def join(*segments: str) -> str:
@@ -99,7 +100,11 @@ def check_text(text: str, field: str, *, empty: bool = False) -> str:
 
 def type_name(thing: object) -> str:
     """Name the type of an argument: with its module, since lastgood and lastgood.sync have classes of the same names."""
-    kind = type(thing)
+    return class_name(type(thing))
+
+
+def class_name(kind: type) -> str:
+    """Name a class, with its module."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -141,3 +146,22 @@ def check_number(number: object, field: str) -> int | float:
         text = f"{field} is an int or a float, not {number!r}"
         raise InvalidArgumentError(text, field=field)
     return number
+
+
+def check_exceptions(kinds: object, field: str) -> tuple[type[Exception], ...]:
+    """Give classes of exceptions as a tuple, or raise InvalidArgumentError where they are none, or would catch an exit."""
+    listed = kinds if isinstance(kinds, tuple) else (kinds,)
+    for kind in listed:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            text = f"{field} is an exception class or a tuple of them, all of them under Exception, not {kinds!r}"
+            raise InvalidArgumentError(text, field=field)
+    return listed
+
+
+def text_of(error: BaseException) -> str:
+    """Give the text of an exception, whatever that is, in a form and a length that can be stored."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - it is about to be reported, and this is not what went wrong
+        text = "(its text cannot be made)"
+    return text[:_TEXT_LENGTH].encode(errors="backslashreplace").decode()

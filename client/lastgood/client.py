@@ -9,18 +9,21 @@ from typing import Any, Self
 import grpc
 
 from lastgood import arguments, convert
+from lastgood.attempts import WorkflowStatus
 from lastgood.checkpoints import CheckpointManager
+from lastgood.convert_workflows import workflow_from
 from lastgood.errors import InvalidArgumentError
 from lastgood.locate import locate, may_autostart
 from lastgood.models import ServerInfo
-from lastgood.operations import DELETE_STATE, GET_SERVER_INFO, LIST_STATES
+from lastgood.operations import DELETE_STATE, GET_SERVER_INFO, LIST_STATES, LIST_WORKFLOWS
 from lastgood.state.shared import SharedState
 from lastgood.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.transport.registry import register
 from lastgood.workflow import ResumableWorkflow
-from lastgood_proto.v1.common_pb2 import ChangeContext, StateRef
+from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, StateRef
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
+from lastgood_proto.v1.workflows_pb2 import ListWorkflowsRequest
 
 TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
 
@@ -86,10 +89,38 @@ class Client:
         )
 
     def workflow(
-        self, workflow_id: str, *, initial_state: dict[str, Any] | None = None, lease: float = 30.0
+        self,
+        workflow_id: str,
+        *,
+        initial_state: dict[str, Any] | None = None,
+        lease: float = 30.0,
+        wait: bool = False,
+        poison_after: int | None = 3,
     ) -> ResumableWorkflow:
         """Make a workflow's object, without I/O. See ``ResumableWorkflow``."""
-        return ResumableWorkflow(workflow_id, self.checkpoints, initial_state=initial_state, lease=lease)
+        return ResumableWorkflow(
+            workflow_id,
+            self.checkpoints,
+            initial_state=initial_state,
+            lease=lease,
+            wait=wait,
+            poison_after=poison_after,
+        )
+
+    def join(self, token: str, *, agent_id: str | None = None) -> SharedState:
+        """Make a handle of a workflow's state that belongs to the attempt of another process, without I/O.
+
+        Args:
+            token: that workflow's ``join_token``. Once its attempt is over, what is written is refused with FencedError.
+            agent_id: recorded as the author of what is written through it; None is the client's.
+        """
+        attempt, separator, workflow_id = arguments.check_text(token, "token").partition("@")
+        if not (separator and workflow_id and attempt.isascii() and attempt.isdigit() and 0 < int(attempt) < 2**64):
+            text = f"token is the join_token of a workflow, such as '3@wf-123', not {token!r}"
+            raise InvalidArgumentError(text, field="token")
+        author = self._agent_id if agent_id is None else arguments.check_text(agent_id, "agent_id", empty=True)
+        fence = Fence(workflow_id=workflow_id, attempt=int(attempt))
+        return SharedState._of(workflow_id, self._connected, agent_id=author, fence=fence)  # noqa: SLF001 - as the workflow itself does
 
     async def list_states(self, *, timeout: float | None = None) -> list[str]:
         """List the ids of the states there are, in their order. Copies made for checkpoints are left out."""
@@ -98,6 +129,17 @@ class Client:
         while True:
             answer = await self._connection.call(LIST_STATES, request, timeout=timeout)
             found.extend(answer.state_ids)
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def list_workflows(self, *, timeout: float | None = None) -> list[WorkflowStatus]:
+        """Tell how each workflow stands at this moment, in the order of their ids."""
+        request = ListWorkflowsRequest()
+        found: list[WorkflowStatus] = []
+        while True:
+            answer = await self._connection.call(LIST_WORKFLOWS, request, timeout=timeout)
+            found.extend(map(workflow_from, answer.workflows))
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token

@@ -102,6 +102,7 @@ def history_reader(
                 address=address,
             ),
             attempt=wire.fence.attempt if wire.HasField("fence") else None,
+            step=wire.step if wire.HasField("step") else None,
             source=lineage_from(wire.source) if wire.HasField("source") else None,
             encoded=wire.value.msgpack if wire.HasField("value") else None,
         )

@@ -23,7 +23,8 @@
     ├── LeaseLostError                               this holder of the workflow has lost it
     ├── StepOrderError                               a step out of turn
     ├── InDoubtError                                 an effect that may or may not have happened
-    ├── PoisonedStepError                            a step that has failed too often
+    ├── EffectFailedError                            an effect whose recorded result is a failure
+    ├── PoisonedStepError                            a step under which too many processes have died
     ├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
     ├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
     ├── CorruptDataError                             a stored record does not match its checksum
@@ -260,34 +261,42 @@ class WorkflowBusyError(LastgoodError):
 
     Attributes:
         workflow_id: the workflow.
+        holder: who, for people.
+        remaining: seconds that its lease had left, unless it is renewed; None where that is not known.
     """
 
     reason = "WORKFLOW_BUSY"
     workflow_id: str = ""
+    holder: str = ""
+    remaining: float | None = None
 
 
 class LeaseLostError(LastgoodError):
-    """This holder could not renew its claim in time, and may no longer write.
+    """This holder of the workflow did not renew its claim in time, or another has taken over: it may no longer write.
 
     Attributes:
         workflow_id: the workflow.
+        attempt: the holder's.
     """
 
     reason = "LEASE_LOST"
     workflow_id: str = ""
+    attempt: int | None = None
 
 
 class StepOrderError(LastgoodError):
-    """A step was begun out of turn, or while another one is open.
+    """A step was begun out of turn or while another one is open, or was used before it was begun or after it had ended.
 
     Attributes:
         workflow_id: the workflow.
-        step: the step.
+        step: the step; None where it is about none.
+        expected: the step to do next, where that is known.
     """
 
     reason = "STEP_ORDER"
     workflow_id: str = ""
     step: int | None = None
+    expected: int | None = None
 
 
 class InDoubtError(LastgoodError):
@@ -297,25 +306,46 @@ class InDoubtError(LastgoodError):
         workflow_id: the workflow.
         step: the step.
         key: the effect's key.
+        idempotency_key: what the outside service was given: ask it whether it knows that.
     """
 
     reason = "IN_DOUBT"
     workflow_id: str = ""
     step: int | None = None
     key: str = ""
+    idempotency_key: str = ""
 
 
-class PoisonedStepError(LastgoodError):
-    """A step has failed too often to be tried again by itself.
+class EffectFailedError(LastgoodError):
+    """The recorded result of an effect is a failure whose class is not there to be raised again.
 
     Attributes:
         workflow_id: the workflow.
         step: the step.
+        key: the effect's key.
+        type_name: the qualified name of that class.
+    """
+
+    reason = "EFFECT_FAILED"
+    workflow_id: str = ""
+    step: int | None = None
+    key: str = ""
+    type_name: str = ""
+
+
+class PoisonedStepError(LastgoodError):
+    """Too many processes have died under a step for it to be tried again by itself.
+
+    Attributes:
+        workflow_id: the workflow.
+        step: the step.
+        deaths: how many.
     """
 
     reason = "POISONED_STEP"
     workflow_id: str = ""
     step: int | None = None
+    deaths: int | None = None
 
 
 class PermissionDeniedError(LastgoodError, PermissionError):

@@ -1,10 +1,12 @@
 """What the calls return about a state and its past: plain objects that do no I/O, compare by content, and pickle."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
+from lastgood.attempts import Effect
 from lastgood_proto import values
 
 DifferenceKind = Literal["added", "removed", "changed"]
@@ -70,6 +72,7 @@ class HistoryEntry:
         timestamp: when. Never goes backwards within a state.
         snapshot: the state as it was after it, to be restored or compared with.
         attempt: the attempt at a workflow that the writer belonged to, or None.
+        step: the step of that attempt which was open, or None.
         source: where a restore went back to, or what a fork copied, or None.
     """
 
@@ -81,6 +84,7 @@ class HistoryEntry:
     timestamp: datetime
     snapshot: Snapshot
     attempt: int | None = None
+    step: int | None = None
     source: "Lineage | None" = None
     encoded: bytes | None = None
 
@@ -115,6 +119,21 @@ class Difference:
     kind: DifferenceKind
     old: Any = None
     new: Any = None
+
+
+class Preview(list[Difference]):
+    """What a restore would change: a list of differences.
+
+    Attributes:
+        effects: where the target is a checkpoint of this workflow, the effects that went out past it, which no restore takes
+            back.
+    """
+
+    effects: tuple[Effect, ...]
+
+    def __init__(self, differences: Iterable[Difference] = (), effects: Iterable[Effect] = ()) -> None:
+        super().__init__(differences)
+        self.effects = tuple(effects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from lastgood_proto.v1 import common_pb2 as common
 from lastgood_proto.v1 import history_pb2 as history
 from lastgood_proto.v1 import server_pb2 as server
 from lastgood_proto.v1 import state_pb2 as state
+from lastgood_proto.v1 import workflows_pb2 as workflows
 
 
 class Answer(Protocol):
@@ -78,6 +79,20 @@ LIST_CHECKPOINTS = Operation(
 DELETE_CHECKPOINTS = Operation(
     "delete_checkpoints", checkpoints.DeleteCheckpointsRequest, checkpoints.DeleteCheckpointsResponse
 )
-RESUME = Operation("resume", checkpoints.ResumeRequest, checkpoints.ResumeResponse)
+
+RESUME = Operation("resume", workflows.ResumeRequest, workflows.ResumeResponse)
+CLAIM = Operation("claim", workflows.ClaimRequest, workflows.ClaimResponse)
+RENEW = Operation("renew", workflows.RenewRequest, workflows.RenewResponse)
+GIVE_UP = Operation("give_up", workflows.GiveUpRequest, workflows.GiveUpResponse)
+BEGIN_STEP = Operation("begin_step", workflows.BeginStepRequest, workflows.BeginStepResponse)
+COMPLETE_STEP = Operation("complete_step", workflows.CompleteStepRequest, workflows.CompleteStepResponse)
+FAIL_STEP = Operation("fail_step", workflows.FailStepRequest, workflows.FailStepResponse)
+CLAIM_EFFECT = Operation("claim_effect", workflows.ClaimEffectRequest, workflows.ClaimEffectResponse)
+RECORD_EFFECT = Operation("record_effect", workflows.RecordEffectRequest, workflows.RecordEffectResponse)
+RELEASE = Operation("release", workflows.ReleaseRequest, workflows.ReleaseResponse)
+GET_WORKFLOW = Operation("get_workflow", workflows.GetWorkflowRequest, workflows.GetWorkflowResponse, writes=False)
+LIST_WORKFLOWS = Operation("list_workflows", workflows.ListWorkflowsRequest, workflows.ListWorkflowsResponse, writes=False)
+LIST_ATTEMPTS = Operation("list_attempts", workflows.ListAttemptsRequest, workflows.ListAttemptsResponse, writes=False)
+LIST_EFFECTS = Operation("list_effects", workflows.ListEffectsRequest, workflows.ListEffectsResponse, writes=False)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.support.daemons import DaemonProcess
-from tests.support.fixtures import client, daemon, folder, own_surroundings, state_id
+from tests.support.fixtures import client, daemon, folder, own_daemon, own_surroundings, state_id
 
 import lastgood
 
@@ -14,6 +14,7 @@ __all__ = [
     "elsewhere",
     "folder",
     "other_daemon",
+    "own_daemon",
     "own_surroundings",
     "second_client",
     "state",
@@ -30,7 +31,7 @@ def state(client: lastgood.Client, state_id: str) -> lastgood.SharedState:
 @pytest.fixture(scope="session")
 def other_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """Another real daemon, with a folder of its own."""
-    process = DaemonProcess(tmp_path_factory.mktemp("other") / "data").start()
+    process = DaemonProcess(tmp_path_factory.mktemp("other") / "data", forked=True).start()
     yield process
     assert process.stop() == 0, process.log.read_text()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import lastgood
-from lastgood import CheckpointManager, Client, FileCheckpointStorage, ResumableWorkflow, SharedState, Transaction
+from lastgood import CheckpointManager, Client, FileCheckpointStorage, ResumableWorkflow, SharedState, Step, Transaction
 
 SIGNATURES: dict[str, tuple[Any, str]] = {
     "connect": (
@@ -15,7 +15,12 @@ SIGNATURES: dict[str, tuple[Any, str]] = {
     ),
     "join": (lastgood.join, "*segments"),
     "Client.state": (Client.state, "self, state_id, *, agent_id=None, initial_data=None"),
-    "Client.workflow": (Client.workflow, "self, workflow_id, *, initial_state=None, lease=30.0"),
+    "Client.workflow": (
+        Client.workflow,
+        "self, workflow_id, *, initial_state=None, lease=30.0, wait=False, poison_after=3",
+    ),
+    "Client.join": (Client.join, "self, token, *, agent_id=None"),
+    "Client.list_workflows": (Client.list_workflows, "self"),
     "Client.list_states": (Client.list_states, "self"),
     "Client.delete_state": (Client.delete_state, "self, state_id"),
     "Client.server_info": (Client.server_info, "self"),
@@ -63,10 +68,21 @@ SIGNATURES: dict[str, tuple[Any, str]] = {
     "has_checkpoint": (CheckpointManager.has_checkpoint, "self, workflow_id, step=None"),
     "list_checkpoints": (CheckpointManager.list_checkpoints, "self, workflow_id"),
     "delete_checkpoints": (CheckpointManager.delete_checkpoints, "self, workflow_id, step=None"),
-    "ResumableWorkflow": (ResumableWorkflow, "workflow_id, checkpoint_manager, *, initial_state=None, lease=30.0"),
-    "try_resume": (ResumableWorkflow.try_resume, "self, step=None"),
+    "ResumableWorkflow": (
+        ResumableWorkflow,
+        "workflow_id, checkpoint_manager, *, initial_state=None, lease=30.0, wait=False, poison_after=3",
+    ),
+    "try_resume": (ResumableWorkflow.try_resume, "self, step=None, *, force=False"),
     "checkpoint": (ResumableWorkflow.checkpoint, "self, step, agent_id, status, *, metrics=None, metadata=None"),
     "clear_checkpoints": (ResumableWorkflow.clear_checkpoints, "self"),
+    "status": (ResumableWorkflow.status, "self"),
+    "release": (ResumableWorkflow.release, "self"),
+    "list_attempts": (ResumableWorkflow.list_attempts, "self"),
+    "list_effects": (ResumableWorkflow.list_effects, "self"),
+    "step": (ResumableWorkflow.step, "self, number, agent_id=None, *, metadata=None, retry=None"),
+    "step.run": (Step.run, "self, function, *args"),
+    "step.once": (Step.once, 'self, key, function, *args, in_doubt="run", failures=()'),
+    "step.idempotency_key": (Step.idempotency_key, "self, key"),
 }
 
 
@@ -95,7 +111,7 @@ def test_the_signature_is_as_written(name: str) -> None:
 CALLS = [
     name
     for name, (real, _) in SIGNATURES.items()
-    if inspect.iscoroutinefunction(real) and not name.startswith("tx.")  # a transaction has one for all of its calls
+    if inspect.iscoroutinefunction(real) and not name.startswith(("tx.", "step."))  # they have one for all of their calls
 ]
 
 

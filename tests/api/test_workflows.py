@@ -322,7 +322,7 @@ async def test_a_fenced_writer_may_read_and_can_resume(client: Client, second_cl
 
 
 async def test_fencing_survives_a_restart_of_the_daemon(folder: Path, wf: str) -> None:
-    process = DaemonProcess(folder).start()
+    process = DaemonProcess(folder, forked=True).start()
     try:
         async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0) as client:
             hung, live = client.workflow(wf), client.workflow(wf)

@@ -58,6 +58,35 @@ def test_details_become_attributes() -> None:
     assert (value.path, value.type_name) == ("x.1", "tuple")
 
 
+def test_details_of_workflows_become_attributes() -> None:
+    busy = error_from(_status("WORKFLOW_BUSY", workflow_id="w", holder="process 1 on host", remaining="12.5"))
+    assert isinstance(busy, lastgood.WorkflowBusyError)
+    assert (busy.workflow_id, busy.holder, busy.remaining) == ("w", "process 1 on host", 12.5)
+
+    lost = error_from(_status("LEASE_LOST", workflow_id="w", attempt="3"))
+    assert isinstance(lost, lastgood.LeaseLostError)
+    assert (lost.workflow_id, lost.attempt) == ("w", 3)
+
+    order = error_from(_status("STEP_ORDER", workflow_id="w", step="3", expected="2"))
+    assert isinstance(order, lastgood.StepOrderError)
+    assert (order.workflow_id, order.step, order.expected) == ("w", 3, 2)
+
+    doubt = error_from(_status("IN_DOUBT", workflow_id="w", step="3", key="mail", idempotency_key="0a"))
+    assert isinstance(doubt, lastgood.InDoubtError)
+    assert (doubt.workflow_id, doubt.step, doubt.key, doubt.idempotency_key) == ("w", 3, "mail", "0a")
+
+    poisoned = error_from(_status("POISONED_STEP", workflow_id="w", step="3", deaths="4"))
+    assert isinstance(poisoned, lastgood.PoisonedStepError)
+    assert (poisoned.workflow_id, poisoned.step, poisoned.deaths) == ("w", 3, 4)
+
+
+def test_a_number_of_seconds_that_is_none_is_left_out() -> None:
+    busy = error_from(_status("WORKFLOW_BUSY", remaining="soon"))
+
+    assert isinstance(busy, lastgood.WorkflowBusyError)
+    assert busy.remaining is None
+
+
 def test_a_conflict_about_the_whole_state_has_no_path() -> None:
     conflict = error_from(_status("REVISION_CONFLICT", expected="3", actual="5"))
 

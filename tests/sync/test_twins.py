@@ -19,6 +19,7 @@ HAVE_CALLS = {
     "FileCheckpointStorage",
     "ResumableWorkflow",
     "SharedState",
+    "Step",
     "Transaction",
     "connect",
 }
@@ -141,6 +142,7 @@ def _signature(thing: Callable[..., Any]) -> str:
 
 def _blocking(signature: str) -> str:
     """What becomes of an async signature."""
+    signature = re.sub(r"[\w.]*\bUnion\[[\w.]*\bAwaitable\[([^\[\]]+)\], \1\]", r"\1", signature)
     signature = re.sub(r"[\w.]*\bAwaitable\[([^\[\]]+)\]", r"\1", signature)
     signature = re.sub(r"\bAsync(Iterator|Generator)\b", r"\1", signature)
     return re.sub(r"\blastgood\.(checkpoints|client|state|storage|transport|workflow)\b", r"lastgood.sync.\1", signature)

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from lastgood import arguments, convert
+from lastgood.convert_workflows import effect_from
 from lastgood.errors import InvalidArgumentError
-from lastgood.models import Difference, HistoryEntry, Lineage, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Snapshot
 from lastgood.operations import (
     CREATE_SNAPSHOT,
     DELETE_SNAPSHOT,
@@ -120,19 +121,22 @@ class StatePast(StateHandle):
         answer = await self._call(RESTORE, request, timeout)
         return answer.header.revision
 
-    async def preview(
-        self, target: Past, *, paths: Iterable[str] | None = None, timeout: float | None = None
-    ) -> list[Difference]:
-        """Tell what ``restore`` would change (old is now, new is the target). Changes nothing."""
+    async def preview(self, target: Past, *, paths: Iterable[str] | None = None, timeout: float | None = None) -> Preview:
+        """Tell what ``restore`` would change (old is now, new is the target), as a list. Changes nothing.
+
+        Its ``effects`` are what a restore would not take back: where the target is a checkpoint of this workflow, those that
+        went out past it.
+        """
         request = PreviewRequest(
             state=self._reference,
             paths=arguments.check_paths(paths),
             target=await self._target(target, "target", timeout),
         )
-        found: list[Difference] = []
+        found = Preview()
         while True:
             answer = await self._call(PREVIEW, request, timeout)
             found.extend(map(convert.difference_from, answer.differences))
+            found.effects += tuple(map(effect_from, answer.effects))
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token

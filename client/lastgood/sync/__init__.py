@@ -16,11 +16,22 @@ What is named here is the whole public surface; modules beneath it may change.
 """
 
 from lastgood.arguments import join
+from lastgood.attempts import (
+    Attempt,
+    Effect,
+    LeaseStatus,
+    Rollback,
+    StepStatus,
+    UndoneRevision,
+    WorkflowStatus,
+)
+from lastgood.doubt import NOT_DONE
 from lastgood.errors import (
     CheckpointNotFoundError,
     ClientUnusableError,
     CorruptDataError,
     DaemonUnavailableError,
+    EffectFailedError,
     FencedError,
     IncompatibleDaemonError,
     InDoubtError,
@@ -45,18 +56,21 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
-from lastgood.models import Difference, HistoryEntry, Lineage, Reading, ServerInfo, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
+from lastgood.retry import Retry
 from lastgood.sync.checkpoints import CheckpointManager
 from lastgood.sync.client import Client, connect
 from lastgood.sync.state.shared import SharedState
 from lastgood.sync.state.transaction import Transaction
 from lastgood.sync.storage import FileCheckpointStorage
-from lastgood.sync.workflow import ResumableWorkflow
+from lastgood.sync.workflow import ResumableWorkflow, Step
 from lastgood.version import __version__
 
 __all__ = [
+    "NOT_DONE",
     "AgentStatus",
+    "Attempt",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -65,6 +79,8 @@ __all__ = [
     "CorruptDataError",
     "DaemonUnavailableError",
     "Difference",
+    "Effect",
+    "EffectFailedError",
     "ExecutionMetrics",
     "FencedError",
     "FileCheckpointStorage",
@@ -76,6 +92,7 @@ __all__ = [
     "InvalidValueError",
     "LastgoodError",
     "LeaseLostError",
+    "LeaseStatus",
     "Lineage",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -83,21 +100,28 @@ __all__ = [
     "PathError",
     "PermissionDeniedError",
     "PoisonedStepError",
+    "Preview",
     "Reading",
     "ResumableWorkflow",
+    "Retry",
     "RevisionConflictError",
     "RevisionUnavailableError",
+    "Rollback",
     "ServerInfo",
     "SharedState",
     "Snapshot",
     "SnapshotNotFoundError",
     "StateExistsError",
     "StateNotFoundError",
+    "Step",
     "StepOrderError",
+    "StepStatus",
     "TooLargeError",
     "Transaction",
     "UnauthenticatedError",
+    "UndoneRevision",
     "WorkflowBusyError",
+    "WorkflowStatus",
     "__version__",
     "connect",
     "join",

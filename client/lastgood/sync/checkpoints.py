@@ -131,7 +131,7 @@ class CheckpointManager:
 
     def delete_checkpoints(self, workflow_id: str, step: int | None = None, *, timeout: float | None = None) -> bool:
         """Delete the checkpoints of a step, without one those of all, and tell whether there were any."""
-        return self._delete(workflow_id, step, None, timeout)
+        return self._delete(workflow_id, step, None, timeout, effects=False)
 
     def _create(  # noqa: PLR0913, PLR0917 - what a checkpoint consists of
         self,
@@ -187,11 +187,14 @@ class CheckpointManager:
             return None
         return convert.checkpoint_from(answer.checkpoint, answer.header.daemon_id, connection.location.target)
 
-    def _delete(self, workflow_id: str, step: int | None, fence: Fence | None, timeout: float | None) -> bool:
+    def _delete(
+        self, workflow_id: str, step: int | None, fence: Fence | None, timeout: float | None, *, effects: bool
+    ) -> bool:
         request = DeleteCheckpointsRequest(
             context=ChangeContext(agent_id=self._agent_id, fence=fence),
             workflow_id=_name(workflow_id),
             step=None if step is None else arguments.check_count(step, "step"),
+            effects=effects,
         )
         answer = self._source().call(DELETE_CHECKPOINTS, request, timeout=timeout)
         return answer.existed

@@ -6,6 +6,7 @@
       Ledger     which calls are unanswered, under which numbers     ledger.py
       Finder     where the daemon is; starts one where it may        finder.py, autostart.py
       Link       one stream to it: frames, pieces, how it breaks     link.py, framing.py, status.py
+    Keepalive    keeps a lease alive, beside the calls             keepalive.py
     registry     the connections of this process and loop; forks     registry.py
 """
 

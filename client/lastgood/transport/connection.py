@@ -15,6 +15,9 @@ import logging
 import math
 import os
 import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 
 import grpc
 
@@ -81,6 +84,7 @@ class Connection:
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._spawned: set[asyncio.Task[None]] = set()
         self._session_id = ""
         self._server: ServerInfo | None = None
         self._trouble = ""
@@ -120,6 +124,22 @@ class Connection:
             raise
         return response
 
+    def spawn(self, function: "Callable[[Connection], Coroutine[Any, Any, None]]") -> Callable[[], None]:
+        """Run an async function beside the calls, and give what ends it, which any thread may call.
+
+        It ends with the connection, or with the event loop.
+        """
+        loop = self._enter()
+        task = loop.create_task(function(self), name="lastgood beside the calls", context=contextvars.Context())
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+
+        def end() -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(task.cancel)
+
+        return end
+
     async def server(self, timeout: float | None = None) -> ServerInfo:
         """The daemon, connecting to it where that has not been done."""
         self._enter()
@@ -137,8 +157,10 @@ class Connection:
         self.closed = True
         if self._task is None or forks.is_forked() or self._loop is not asyncio.get_running_loop():
             return
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        tasks = [*self._spawned, self._task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     def _enter(self) -> asyncio.AbstractEventLoop:
         """Check that it can be used here, and have the task run that serves it."""

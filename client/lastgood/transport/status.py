@@ -11,7 +11,10 @@ from lastgood.errors import ERROR_OF_REASON, IncompatibleDaemonError, LastgoodEr
 
 _DOMAIN = "lastgood"
 _ATTRIBUTE = {"type": "type_name"}
-_NUMBERS = frozenset({"step", "expected", "actual", "revision", "oldest", "newest", "attempt", "current", "size", "limit"})
+_NUMBERS = frozenset(
+    {"step", "expected", "actual", "revision", "oldest", "newest", "attempt", "current", "size", "limit", "deaths"}
+)
+_SECONDS = frozenset({"remaining"})
 _DETAILS_KEY = "grpc-status-details-bin"
 
 _REASON_OF_CODE = {
@@ -69,5 +72,12 @@ def _make(kind: type[LastgoodError], message: str, reason: str, metadata: Mappin
     for key, text in metadata.items():
         name = _ATTRIBUTE.get(key, key)
         if hasattr(kind, name):
-            details[name] = int(text) if key in _NUMBERS and text.isdigit() else text
+            details[name] = _seconds(text) if key in _SECONDS else int(text) if key in _NUMBERS and text.isdigit() else text
     return kind(message, reason=reason, **details)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -6,5 +6,6 @@
       Background   the thread with the event loop, one a process       background.py
     check_place    where calls can be made                             place.py
     registry       the connections of this process                     registry.py
-    Lock, pause    what stands for those of asyncio                    primitives.py
+    Keepalive      as in the async client                              keepalive.py
+    Lock, ...      what stands for those of asyncio                    primitives.py
 """

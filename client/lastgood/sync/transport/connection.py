@@ -1,6 +1,8 @@
 """A connection whose calls block. The async one does the work, on the thread in the background."""
 
 import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import grpc
 
@@ -58,6 +60,18 @@ class Connection:
             LastgoodError: what the async one raises.
         """
         return self._enter().run(self._inner.call, operation, request, timeout=timeout)
+
+    def spawn(self, function: Callable[[AsyncConnection], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        """Run an async function on the thread in the background, and give what ends it, which any thread may call.
+
+        It ends with the connection.
+        """
+        inner = self._inner
+
+        async def begin() -> Callable[[], None]:
+            return inner.spawn(function)
+
+        return self._enter().run(begin)
 
     def server(self, timeout: float | None = None) -> ServerInfo:
         """The daemon, connecting to it where that has not been done."""
