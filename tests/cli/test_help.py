@@ -7,10 +7,12 @@ import pytest
 from tests.cli.running import Command
 from tests.support.daemons import DaemonProcess
 
+import lastgood
 from lastgood.cli.app import COMMANDS
 from lastgood.version import __version__
 
-OWN = [name for name in COMMANDS if name not in {"serve", "demo"}]
+GROUPS = {"workflow": ["workflow show"]}
+OWN = [own for name in COMMANDS if name not in {"serve", "demo"} for own in GROUPS.get(name, [name])]
 """The others are programs of their own, with a help of their own."""
 
 
@@ -31,7 +33,7 @@ def test_the_commands(command: Command) -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_each_has_an_example_and_says_what_json_prints(command: Command, name: str) -> None:
-    shown = command.says(name, "--help")
+    shown = command.says(*name.split(), "--help")
 
     assert all(each.startswith((f"lastgood {name}", "jq")) for each in examples(shown))
     assert examples(shown)
@@ -41,7 +43,7 @@ def test_each_has_an_example_and_says_what_json_prints(command: Command, name: s
         assert option in shown
 
 
-def test_every_example_works(own_daemon: DaemonProcess) -> None:
+async def test_every_example_works(own_daemon: DaemonProcess) -> None:
     command = Command(own_daemon.folder)
     seed = [
         """lastgood set trip research.findings '["finding1"]' --agent-id researcher""",
@@ -51,7 +53,9 @@ def test_every_example_works(own_daemon: DaemonProcess) -> None:
     ]
     for line in seed:
         command.says(*shlex.split(line)[1:])
-    shown = {name: examples(command.says(name, "--help")) for name in OWN}
+    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as client:
+        await client.workflow("wf-123").try_resume()
+    shown = {name: examples(command.says(*name.split(), "--help")) for name in OWN}
     later = ["restore", "snapshot", "delete"]
     for name in sorted(OWN, key=lambda each: each in later and later.index(each) + 1):
         for line in shown[name]:
@@ -86,6 +90,9 @@ def test_version(command: Command) -> None:
         (["get", "a", "--nonsense"], "No such option"),
         (["history", "a", "--limit", "-1"], "--limit"),
         (["history", "a", "--limit", "x"], "--limit"),
+        (["workflow"], "Missing command"),
+        (["workflow", "wf-123"], "No such command 'wf-123'"),
+        (["workflow", "show"], "Missing argument 'WORKFLOW'"),
     ],
 )
 def test_wrong_usage(command: Command, words: list[str], why: str) -> None:

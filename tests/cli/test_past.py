@@ -71,6 +71,32 @@ async def test_history_of_other_operations(command: Command, client: lastgood.Cl
     assert f"⟲ restore  back to revision 8 of {trip}: " in second
 
 
+async def test_history_of_a_workflow(command: Command, client: lastgood.Client, state_id: str) -> None:
+    workflow = client.workflow(state_id, initial_state={"x": 0})
+    await workflow.try_resume()
+    async with workflow.step(0, "researcher") as step:
+        await step.state.set("x", 1)
+    await client.state(state_id, agent_id="helper").set("y", 2)
+    await workflow.state.set("x", 3)
+    await workflow.try_resume()
+
+    assert lines(command.says("history", state_id))[1:] == [
+        '1  TIME  -                      set        (all) = {"x": 0}',
+        "2  TIME  researcher  #1 step 0  set        x = 1",
+        "3  TIME  helper                 set        y = 2",
+        "4  TIME  -           #1         set        x = 3",
+        "5  TIME  -           #2         ⟲ restore  back to revision 2: ~ x, - y",
+    ]
+    entries = command.json("history", state_id)["history"]
+    assert [(each["attempt"], each["step"]) for each in entries] == [
+        (None, None),
+        (1, 0),
+        (None, None),
+        (1, None),
+        (2, None),
+    ]
+
+
 def test_which_part_of_the_history(command: Command, trip: str) -> None:
     def revisions(*words: str) -> list[int]:
         return [entry["revision"] for entry in command.json("history", trip, *words)["history"]]
@@ -119,7 +145,7 @@ def test_the_document_of_history(command: Command, trip: str) -> None:
     times = [datetime.fromisoformat(each.pop("timestamp")) for each in (deleted, restored)]
     assert times == sorted(times)
     assert times[0].tzinfo == UTC
-    common = {"path": "topic", "attempt": None}
+    common = {"path": "topic", "attempt": None, "step": None}
     assert deleted == common | {
         "revision": 4, "operation": "delete", "agent_id": "analyst", "existed": False, "source": None,
     }  # fmt: skip

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.cli.running import Command, Terminal
+from tests.cli.workflows import leave_in_doubt
 
 import lastgood
 
@@ -66,6 +67,7 @@ def test_a_dry_run_changes_nothing(command: Command, spoiled: str) -> None:
         "state": spoiled,
         "target": "1",
         "differences": [{"path": "x", "kind": "changed", "old": "bad", "new": "good"}],
+        "effects": [],
     }
     assert command.says("restore", spoiled, "3", "--dry-run").endswith("revision 3:\nnothing would change\n")
     assert content(command, spoiled) == {"x": "bad", "y": "bad"}
@@ -139,6 +141,39 @@ async def test_what_was_seen_is_what_is_done(command: Command, client: lastgood.
     assert done.status == 1
     assert "expected the state at revision 3, but it is at 4: look at it again" in done.out.replace("\n", " ")
     assert content(command, spoiled)["x"] == "new"
+
+
+async def test_effects_past_a_checkpoint(command: Command, client: lastgood.Client, state_id: str) -> None:
+    workflow = client.workflow(state_id)
+    await workflow.try_resume()
+    for number in range(2):
+        async with workflow.step(number, "agent") as step:
+            await step.state.set("x", number)
+            await step.once(f"send {number}", lambda: "sent")
+    await leave_in_doubt(workflow.step(2, "agent"), "pay")
+    sent, pay = [each for each in await workflow.list_effects() if each.step > 0]
+
+    assert command.says("restore", state_id, "step:0", "--dry-run").splitlines() == [
+        f"{state_id}, now at revision 2, would go back to the checkpoint of step 0 (revision 1 of {state_id}):",
+        "~ x  1 → 0",
+        "not undone: 2 effects, 1 in doubt; put aside, and run again with their steps",
+        f"  step 1  → effect    send 1: recorded, key {sent.idempotency_key[:4]}…{sent.idempotency_key[-4:]}",
+        "  step 2  ? in doubt  pay: begun, its end unknown",
+        f"                      key {pay.idempotency_key}",
+    ]
+    found = command.json("restore", state_id, "step:0", "--dry-run")["effects"]
+    assert [(each["key"], each["status"], each["in_doubt"]) for each in found] == [
+        ("send 1", "recorded", False),
+        ("pay", "claimed", True),
+    ]
+    assert command.json("restore", state_id, "1", "--dry-run")["effects"] == []
+    assert command.json("restore", state_id, "step:0", "--path", "x", "--dry-run")["effects"] == []
+
+    terminal = Terminal(command, "restore", state_id, "step:0")
+    terminal.wait_for("[y/N] ")
+    assert "not undone: 2 effects, 1 in doubt;" in terminal.shown
+    terminal.type("n\n")
+    terminal.end()
 
 
 def test_by_time_and_by_checkpoint(command: Command, spoiled: str) -> None:

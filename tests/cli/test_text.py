@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lastgood.cli import jsonform, shorten, terminal
+from lastgood.cli import jsonform, render, shorten, terminal
 from lastgood_proto import values
 
 scalars = st.one_of(
@@ -100,3 +100,11 @@ def test_a_pair_shows_where_it_differs(old: object, new: object) -> None:
 
     assert before != after
     assert cell_len(before) + cell_len(after) <= 60
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-1, "0s"), (0.9, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (86399, "23h"), (864000, "10d")],
+)
+def test_lengths_of_time(seconds: float, said: str) -> None:
+    assert render.age(seconds) == said

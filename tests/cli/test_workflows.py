@@ -1,9 +1,12 @@
-"""``checkpoints`` and ``resume``."""
+"""``workflows`` and ``checkpoints``."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
-from tests.cli.running import Command
+from tests.cli.running import Command, Terminal
+from tests.cli.workflows import die, die_as_holder
+from tests.support.daemons import DaemonProcess
 
 import lastgood
 from lastgood import AgentStatus
@@ -18,6 +21,53 @@ async def workflow(client: lastgood.Client, state_id: str) -> str:
         await workflow.state.set("done", step)
         await workflow.checkpoint(step, "agent", status, metrics={"total_tokens": 1200, "total_cost": 0.5})
     return state_id
+
+
+async def test_workflows(own_daemon: DaemonProcess) -> None:
+    command = Command(own_daemon.folder)
+    assert command.says("workflows") == "there are no workflows yet: a program makes one with client.workflow(…)\n"
+    assert command.json("workflows") == {"workflows": []}
+    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0, agent_id="me") as client:
+        idle = client.workflow("idle")
+        await idle.try_resume()
+        async with idle.step(0, "a"):
+            pass
+        assert command.says("workflows").splitlines()[0].split()[-1] == "age"
+        await die_as_holder(own_daemon, client, "interrupted")
+        for _ in range(3):
+            await die(client.workflow("poisoned"), 0)
+        async with client.workflow("held", lease=1000.0) as held, held.step(0, "writer"):
+            done = command.process("workflows")
+            found = command.json("workflows")["workflows"]
+            raw = Terminal(command, "workflows")
+            raw.end()
+
+    assert (done.status, done.err) == (0, "")
+    rows = [re.sub(r"\b\d+[sm]\b", "TIME", row) for row in done.out.splitlines()]
+    assert [row.split() for row in rows] == [
+        ["workflow", "condition", "step", "attempt", "holder", "lease", "age", "deaths"],
+        ["held", "held", "0", "at", "work", "1", "me", "TIME", "TIME"],
+        ["idle", "idle", "1", "1", "-", "TIME"],
+        ["interrupted", "interrupted", "0", "1", "holder", "lost", "TIME", "1"],
+        ["poisoned", "poisoned", "0", "3", "-", "TIME", "3"],
+    ]
+    for style, word in [("1;32", "held"), ("1;33", "interrupted"), ("1;31", "poisoned")]:
+        assert re.search(rf"\x1b\[{style}m{word}\b", raw.raw), (word, raw.raw)
+
+    assert [each["condition"] for each in found] == ["held", "idle", "interrupted", "poisoned"]
+    first, second = found[:2]
+    assert 900 < first["lease"].pop("remaining") <= 1000
+    times = [first.pop("updated_at"), second.pop("updated_at"), first["step"].pop("began_at")]
+    assert {datetime.fromisoformat(each).tzinfo for each in times} == {UTC}
+    common = {"attempt": 1, "line": 0, "agent_id": "me"}
+    assert first == common | {
+        "workflow": "held", "condition": "held", "next_step": 0,
+        "lease": {"attempt": 1, "holder": "me", "seconds": 1000.0},
+        "step": {"step": 0, "agent_id": "writer", "attempt": 1, "open": True, "deaths": 0, "poisoned": False},
+    }  # fmt: skip
+    assert second == common | {
+        "workflow": "idle", "condition": "idle", "next_step": 1, "lease": None, "step": None,
+    }  # fmt: skip
 
 
 def test_checkpoints(command: Command, workflow: str) -> None:
@@ -52,42 +102,6 @@ def test_the_document_of_checkpoints(command: Command, workflow: str) -> None:
 def test_no_checkpoints(command: Command, state_id: str) -> None:
     assert command.says("checkpoints", state_id) == f"workflow {state_id} has no checkpoints\n"
     assert command.json("checkpoints", state_id) == {"workflow": state_id, "last_good": None, "checkpoints": []}
-    complaint = command.complains(1, "resume", state_id)
-    assert f"there is no workflow '{state_id}': it has no checkpoints, and nobody has written its state" in complaint
-    assert state_id not in command.says("states")
-
-
-def test_resume(command: Command, workflow: str) -> None:
-    done = command.process("resume", workflow)
-    assert done == (
-        0,
-        f"{workflow} is back at the checkpoint of step 1 (revision 5): step 2 is next, in attempt 2\n",
-        "",
-    )
-    assert command.says("get", workflow, "done") == "1\n"
-    assert "⟲ restore  back to revision 3: done = 1" in command.says("history", workflow)
-
-    assert command.json("resume", workflow, "--step", "0") == {
-        "workflow": workflow,
-        "is_resumed": True,
-        "current_step": 1,
-        "attempt": 3,
-        "revision": 6,
-    }
-    assert command.says("get", workflow, "done") == "0\n"
-    assert command.says("checkpoints", workflow).count("superseded") == 2
-    assert "has no checkpoint of step 7: lastgood checkpoints lists them" in command.complains(
-        1, "resume", workflow, "--step", "7"
-    )
-
-
-async def test_resume_where_it_began(command: Command, client: lastgood.Client, state_id: str) -> None:
-    workflow = client.workflow(state_id, initial_state={"x": "began"})
-    await workflow.try_resume()
-    await workflow.state.set("x", "later")
-
-    assert "is back at where it began (revision 3): step 0 is next, in attempt 2" in command.says("resume", state_id)
-    assert command.says("get", state_id, "x") == '"began"\n'
 
 
 def test_steps_as_targets(command: Command, workflow: str, state_id: str) -> None:

@@ -9,7 +9,9 @@
 ``states.py``         ``states``, ``fork``
 ``past.py``           ``history``, ``diff``
 ``snapshots.py``      ``snapshot``, ``snapshots``, ``restore``
-``workflows.py``      ``checkpoints``, ``resume``
+``workflows.py``      ``workflows``, ``checkpoints``
+``resuming.py``       ``resume``, ``release``
+``workflow.py``       ``workflow show``
 ``daemon.py``         ``status``; lists ``serve`` and ``demo``
 ``programs.py``       runs ``serve`` and ``demo``, which are programs of their own
 ``failures.py``       what goes wrong, and what to do about it
@@ -18,6 +20,11 @@
 ``shorten.py``        values and ids as short text
 ``render.py``         columns, colours, differences
 ``timeline.py``       the lines of ``history``
+``standing.py``       how a workflow stands, in words
+``events.py``         the lines of ``workflow show``
+``rollbacks.py``      finds the rollbacks in the history of a workflow's state
+``effects.py``        side effects as text
+``workflowform.py``   the documents of ``--json`` about workflows
 ====================  ==============================================================================================
 
 It needs typer and rich (the extra ``cli``), which a client alone does not have; ``programs.py`` needs neither.

@@ -1,6 +1,6 @@
 """Which commands there are.
 
-To add one: a coroutine function in the module of its group, a ``command(…)`` in the ``register`` there, and its name here.
+To add one: a coroutine function in the module of its kind, a ``command(…)`` in the ``register`` there, and its name here.
 """
 
 import importlib
@@ -26,10 +26,13 @@ COMMANDS = {
     "snapshot": "snapshots",
     "snapshots": "snapshots",
     "restore": "snapshots",
+    "workflows": "workflows",
     "checkpoints": "workflows",
-    "resume": "workflows",
+    "resume": "resuming",
+    "release": "resuming",
+    "workflow": "workflow",
 }
-"""Each command, and the module that has it."""
+"""Each command or group of commands, and the module that has it. Help lists groups last."""
 
 _EPILOG = """\b
 Examples:

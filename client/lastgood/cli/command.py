@@ -38,8 +38,8 @@ def command(
     """Make a coroutine function a command.
 
     Args:
-        app: of which program.
-        name: its name.
+        app: of which program, or of which group of one.
+        name: its name, after that of its group.
         example: a command line, or several.
         document: what ``--json`` prints.
         notes: what else there is to know, after the options.
@@ -60,7 +60,7 @@ def command(
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         kind = _WithNumbers if numbers else TyperCommand
-        app.command(name, cls=kind, epilog=_epilog(example, document, notes))(run)
+        app.command(name.rsplit(maxsplit=1)[-1], cls=kind, epilog=_epilog(example, document, notes))(run)
         return body
 
     return register

@@ -95,7 +95,7 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
         "revision": snapshot.revision,
         "label": snapshot.label,
         "metadata": to_json(snapshot.metadata),
-        "created_at": _time(snapshot.created_at),
+        "created_at": time_or_none(snapshot.created_at),
     }
 
 
@@ -108,7 +108,8 @@ def entry_document(entry: HistoryEntry) -> dict[str, Any]:
         "operation": entry.operation,
         "agent_id": entry.agent_id,
         "attempt": entry.attempt,
-        "timestamp": _time(entry.timestamp),
+        "step": entry.step,
+        "timestamp": time_or_none(entry.timestamp),
         "source": None if source is None else {"state": source.state_id, "revision": source.revision},
         "existed": entry.existed,
         **({"value": to_json(entry.value)} if entry.existed else {}),
@@ -137,12 +138,13 @@ def checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
         "revision": checkpoint.state_snapshot.revision,
         "metrics": None if metrics is None else to_json(asdict(metrics)),
         "metadata": to_json(checkpoint.metadata),
-        "created_at": _time(checkpoint.created_at),
+        "created_at": time_or_none(checkpoint.created_at),
         "superseded": checkpoint.superseded,
     }
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_or_none(moment: datetime | None) -> str | None:
+    """Give a moment as ``time_text`` does; None stays None."""
     return None if moment is None else time_text(moment)
 
 

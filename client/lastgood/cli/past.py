@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         """,
         document="""
             {"state", "path", "revision", "earlier", "history":
-              [{"revision", "path", "operation", "agent_id", "attempt",
+              [{"revision", "path", "operation", "agent_id", "attempt", "step",
                 "timestamp", "source": {"state", "revision"}, "existed", "value"}]}
         """,
         notes=TARGET_HELP,
@@ -72,7 +72,8 @@ async def history(
 ) -> None:
     """Show who wrote what, and when.
 
-    Rollbacks are marked ⟲. With PATH only what changed the value there.
+    Rollbacks are marked ⟲. What was written in attempt 2 at a workflow, while its step 0 was open, is marked #2 step 0. With
+    PATH only what changed the value there.
     """
     most = limit or None if limit is not None or given.json else _SHOWN
     async with given.connect() as client:

@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
     Attributes:
         cells: the columns.
-        rest: gives what comes behind them, in so many cells of the terminal.
+        rest: gives what comes behind them, in so many cells of the terminal; it may have several lines.
         style: of all of it.
     """
 
@@ -81,6 +81,10 @@ class Page:
             text.rstrip()
             self._console.print(text, style=style, soft_wrap=True)
 
+    def wrapped(self, text: Text, width: int) -> Text:
+        """Break a text into lines of so many cells."""
+        return Text("\n").join(text.wrap(self._console, width))
+
     def differences(self, differences: Sequence[Difference], most: int | None = None) -> None:
         """Print what was added, removed and changed, ``most`` of it."""
         shown = list(islice(differences, most))
@@ -116,6 +120,16 @@ def moment(time: datetime | None) -> str:
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
 
 
+def age(seconds: float) -> str:
+    """Give a length of time in its biggest unit."""
+    number = max(int(seconds), 0)
+    for unit, length in (("s", 60), ("m", 60), ("h", 24)):
+        if number < length:
+            return f"{number}{unit}"
+        number //= length
+    return f"{number}d"
+
+
 def size(count: int) -> str:
     """Give a number of bytes."""
     number = float(count)
@@ -144,10 +158,15 @@ def _laid_out(
         yield _columns([Cell(name) for name in head], widths, right), DIM
     for row, cells in zip(rows, safe, strict=True):
         line = _columns(cells, widths, right)
-        if row.rest is not None:
-            line.append_text(row.rest(max(width - line.cell_len, _LEAST)))
+        indent = line.cell_len
+        if row.rest is None:
+            yield line, row.style
+            continue
+        for text in row.rest(max(width - indent, _LEAST)).split() or [Text()]:
+            line.append_text(text)
             line.truncate(width, overflow="ellipsis")
-        yield line, row.style
+            yield line, row.style
+            line = Text(" " * indent)
 
 
 def _columns(cells: Sequence[Cell], widths: Sequence[int], right: frozenset[int]) -> Text:

@@ -11,12 +11,22 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from lastgood import ExecutionMetrics
 from lastgood.cli.jsonform import time_text
 from lastgood.cli.terminal import plain
 
 _ELLIPSIS = "…"
 _LEAD = 8
 """So many characters before the first difference are shown with it."""
+
+
+def metrics(spent: ExecutionMetrics | None) -> str:
+    """Give what work has cost: ``1,200 tokens, cost 0.5``."""
+    if spent is None:
+        return ""
+    tokens = f"{spent.total_tokens:,} tokens" if spent.total_tokens else ""
+    cost = f"cost {spent.total_cost:,.4g}" if spent.total_cost else ""
+    return ", ".join(filter(None, (tokens, cost)))
 
 
 def middle(text: str, width: int) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lastgood import Snapshot
-from lastgood.cli import jsonform, targets
+from lastgood.cli import effects, jsonform, targets, workflowform
 from lastgood.cli.command import command
 from lastgood.cli.options import Expected, Given, Paths, StateId, Yes, read_argument
 from lastgood.cli.render import Cell, Page, Row, moment
@@ -49,7 +49,9 @@ def register(app: typer.Typer) -> None:
         document="""
             {"state", "target", "revision"}
             with --dry-run {"state", "target", "differences":
-              [{"path", "kind", "old", "new"}]}; old is now, new is the target
+              [{"path", "kind", "old", "new"}], "effects": [{"step", "key",
+                "idempotency_key", "status", "in_doubt", …}]};
+            old is now, new is the target
         """,
         notes=TARGET_HELP,
     )(restore)
@@ -96,7 +98,8 @@ async def restore(
 ) -> None:
     """Bring an earlier content back.
 
-    That is a new revision, and nothing is lost: a restore is undone by a restore.
+    That is a new revision, and nothing is lost: a restore is undone by a restore. Effects that went out past a checkpoint
+    are not; they are put aside, and run again when their steps do.
 
     On a terminal it shows what it would change, and asks; if somebody writes while it asks, it changes nothing. Without a
     terminal, or with --yes, it does not ask.
@@ -133,7 +136,8 @@ async def _preview(given: Given, state: str, target: str, paths: list[str] | Non
         differences = await handle.preview(past, paths=paths)
     if given.json and dry_run:
         found = [jsonform.difference_document(each) for each in differences]
-        jsonform.write({"state": state, "target": target, "differences": found})
+        out = [workflowform.effect_document(each) for each in differences.effects]
+        jsonform.write({"state": state, "target": target, "differences": found, "effects": out})
         return seen
     page = Page(sys.stdout if dry_run else sys.stderr)
     page.line(f"{state}, now at revision {seen}, would go back to {targets.describe(past)}:")
@@ -141,4 +145,7 @@ async def _preview(given: Given, state: str, target: str, paths: list[str] | Non
         page.differences(differences, None if dry_run else _PREVIEWED)
     else:
         page.line("nothing would change")
+    if differences.effects:
+        page.line(f"not undone: {effects.count(differences.effects)}; put aside, and run again with their steps")
+        effects.show(page, differences.effects, None if dry_run else _PREVIEWED)
     return seen

@@ -1,6 +1,7 @@
 """The lines of ``lastgood history``: who wrote what, and when, and where it was rolled back."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 
 from rich.cells import cell_len
@@ -36,27 +37,46 @@ def show(page: Page, entries: Sequence[HistoryEntry], changes: Mapping[int, list
         whole: whether it is the history of the whole state, and not that of one path.
     """
     rows: list[Row] = []
-    for day, of_the_day in groupby(entries, _day):
-        rows.append(Row([], lambda _, day=day: Text(day), DIM))  # type: ignore[misc]  # mypy on lambdas with defaults
-        rows += [_row(entry, changes.get(entry.revision), whole=whole) for entry in of_the_day]
+    attempts = any(entry.attempt for entry in entries)
+    for day, of_the_day in groupby(entries, lambda entry: day_of(entry.timestamp)):
+        rows.append(day_row(day))
+        rows += [_row(entry, changes.get(entry.revision), whole=whole, attempts=attempts) for entry in of_the_day]
     page.rows(rows, right=[0], soft=[2])
 
 
-def _day(entry: HistoryEntry) -> str:
-    local = entry.timestamp.astimezone()
+def day_of(time: datetime) -> str:
+    """Give the day, in local time."""
+    local = time.astimezone()
     zone = local.isoformat()[-len("+00:00") :]
     return f"{local:%Y-%m-%d}, {'UTC' if zone == '+00:00' else f'UTC{zone}'}"
 
 
-def _row(entry: HistoryEntry, changes: list[Difference] | None, *, whole: bool) -> Row:
+def day_row(day: str) -> Row:
+    """Give the line above what happened on a day."""
+    return Row([], lambda _: Text(day), DIM)
+
+
+def time_cell(time: datetime) -> Cell:
+    """Give the time of day."""
+    return Cell(f"{time.astimezone():%H:%M:%S}", DIM)
+
+
+def _row(entry: HistoryEntry, changes: list[Difference] | None, *, whole: bool, attempts: bool) -> Row:
     rollback = entry.operation == "restore"
     cells = [
         Cell(str(entry.revision), "bold"),
-        Cell(f"{entry.timestamp.astimezone():%H:%M:%S}", DIM),
+        time_cell(entry.timestamp),
         Cell(entry.agent_id or "-", "cyan"),
+        *([Cell(_attempt(entry), DIM)] if attempts else []),
         Cell(f"{ROLLBACK} {entry.operation}" if rollback else entry.operation),
     ]
     return Row(cells, lambda width: _what(entry, changes, width, whole=whole), "bold yellow" if rollback else "")
+
+
+def _attempt(entry: HistoryEntry) -> str:
+    if entry.attempt is None:
+        return ""
+    return f"#{entry.attempt}" if entry.step is None else f"#{entry.attempt} step {entry.step}"
 
 
 def _what(entry: HistoryEntry, changes: list[Difference] | None, width: int, *, whole: bool) -> Text:

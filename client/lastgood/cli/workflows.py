@@ -1,31 +1,35 @@
-"""``checkpoints`` and ``resume``: workflows, and going on from their last good step."""
-
-from typing import Annotated
+"""``workflows`` and ``checkpoints``: which workflows there are, and what their steps have come to."""
 
 import typer
 from rich.text import Text
 
-import lastgood
-from lastgood import AgentStatus, Checkpoint
-from lastgood.cli import jsonform
+from lastgood import AgentStatus, Checkpoint, WorkflowStatus
+from lastgood.cli import jsonform, shorten, standing, workflowform
 from lastgood.cli.command import command
-from lastgood.cli.failures import FailedError
 from lastgood.cli.options import Given, WorkflowId
 from lastgood.cli.render import DIM, Cell, Page, Row, moment
-from lastgood.cli.terminal import say
 
 _STYLES = {AgentStatus.COMPLETED: "green", AgentStatus.FAILED: "red", AgentStatus.BLOCKED: "yellow"}
-
-Step = Annotated[
-    int | None,
-    typer.Option(
-        "--step", metavar="K", min=0, show_default="the last good one", help="Back to the checkpoint of this step instead."
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add them."""
+    command(
+        app,
+        "workflows",
+        example="""
+            lastgood workflows
+            lastgood workflows --json | jq '.workflows[] | select(.step.deaths > 0)'
+        """,
+        document="""
+            {"workflows":
+              [{"workflow", "condition": "held", "idle", "interrupted" or "poisoned",
+                "attempt", "line", "next_step", "agent_id", "updated_at",
+                "lease": {"attempt", "holder", "seconds", "remaining"} or null,
+                "step": {"step", "agent_id", "attempt", "began_at", "open", "deaths",
+                  "poisoned"} or null}]}
+        """,
+    )(workflows)
     command(
         app,
         "checkpoints",
@@ -36,15 +40,29 @@ def register(app: typer.Typer) -> None:
                 "metrics", "metadata", "created_at", "superseded"}]}
         """,
     )(checkpoints)
-    command(
-        app,
-        "resume",
-        example="""
-            lastgood resume wf-123
-            lastgood resume wf-123 --step 3
-        """,
-        document='{"workflow", "is_resumed", "current_step", "attempt", "revision"}',
-    )(resume)
+
+
+async def workflows(given: Given) -> None:
+    """List the workflows, and how each of them stands.
+
+    held: somebody is at it. idle: nobody is. interrupted: its process has left a step open, and has died or works without a
+    claim. poisoned: so many have died under a step that it is not resumed any more.
+
+    The step is the one at work, or the next one. The age is that of the step at work, or else of what was recorded last.
+    """
+    async with given.connect() as client:
+        found = await client.list_workflows()
+    if given.json:
+        jsonform.write({"workflows": [workflowform.status_document(each) for each in found]})
+        return
+    page = Page()
+    if not found:
+        page.line("there are no workflows yet: a program makes one with client.workflow(…)")
+        return
+    head = ["workflow", "condition", "step", "attempt", "holder", "lease", "age"]
+    if any(each.step is not None and each.step.deaths for each in found):
+        head.append("deaths")
+    page.rows([_workflow_row(each) for each in found], head=head, right=[3, 5, 6, 7], soft=[0, 4])
 
 
 async def checkpoints(given: Given, workflow: WorkflowId) -> None:
@@ -61,37 +79,25 @@ async def checkpoints(given: Given, workflow: WorkflowId) -> None:
         page.line(f"workflow {workflow} has no checkpoints")
         return
     head = ["step", "status", "attempt", "revision", "made", "by"]
-    page.rows([_row(each, is_good=each == good) for each in found], head=head, right=[0, 2, 3], soft=[5])
+    page.rows([_checkpoint_row(each, is_good=each == good) for each in found], head=head, right=[0, 2, 3], soft=[5])
 
 
-async def resume(given: Given, workflow: WorkflowId, step: Step = None) -> None:
-    """Roll a workflow back to its last good step.
-
-    A new attempt begins. Without a checkpoint it goes back to where it began. What is undone stays in the history.
-    Processes that still work on an earlier attempt can no longer write. With --step the later checkpoints are put aside.
-    """
-    async with given.connect() as client:
-        resumable = client.workflow(workflow)
-        if not await _has_begun(client, workflow):
-            message = f"there is no workflow {workflow!r}: it has no checkpoints, and nobody has written its state"
-            raise FailedError(message)
-        current = await resumable.try_resume(step)
-        revision = await resumable.state.revision()
-    if given.json:
-        jsonform.write({
-            "workflow": workflow, "is_resumed": resumable.is_resumed, "current_step": current,
-            "attempt": resumable.attempt, "revision": revision,
-        })  # fmt: skip
-        return
-    where = f"the checkpoint of step {current - 1}" if resumable.is_resumed else "where it began"
-    say(f"{workflow} is back at {where} (revision {revision}): step {current} is next, in attempt {resumable.attempt}")
+def _workflow_row(status: WorkflowStatus) -> Row:
+    step = status.step.number if status.step is not None else status.next_step
+    deaths = 0 if status.step is None else status.step.deaths
+    cells = [
+        Cell(status.workflow_id, "bold"),
+        standing.condition(status),
+        Cell(f"{step} at work" if standing.is_at_work(status) else str(step)),
+        Cell(str(status.attempt)),
+        *standing.holder(status),
+        Cell(standing.age_of(status)),
+        Cell(f"{deaths}" if deaths else "", "bold red"),
+    ]
+    return Row(cells)
 
 
-async def _has_begun(client: lastgood.Client, workflow: str) -> bool:
-    return await client.state(workflow).revision() > 0 or await client.checkpoints.has_checkpoint(workflow)
-
-
-def _row(checkpoint: Checkpoint, *, is_good: bool) -> Row:
+def _checkpoint_row(checkpoint: Checkpoint, *, is_good: bool) -> Row:
     aside = checkpoint.superseded
     cells = [
         Cell(str(checkpoint.step), "bold"),
@@ -102,8 +108,6 @@ def _row(checkpoint: Checkpoint, *, is_good: bool) -> Row:
         Cell(checkpoint.agent_id or "-", "" if aside else "cyan"),
     ]
     notes = [("superseded", "") if aside else ("✔ last good", "bold green") if is_good else ("", "")]
-    if metrics := checkpoint.metrics:
-        notes.append((f"{metrics.total_tokens:,} tokens" if metrics.total_tokens else "", ""))
-        notes.append((f"cost {metrics.total_cost:,.4g}" if metrics.total_cost else "", ""))
+    notes.append((shorten.metrics(checkpoint.metrics), ""))
     said = Text(", ").join(Text(*note) for note in notes if note[0])
     return Row(cells, lambda _: said, DIM if aside else "")

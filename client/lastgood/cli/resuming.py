@@ -1,0 +1,128 @@
+"""``resume`` and ``release``: going on from the last good step, and letting that be done again."""
+
+from typing import Annotated
+
+import typer
+
+from lastgood import Rollback, UndoneRevision
+from lastgood.cli import effects, jsonform, workflowform
+from lastgood.cli.command import command
+from lastgood.cli.failures import FailedError
+from lastgood.cli.options import Given, WorkflowId
+from lastgood.cli.render import DIM, Cell, Page, Row, moment
+from lastgood.cli.terminal import say
+
+_OTHERS = 20
+
+Step = Annotated[
+    int | None,
+    typer.Option(
+        "--step", metavar="K", min=0, show_default="the last good one", help="Back to the checkpoint of this step instead."
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", show_default=False, help="Also where somebody else holds it, who can no longer write then."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add them."""
+    command(
+        app,
+        "resume",
+        example="""
+            lastgood resume wf-123
+            lastgood resume wf-123 --step 3
+            lastgood resume wf-123 --force
+        """,
+        document="""
+            {"workflow", "is_resumed", "current_step", "attempt", "from_revision",
+             "revision", "effects": [{"step", "key", "idempotency_key", "status",
+               "in_doubt", "runs", "attempt", "agent_id", "claimed_at",
+               "recorded_at", "line", "superseded", "failure"}],
+             "undone": [{"revision", "agent_id", "timestamp"}]}
+        """,
+    )(resume)
+    command(
+        app,
+        "release",
+        example="lastgood release wf-123",
+        document='{"workflow", "released", "step": 2 or null, "deaths"}',
+    )(release)
+
+
+async def resume(given: Given, workflow: WorkflowId, step: Step = None, *, force: Force = False) -> None:
+    """Roll a workflow back to its last good step.
+
+    A new attempt begins. Without a checkpoint it goes back to where it began. What is undone stays in the history.
+    Processes that still work on an earlier attempt can no longer write. With --step the later checkpoints are put aside.
+
+    It tells what it could not undo: effects that had gone out. What is recorded of them is not run again; with --step they
+    are put aside too, and run again. And it tells which revisions of others it has undone.
+    """
+    async with given.connect() as client:
+        resumable = client.workflow(workflow)
+        if await resumable.status() is None and not await client.state(workflow).revision():
+            message = f"there is no workflow {workflow!r}: it has no checkpoints, and nobody has written its state"
+            raise FailedError(message)
+        current = await resumable.try_resume(step, force=force)
+        revision = await resumable.state.revision()
+    rollback = resumable.rollback or Rollback(revision)
+    if given.json:
+        jsonform.write({
+            "workflow": workflow, "is_resumed": resumable.is_resumed, "current_step": current,
+            "attempt": resumable.attempt, "from_revision": rollback.from_revision, "revision": revision,
+            "effects": [workflowform.effect_document(each) for each in rollback.effects],
+            "undone": [workflowform.undone_document(each) for each in rollback.undone],
+        })  # fmt: skip
+        return
+    where = f"the checkpoint of step {current - 1}" if resumable.is_resumed else "where it began"
+    say(f"{workflow} is back at {where} (revision {revision}): step {current} is next, in attempt {resumable.attempt}")
+    _tell(rollback, put_aside=step is not None)
+
+
+async def release(given: Given, workflow: WorkflowId) -> None:
+    """Let a poisoned workflow be resumed again.
+
+    So many processes have died under its step that no attempt begins any more; this forgets them. Remove the cause first,
+    such as an input that is too big: lastgood workflow show tells what has happened. Nothing to forget is no failure.
+    """
+    async with given.connect() as client:
+        resumable = client.workflow(workflow)
+        status = await resumable.status()
+        if status is None:
+            message = f"there is no workflow {workflow!r}: lastgood workflows lists them"
+            raise FailedError(message)
+        released = await resumable.release()
+    step = status.step if released else None
+    deaths = step.deaths if step is not None else 0
+    if given.json:
+        document = {"workflow": workflow, "released": released, "step": step.number if step else None, "deaths": deaths}
+        jsonform.write(document)
+    elif released:
+        many = f"{deaths} death{'' if deaths == 1 else 's'} under step {step.number}" if step else "deaths"
+        say(f"{many} of {workflow} forgotten: start its agent again")
+    else:
+        say(f"nothing to release: no process has died under the present step of {workflow}")
+
+
+def _tell(rollback: Rollback, *, put_aside: bool) -> None:
+    """Say what a rollback could not undo, and what of others it has undone."""
+    page = Page()
+    if rollback.effects:
+        again = "put aside, and run again with their steps" if put_aside else "what is recorded does not run again"
+        page.line(f"not undone: {effects.count(rollback.effects)}; {again}")
+        effects.show(page, rollback.effects)
+    if rollback.undone:
+        plural = "" if len(rollback.undone) == 1 else "s"
+        page.line(f"undone too: {len(rollback.undone):,} revision{plural} of others")
+        shown = rollback.undone[-_OTHERS:]
+        if len(shown) < len(rollback.undone):
+            page.line(f"  … {len(rollback.undone) - len(shown):,} earlier ones", DIM)
+        page.rows([_undone_row(each) for each in shown], right=[1])
+
+
+def _undone_row(undone: UndoneRevision) -> Row:
+    revision, time = Cell(str(undone.revision), "bold"), Cell(moment(undone.timestamp), DIM)
+    return Row([Cell("  revision"), revision, time, Cell(undone.agent_id or "-", "cyan")])
