@@ -1,9 +1,12 @@
 """The demo as its users see it: a command that runs real processes and leaves nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from lastgood.demo import play
 from lastgood.demo.show import Show
 
 SECONDS = 60.0
+ROW = re.compile(r"^[\d -]* \d+\.\d\d  (\w+) +(\d?)  +(\d?)  +(\w+)  ", re.MULTILINE)
+"""A row of the timeline: agent, attempt, step, operation."""
 
 
 @pytest.fixture
@@ -67,13 +72,80 @@ def test_ends_with_the_report_and_exactly_the_undisturbed_state(code: Path, temp
     said = done.stdout
     assert "killed with SIGKILL in the middle of step 1" in said
     assert "⟲ back to revision 2, the checkpoint of step 0" in said
+    assert re.search(r"could not undo: announcement \(key \w{8}…\), recorded; it is not made again", said)
+    assert said.count(": a ranking of 6 files is on its way") == 1
+    assert "announcements heard in all: 1" in said
     assert "is refused, FencedError" in said
     assert "the state is exactly that of the undisturbed run" in said
+    assert [row for row, _ in groupby(" ".join(filter(None, cells)) for cells in ROW.findall(said))] == [
+        "demo set",
+        "researcher 2 0 update",
+        "researcher 2 0 checkpoint",
+        "analyst 3 1 once",
+        "analyst 3 1 set",
+        "analyst 3 1 update",
+        "analyst 3 1 delete",
+        "analyst 3 1 append",
+        "analyst 3 1 SIGKILL",
+        "analyst 4 restore",
+        "analyst 4 1 set",
+        "analyst 4 1 checkpoint",
+        "writer 5 2 set",
+        "writer 5 2 append",
+        "writer 5 2 set",
+        "writer 5 2 checkpoint",
+    ]
     assert f"What is in {code}" in said
     assert "Largest modules" in said
     assert "6 files studied (1 skipped)" in said
     assert list(temporary.iterdir()) == []
     assert processes_of(temporary) == []
+
+
+FAULTS = {
+    # What outlives a process is forgotten: what is to run once runs again.
+    "a ledger that forgets": """
+        from lastgood import Step
+
+        async def once(self, key, function, *args):
+            return function(*args)
+
+        Step.once = once
+    """,
+    # Whoever claims a workflow finds it as the one before has left it.
+    "a rollback that is none": """
+        from lastgood import ResumableWorkflow
+
+        claim = ResumableWorkflow.__aenter__
+
+        async def enter(self):
+            await claim(self)
+            if self.rollback is not None:
+                await self.state.restore(self.rollback.from_revision)
+            return self
+
+        ResumableWorkflow.__aenter__ = enter
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ("a ledger that forgets", "the announcement was made 2 times, not once"),
+        ("a rollback that is none", "the analyst ended with status 1: TypeError"),
+    ],
+)
+def test_fails_where_lastgood_does(code: Path, temporary: Path, tmp_path: Path, fault: str, complaint: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(FAULTS[fault]))  # Python runs it in each of the processes
+    surroundings = environment(temporary) | {"PYTHONPATH": str(tmp_path)}
+
+    done = subprocess.run(command(code), env=surroundings, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"lastgood demo: {complaint}")
+    assert "Lost: nothing" not in done.stdout
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,6 +16,18 @@ SAYS = {
         "it has left: ['It is known that a kill asks nobody.']",
         "the report: ['It is known that a kill asks nobody.', 'It is known that what is on disk stays.']",
     ],
+    "three_agents_one_flaky_tool": [
+        "  called the agency, which has booked Rome: room 1",
+        "  the agency does not answer about Naples",
+        "  the booker has ended with status 1; a fresh one resumes",
+        "  in doubt, asked the agency what is booked: lastgood.NOT_DONE",
+        "  called the agency, which has booked Naples: room 2",
+        "  called the agency, which has booked Palermo: room 3",
+        "  the booker has ended with status -9; a fresh one resumes",
+        "  in doubt, asked the agency what is booked: Palermo: room 3",
+        "the agency has booked: ['Rome: room 1', 'Naples: room 2', 'Palermo: room 3']",
+        "the itinerary: Rome: room 1, Naples: room 2, Palermo: room 3",
+    ],
     "two_agents_and_a_reviewer": [
         "  article.draft: 'lorem ipsum dolor' -> 'Going back is easy, if somebody kept the past.'",
         "the article: {'title': 'On rollback', 'draft': 'Going back is easy, if somebody kept the past.'}",

@@ -2,14 +2,14 @@
 
 To see how lastgood is used, read in this order:
 
-    agent.py        one agent, a process of its own: resume, work, checkpoint
+    agent.py        one agent, a process of its own: claims the workflow, does a step of it
     researcher.py   step 0: facts about every file, into the shared state
-    analyst.py      step 1: rankings of those facts (and how to go wrong with it)
+    analyst.py      step 1: rankings of those facts, announced once to the outside world (and how to go wrong with it)
     writer.py       step 2: the report
     play.py         who starts them, kills one, and starts a fresh one
 
-The rest is around that: what is studied (facts.py), the private daemon (private.py), and what is shown (show.py,
-timeline.py, report.py).
+The rest is around that: what is studied (facts.py), the outside world (outside.py), the private daemon (private.py), and
+what is shown (show.py, timeline.py, report.py).
 """
 
 import importlib.util

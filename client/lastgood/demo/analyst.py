@@ -1,7 +1,7 @@
 """Step 1: ranks the facts. And what an agent may do to a shared state when it goes wrong."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lastgood
@@ -12,9 +12,14 @@ _NUMBERS = ("lines", "functions", "classes", "documentable", "documented")
 _MIN_DOCUMENTABLE = 10
 """Fewer things to document say little about how well that is done."""
 
+Announce = Callable[[str, str], int]
+"""Tells the outside world something, under a key by which it could know a repetition, and gives the number of it."""
 
-async def rank(state: lastgood.SharedState) -> str:
+
+async def rank(step: lastgood.Step, announce: Announce) -> str:
     """Rank what ``facts`` holds, into ``ranking``. Each ranking is a write of its own, and can be seen once it is there."""
+    state = step.state
+    await state.set("ranking.announcement", await _announce(step, announce))
     facts: dict[str, dict[str, Any]] = await state.get("facts")
     modules = _by_module(facts)
     await state.set("ranking.totals", {"files": len(facts)} | {name: _total(facts.values(), name) for name in _NUMBERS})
@@ -26,11 +31,13 @@ async def rank(state: lastgood.SharedState) -> str:
     return f"has ranked {len(modules)} modules and packages"
 
 
-async def go_wrong(state: lastgood.SharedState) -> str:
-    """Write garbage: a ranking that is wrong, nonsense over some of the facts, and half of what is left deleted.
+async def go_wrong(step: lastgood.Step, announce: Announce) -> str:
+    """Begin well, and write garbage: a ranking that is wrong, nonsense over some of the facts, half of the rest deleted.
 
     Nothing stops it: each of these is a valid write of an agent whose turn it is.
     """
+    state = step.state
+    await _announce(step, announce)
     names = await state.keys("facts")
     nonsense, deleted = names[::5], [name for index, name in enumerate(names) if index % 5][::2]
     await state.set("ranking.totals", {"files": -1, "lines": "about a million"})
@@ -41,6 +48,12 @@ async def go_wrong(state: lastgood.SharedState) -> str:
             transaction.delete(lastgood.join("facts", name))
     await state.append("facts.notes", "as an AI language model, I have removed the duplicates")
     return f"has overwritten {len(nonsense)} facts with nonsense, deleted {len(deleted)}, made a ranking up, and hangs"
+
+
+async def _announce(step: lastgood.Step, announce: Announce) -> int:
+    """Announce the ranking. That cannot be undone, so it is done once, whatever becomes of the step and of its process."""
+    text = f"a ranking of {len(await step.state.keys('facts'))} files is on its way"
+    return await step.once("announcement", announce, step.idempotency_key("announcement"), text)
 
 
 def _by_module(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

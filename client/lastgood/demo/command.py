@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lastgood demo",
         description="Agents in processes of their own study Python code through a shared state. One of them writes garbage "
-        "into it and is killed; the next goes on from the last good checkpoint, and the report is completed.",
+        "into it and is killed; the next goes on from the last good checkpoint, and the report is completed. What cannot be "
+        "rolled back, an announcement, is made once.",
         epilog="example: lastgood demo ~/src/my-project",
     )
     parser.add_argument(
@@ -119,6 +120,8 @@ def _conclude(outcome: Outcome, show: Show) -> int:
     show_undone(show.console, outcome.timeline)
     show_report(show.console, outcome.content["report"])
     show.console.print()
+    if len(outcome.heard) != 1:
+        return _end(FAILED, f"the announcement was made {len(outcome.heard)} times, not once")
     if outcome.difference is not None:
         return _end(FAILED, f"the state is not what an undisturbed run gives: {outcome.difference}")
     if not outcome.timeline.exact:
@@ -127,7 +130,8 @@ def _conclude(outcome: Outcome, show: Show) -> int:
     also = f" ({skipped} skipped)" if skipped else ""
     show.console.print(
         f"{files} files studied{also} in {outcome.timeline.revision} revisions, {outcome.timeline.undone} of them garbage "
-        f"and rolled back. Lost: nothing, the state is exactly that of an undisturbed run. {show.seconds:.1f} s.",
+        f"and rolled back. Lost: nothing, the state is exactly that of an undisturbed run; announced: once. "
+        f"{show.seconds:.1f} s.",
         style="bold green",
     )
     return 0

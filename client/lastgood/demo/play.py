@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import lastgood
-from lastgood.demo.agent import ROLES
+from lastgood.demo import outside
+from lastgood.demo.agent import LEASE_SECONDS, ROLES
 from lastgood.demo.compare import first_difference
 from lastgood.demo.process import AgentFailedError, AgentProcess, start
 from lastgood.demo.show import Show
@@ -26,11 +27,13 @@ class Outcome:
     Attributes:
         content: the final state of the disturbed workflow.
         difference: what in it is not as in the undisturbed one; None: they are exactly the same.
+        heard: what the outside world has heard from the disturbed one, a line for each announcement.
         timeline: how the disturbed one came about.
     """
 
     content: dict[str, Any]
     difference: str | None
+    heard: list[str]
     timeline: Timeline
 
 
@@ -58,7 +61,9 @@ async def play(study: dict[str, Any], data_dir: Path, show: Show) -> Outcome:
         difference = first_difference(content, expected)
         if difference is None:
             show.say("compared", "the state is exactly that of the undisturbed run", "green")
-        return Outcome(content, difference, await trace(client, "demo", disturbed.kills))
+        heard = outside.listen(outside.ears(data_dir, "demo"))
+        show.say("outside", f"announcements heard in all: {len(heard)}", "green" if len(heard) == 1 else "red")
+        return Outcome(content, difference, heard, await trace(client, "demo", disturbed.kills))
 
 
 async def _both(*runs: Coroutine[Any, Any, None]) -> None:
@@ -111,28 +116,42 @@ class _Run:
         """Have an agent do its step to the end."""
         async with start(role, self._data_dir, self.workflow.workflow_id) as agent:
             await self._begun(agent, role)
-            while (event := await agent.event())["event"] != "done":
-                self.progress(event["files"])
-            self._say(role, f"{event['did']}; step {event['step']} is checkpointed at revision {event['revision']}", "green")
+            done = await self._until("done", agent)
+            self._say(role, f"{done['did']}; step {done['step']} is checkpointed at revision {done['revision']}", "green")
 
     async def mishap(self, role: str) -> None:
         """Have an agent go wrong, and kill it in the middle of its step, once its garbage is in the state."""
         async with start(role, self._data_dir, self.workflow.workflow_id, "--go-wrong") as agent:
             begun = await self._begun(agent, role)
-            event = await agent.event()
-            self._say(role, event["did"], "red")
+            self._say(role, (await self._until("wrong", agent))["did"], "red")
             status = await agent.kill()
             if status != -signal.SIGKILL:
                 text = f"the {role} ended by itself, with status {status}"
                 raise AgentFailedError(text)
-            what = f"in the middle of step {begun['step']}"
-            self._say(role, f"is killed with SIGKILL {what}", "red")
-            self.kills.append(Row("undone", None, datetime.now(UTC), role, begun["attempt"], "SIGKILL", f"✘ {what}"))
+            attempt, step = begun["attempt"], begun["step"]
+            what = f"in the middle of step {step}"
+            self._say(role, f"is killed with SIGKILL {what}; its claim expires within {LEASE_SECONDS:g} s", "red")
+            self.kills.append(Row("undone", None, datetime.now(UTC), role, attempt, step, "SIGKILL", f"✘ {what}"))
 
     async def _begun(self, agent: AgentProcess, role: str) -> dict[str, Any]:
         begun = await agent.event()
-        self._say(role, f"process {agent.pid} begins attempt {begun['attempt']}, at step {begun['step']}", "")
+        self._say(
+            role, f"process {agent.pid} has claimed the workflow: attempt {begun['attempt']}, step {begun['step']}", ""
+        )
+        for effect in begun["kept"]:
+            what = f"{effect['name']} (key {effect['key'][:8]}…), {effect['status']}; it is not made again"
+            self._say(role, f"the rollback could not undo: {what}", "yellow")
         return begun
+
+    async def _until(self, last: str, agent: AgentProcess) -> dict[str, Any]:
+        """Show what an agent tells until it tells that, and give that."""
+        while (event := await agent.event())["event"] != last:
+            match event["event"]:
+                case "announced":
+                    self._say("outside", f"hears, with key {event['key'][:8]}…: {event['text']}", "cyan")
+                case "progress":
+                    self.progress(event["files"])
+        return event
 
 
 def _quiet(who: str, what: str, style: str) -> None:

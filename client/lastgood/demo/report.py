@@ -12,7 +12,7 @@ from rich.text import Text
 from lastgood import Difference
 from lastgood.demo.timeline import Timeline
 
-_STYLES = {"written": "", "undone": "red", "rollback": "bold yellow", "checkpoint": "green"}
+_STYLES = {"written": "", "undone": "red", "rollback": "bold yellow", "checkpoint": "green", "effect": "cyan"}
 _EXAMPLES = 2
 """Of each kind of difference."""
 _CELL_WIDTH = 23
@@ -22,20 +22,21 @@ _GAP = (0, 2, 0, 0)
 def show_timeline(console: Console, timeline: Timeline, began: datetime) -> None:
     """Print who wrote what, and where the rollback was; times are seconds since ``began``."""
     table = Table(title="Who wrote what", title_justify="left", title_style="bold", box=None, padding=_GAP)
-    for name in ("revision", "time", "agent", "attempt", "operation", "what"):
+    for name in ("revision", "time", "agent", "attempt", "step", "operation", "what"):
         table.add_column(name, justify="right" if name in {"revision", "time"} else "left", no_wrap=name != "what")
     for row in timeline.rows:
         first, last = row.revisions or ("", "")
         revisions = str(last) if first == last else f"{first}-{last}"
         seconds = f"{(row.when - began).total_seconds():.2f}"
-        cells = revisions, seconds, row.agent, str(row.attempt or ""), row.operation, row.what
+        step = "" if row.step is None else str(row.step)
+        cells = revisions, seconds, row.agent, str(row.attempt or ""), step, row.operation, row.what
         table.add_row(*map(Text, cells), style=_STYLES[row.kind])
     console.print()
     console.print(table)
 
 
 def show_undone(console: Console, timeline: Timeline) -> None:
-    """Print what the rollback changed, with examples."""
+    """Print what the rollback changed, with examples, and what it could not."""
     counts = Counter(difference.kind for difference in timeline.differences)
     console.print()
     console.print(
@@ -53,6 +54,13 @@ def show_undone(console: Console, timeline: Timeline) -> None:
         table.add_row(_cut(difference.path), _cut(old, "red"), "→", _cut(new, "green"))
     console.print(table)
     console.print("All of it stays in the history.", style="dim")
+    for effect in timeline.effects:
+        console.print()
+        console.print(
+            Text(f"What the rollback could not undo: {effect.key}, made in attempt {effect.attempt}", "bold"),
+            Text(f"Its result is {effect.status} under key {effect.idempotency_key}. Runs: {effect.runs}."),
+            sep="\n",
+        )
 
 
 def _examples(differences: Iterable[Difference]) -> list[Difference]:

@@ -1,5 +1,6 @@
 """Step 0: collects facts about every file into the shared state."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,14 @@ async def collect(state: lastgood.SharedState, progress: Progress) -> str:
     names: list[str] = await state.get("study.files")
     for start in range(0, len(names), BATCH):
         batch = names[start : start + BATCH]
-        await state.update(dict(_fact(folder, name) for name in batch))
+        # In a thread, so that the claim of the workflow is kept alive meanwhile.
+        await state.update(await asyncio.to_thread(_facts, folder, batch))
         progress(start + len(batch))
     return f"has collected facts about {len(await state.keys('facts'))} files"
+
+
+def _facts(folder: Path, names: list[str]) -> dict[str, Any]:
+    return dict(_fact(folder, name) for name in names)
 
 
 def _fact(folder: Path, name: str) -> tuple[str, Any]:

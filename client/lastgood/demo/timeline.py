@@ -6,19 +6,21 @@ from datetime import datetime
 from itertools import groupby
 
 import lastgood
-from lastgood import AgentStatus, Checkpoint, Difference, HistoryEntry
+from lastgood import AgentStatus, Checkpoint, Difference, Effect, HistoryEntry
 
 
 @dataclass(frozen=True)
 class Row:
-    """A stretch of revisions of the same kind, a rollback, a checkpoint, or the end of an agent.
+    """A stretch of revisions of the same kind, a rollback, a checkpoint, an effect, or the end of an agent.
 
     Attributes:
-        kind: ``"written"``, ``"undone"`` (written, and rolled back later), ``"rollback"`` or ``"checkpoint"``.
+        kind: ``"written"``, ``"undone"`` (written, and rolled back later), ``"rollback"``, ``"checkpoint"`` or
+            ``"effect"`` (on the outside world).
         revisions: the first and the last; None where nothing was written.
         when: of the last.
         agent: who.
         attempt: at the workflow; None where that was not said.
+        step: of the workflow; None outside of one.
         operation: what was called.
         what: what it did, in words.
     """
@@ -28,6 +30,7 @@ class Row:
     when: datetime
     agent: str
     attempt: int | None
+    step: int | None
     operation: str
     what: str
 
@@ -41,6 +44,7 @@ class Timeline:
         revision: the last one.
         undone: how many revisions were rolled back.
         differences: what the rollback changed: old is the garbage, new is what is there again.
+        effects: what the rollback could not undo.
         exact: whether it brought back the content of the last good checkpoint, and nothing else.
     """
 
@@ -48,11 +52,12 @@ class Timeline:
     revision: int
     undone: int
     differences: list[Difference]
+    effects: list[Effect]
     exact: bool
 
 
 async def trace(client: lastgood.Client, workflow_id: str, kills: Sequence[Row] = ()) -> Timeline:
-    """Find out how the state of a workflow came about, from its history and its checkpoints.
+    """Find out how the state of a workflow came about, from its history, its checkpoints and its effects.
 
     Args:
         client: the connection to use.
@@ -77,19 +82,30 @@ async def trace(client: lastgood.Client, workflow_id: str, kills: Sequence[Row] 
             kind = "undone" if last.revision in undone else "written"
             what = summary(await state.diff(first - 1, last.revision))
         stretch = first, last.revision
-        rows.append(Row(kind, stretch, last.timestamp, last.agent_id, last.attempt, last.operation, what))
+        rows.append(Row(kind, stretch, last.timestamp, last.agent_id, last.attempt, last.step, last.operation, what))
         rows += [_checkpoint_row(each) for each in checkpoints if first <= _revision(each) <= last.revision]
     differences = [difference for revision in rollbacks for difference in await state.diff(revision - 1, revision)]
     wrong = [
         difference for revision, target in rollbacks.items() for difference in await state.diff(_revision(target), revision)
     ]
-    rows = sorted([*rows, *kills], key=lambda row: row.when)
-    return Timeline(rows, history[-1].revision, len(undone), differences, exact=bool(rollbacks) and not wrong)
+    effects = await client.workflow(workflow_id).list_effects()
+    given_up = {row.attempt for row in rows if row.kind == "undone"}
+    rows = sorted([*map(_effect_row, effects), *rows, *kills], key=lambda row: row.when)
+    return Timeline(
+        rows,
+        history[-1].revision,
+        len(undone),
+        differences,
+        [effect for effect in effects if effect.attempt in given_up],
+        exact=bool(rollbacks) and not wrong,
+    )
 
 
 def _stretches(history: Sequence[HistoryEntry]) -> Iterator[list[HistoryEntry]]:
     """Put together what one agent has written by the same operation at the same path, one revision after the other."""
-    for _, entries in groupby(history, lambda entry: (entry.agent_id, entry.attempt, entry.operation, entry.path)):
+    for _, entries in groupby(
+        history, lambda entry: (entry.agent_id, entry.attempt, entry.step, entry.operation, entry.path)
+    ):
         yield list(entries)
 
 
@@ -112,7 +128,13 @@ def _back_to(checkpoint: Checkpoint | None) -> str:
 def _checkpoint_row(checkpoint: Checkpoint) -> Row:
     stretch = _revision(checkpoint), _revision(checkpoint)
     what = f"✔ step {checkpoint.step} {checkpoint.status.name}"
-    return Row("checkpoint", stretch, checkpoint.created_at, checkpoint.agent_id, checkpoint.attempt, "checkpoint", what)
+    who = checkpoint.agent_id, checkpoint.attempt, checkpoint.step
+    return Row("checkpoint", stretch, checkpoint.created_at, *who, "checkpoint", what)
+
+
+def _effect_row(effect: Effect) -> Row:
+    when, who = effect.recorded_at or effect.claimed_at, (effect.agent_id, effect.attempt, effect.step)
+    return Row("effect", None, when, *who, "once", f"↗ {effect.key} {effect.status}, key {effect.idempotency_key[:8]}…")
 
 
 def summary(differences: Sequence[Difference]) -> str:
