@@ -1,5 +1,5 @@
 """Fixtures of the tests that break things."""
 
-from tests.support.fixtures import folder, own_surroundings
+from tests.support.fixtures import daemon, folder, own_surroundings, state_id
 
-__all__ = ["folder", "own_surroundings"]
+__all__ = ["daemon", "folder", "own_surroundings", "state_id"]
