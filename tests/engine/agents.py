@@ -135,8 +135,8 @@ class AgentsMachine(RuleBasedStateMachine):
         command: Command,
         expected: Callable[[Any], tuple[Book, object]],
         hear: Callable[[Any], None] = lambda _: None,
-    ) -> bool:
-        """Evaluate a command, and say whether it was done.
+    ) -> type[RefusedError] | None:
+        """Evaluate a command, and give the kind of its refusal.
 
         Args:
             command: it.
@@ -165,7 +165,7 @@ class AgentsMachine(RuleBasedStateMachine):
             raise refused
         if refused is None:
             assert refusal is None, f"{outcome!r}, expected {refusal}"
-            assert plain(outcome) == told
+            assert plain(outcome) == told, f"{plain(outcome)!r}, expected {told!r}"
             self.check_what_was_written(layer, page)
             layer.merge_down()
             self.book = page
@@ -173,7 +173,7 @@ class AgentsMachine(RuleBasedStateMachine):
         self.check_the_workflow()
         if alone:
             self.daemon.commit()
-        return refused is None
+        return refusal
 
     @contextlib.contextmanager
     def tried(self) -> Iterator[None]:

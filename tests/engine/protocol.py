@@ -148,6 +148,8 @@ class Book:
     deeds: dict[tuple[int, str], Deed] = field(default_factory=dict)
     aside: dict[tuple[int, str, int], Deed] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
+    rolled: tuple[int, int] | None = None
+    """Of the last rollback: the revision gone back to, and the one after it."""
     keys: frozenset[str] = frozenset()
     """Every idempotency key that anybody was ever given."""
 
@@ -227,9 +229,11 @@ class Book:
             (number, revision.label.agent, revision.time)
             for number, revision in enumerate(self.revisions)
             if past is not None and number > past and revision.label.workflow != "wf"
+            if self.rolled is None or not self.rolled[0] < number <= self.rolled[1]  # it is undone already
         ]
         content = self.revisions[self.began].content if mark is None else mark.content
         book = self if same(content, self.content) else self.wrote(content, label, now)
+        book = replace(book, rolled=None if past is None else (past, book.revision))
         return book, Undone(self.revision, [listed(deed) for deed in effects], undone)
 
     def with_mark(self, *marks: Mark) -> "Book":

@@ -52,6 +52,7 @@ from lastgood_daemon.authority.outcomes import Done, EffectClaimed, EffectKnown,
 from lastgood_daemon.authority.targets import CheckpointRef, StateRef
 from lastgood_daemon.engine.edits import Set
 from lastgood_daemon.engine.effect import Failure
+from lastgood_daemon.engine.errors import FencedError, LeaseLostError, RefusedError
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
@@ -66,6 +67,7 @@ STEPS = (
     *("batch_ends", "batch_ends", "batch_ends", "daemon_dies"),
 )
 """What a step may be, as often as it is to be done."""
+Refusal = type[RefusedError] | None
 
 
 class ProtocolMachine(AgentsMachine):
@@ -81,26 +83,28 @@ class ProtocolMachine(AgentsMachine):
     def work(self, data: st.DataObject) -> None:
         """Do what comes next, as far as an agent knows, and perhaps what comes after that."""
         agent = self.draw_agent(data)
-        for _ in range(data.draw(st.sampled_from([4, 1, 2, 6]))):
-            self.go_on(data, agent)
+        for _ in range(data.draw(st.sampled_from([6, 1, 3, 10]))):
+            refusal = self.go_on(data, agent)
+            if refusal in {FencedError, LeaseLostError} and data.draw(st.booleans()):
+                agent.fence = agent.open = None  # it understands
             if self.daemon.batch is not None:
                 break  # it has to wait for its answer
 
-    def go_on(self, data: st.DataObject, agent: Agent) -> None:
+    def go_on(self, data: st.DataObject, agent: Agent) -> Refusal:
         if agent.fence is None and self.book.held(self.now) and data.draw(st.booleans()):
             self.time_passes(data)
-        elif agent.fence is None:
-            (self.resume if data.draw(st.integers(0, 2)) == 2 else self.claim)(data, agent)
-        elif agent.open is None:
-            data.draw(st.sampled_from([self.begin_step, self.begin_step, self.begin_step, self.write]))(data, agent)
-        elif agent.holds_until and data.draw(st.integers(0, 5)) == 5:
+            return None
+        if agent.fence is None:
+            return data.draw(st.sampled_from([self.claim, self.claim, self.resume]))(data, agent)
+        if agent.open is None:
+            return data.draw(st.sampled_from([self.begin_step, self.begin_step, self.begin_step, self.write]))(data, agent)
+        if agent.holds_until and data.draw(st.integers(0, 5)) == 5:
             self.time_passes(data)
-            self.renew(data, agent)
-        else:
-            effect = self.record_effect if agent.running else self.claim_effect
-            data.draw(st.sampled_from([self.write, effect, self.end_step, effect, self.claim_effect]))(data, agent)
+            return self.renew(data, agent)
+        effect = self.record_effect if agent.running else self.claim_effect
+        return data.draw(st.sampled_from([self.write, effect, self.end_step, effect, self.claim_effect]))(data, agent)
 
-    def claim(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def claim(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         agent = agent or self.draw_agent(data)
         if not agent.claim_id or data.draw(st.booleans()):
             self.fresh += 1
@@ -122,20 +126,22 @@ class ProtocolMachine(AgentsMachine):
         writer = Writer(agent.name)
         encoded = None if initial is None else values.encode(initial)
         holder = f"{agent.name} here"
-        self.run(Claim("wf", Author(agent.name), encoded, poison_after, claim_id, holder, length, 0, 1), expected, hear)
+        return self.run(
+            Claim("wf", Author(agent.name), encoded, poison_after, claim_id, holder, length, 0, 1), expected, hear
+        )
 
-    def renew(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def renew(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         agent = agent or self.draw_agent(data)
         fence, asked = agent.fence, self.now
         if fence is None:
-            return
+            return None
 
         def hear(_: Done) -> None:
             lease = self.book.lease
             if lease is not None and agent.fence == fence == lease.attempt:
                 agent.holds_until = asked + lease.length
 
-        self.run(Renew("wf", _author(agent.writer)), lambda _: (self.book.renewed(fence, asked), True), hear)
+        return self.run(Renew("wf", _author(agent.writer)), lambda _: (self.book.renewed(fence, asked), True), hear)
 
     def give_up(self, data: st.DataObject) -> None:
         agent = self.draw_agent(data)
@@ -143,7 +149,7 @@ class ProtocolMachine(AgentsMachine):
         page = self.book.given_up(claim_id, self.now)
         self.run(GiveUp("wf", claim_id), lambda _: (page, page is not self.book))
 
-    def resume(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def resume(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         agent = agent or self.draw_agent(data)
         outside = data.draw(st.sampled_from([Writer(agent.name), Writer(agent.name, None, "elsewhere")]))
         writer = data.draw(st.sampled_from([agent.writer, agent.writer, outside]))
@@ -169,7 +175,7 @@ class ProtocolMachine(AgentsMachine):
 
         encoded = None if initial is None else values.encode(initial)
         command = Resume("wf", _author(writer), step, encoded, force=force, poison_after=poison_after, size=1)
-        self.run(command, expected, hear)
+        return self.run(command, expected, hear)
 
     def release(self, data: st.DataObject) -> None:
         writer = self.draw_writer(data, None)
@@ -180,12 +186,12 @@ class ProtocolMachine(AgentsMachine):
 
         self.run(Release("wf", _author(writer)), expected)
 
-    def begin_step(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def begin_step(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         writer, step = self.draw_writer(data, agent), self.draw_step(data)
         if agent is not None and data.draw(st.integers(0, 3)) < 3:
             step = agent.next_step
         if writer.fence is None:
-            return  # the edge does not let that through
+            return None  # the edge does not let that through
 
         def expected(_: object) -> tuple[Book, object]:
             page = self.book.step_begun(writer, step, self.now)
@@ -195,12 +201,12 @@ class ProtocolMachine(AgentsMachine):
             if agent is not None and agent.fence == writer.fence:
                 agent.open, agent.running = step, ""
 
-        self.run(BeginStep("wf", step, _author(writer)), expected, hear)
+        return self.run(BeginStep("wf", step, _author(writer)), expected, hear)
 
-    def end_step(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def end_step(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         writer, step = self.draw_writer(data, agent), self.draw_open(data, agent)
         if writer.fence is None:
-            return
+            return None
 
         def completed(_: object) -> tuple[Book, object]:
             page, mark = self.book.step_completed(writer, step, self.now)
@@ -215,9 +221,8 @@ class ProtocolMachine(AgentsMachine):
                 agent.open, agent.next_step = None, step + (ended.checkpoint.status == COMPLETED)
 
         if data.draw(st.integers(0, 3)) < 3:
-            self.run(CompleteStep("wf", step, _author(writer), None, None, 1), completed, hear)
-        else:
-            self.run(FailStep("wf", step, _author(writer), None, None, 1), failed, hear)
+            return self.run(CompleteStep("wf", step, _author(writer), None, None, 1), completed, hear)
+        return self.run(FailStep("wf", step, _author(writer), None, None, 1), failed, hear)
 
     def draw_open(self, data: st.DataObject, agent: Agent | None) -> int:
         """Draw a step that may be open."""
@@ -225,11 +230,11 @@ class ProtocolMachine(AgentsMachine):
             return agent.open
         return data.draw(st.sampled_from([self.book.open or 0, self.book.open or 0, 0, 1, 2]))
 
-    def claim_effect(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def claim_effect(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         writer, step = self.draw_writer(data, agent), self.draw_open(data, agent)
         key, refuse = data.draw(st.sampled_from(["a", "a", "b"])), data.draw(st.booleans())
         if writer.fence is None:
-            return
+            return None
 
         def expected(outcome: EffectClaimed | EffectKnown | None) -> tuple[Book, object]:
             given = "" if outcome is None else outcome.effect.idempotency_key
@@ -240,9 +245,9 @@ class ProtocolMachine(AgentsMachine):
             if agent is not None and isinstance(outcome, EffectClaimed):
                 agent.running = key
 
-        self.run(ClaimEffect("wf", step, key, _author(writer), "store", refuse_doubt=refuse), expected, hear)
+        return self.run(ClaimEffect("wf", step, key, _author(writer), "store", refuse_doubt=refuse), expected, hear)
 
-    def record_effect(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def record_effect(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         writer, step = self.draw_writer(data, agent), self.draw_open(data, agent)
         key = agent.running if agent is not None and agent.running else data.draw(st.sampled_from(["a", "a", "b"]))
         self.fresh += 1
@@ -251,7 +256,7 @@ class ProtocolMachine(AgentsMachine):
         failure = Failure("ValueError", text) if status == SETTLED_AS_FAILED else None
         told = None if status == DONE else text.encode()
         if writer.fence is None:
-            return
+            return None
 
         def expected(_: object) -> tuple[Book, object]:
             return self.book.effect_recorded(writer, step, key, status, told, self.now), True
@@ -260,9 +265,9 @@ class ProtocolMachine(AgentsMachine):
             if agent is not None:
                 agent.running = ""
 
-        self.run(RecordEffect("wf", step, key, _author(writer), result, failure, 1), expected, hear)
+        return self.run(RecordEffect("wf", step, key, _author(writer), result, failure, 1), expected, hear)
 
-    def write(self, data: st.DataObject, agent: Agent | None = None) -> None:
+    def write(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         writer = self.draw_writer(data, agent)
         state_id = data.draw(st.sampled_from(["wf", "wf", "wf", "other"]))
         name = data.draw(st.sampled_from(["x", "y"]))
@@ -280,7 +285,7 @@ class ProtocolMachine(AgentsMachine):
             return page, (len(page.elsewhere) - 1, True)
 
         edit = Set((name,), values.encode(value))
-        self.run(Write(StateRef(state_id), _author(writer), Precondition(), (("set", edit),), 1), expected)
+        return self.run(Write(StateRef(state_id), _author(writer), Precondition(), (("set", edit),), 1), expected)
 
     def make_checkpoint(self, data: st.DataObject) -> None:
         writer, step = self.draw_writer(data, None), self.draw_step(data)
@@ -346,7 +351,7 @@ class ProtocolMachine(AgentsMachine):
             return self.book, (1, True)
 
         command = Fork(StateRef("wf"), _author(writer), CheckpointRef("wf", *order), new_id)
-        if self.run(command, expected) and new is not None:
+        if self.run(command, expected) is None and new is not None:
             self.check_the_workflow(new_id, new)
             with self.tried():
                 resume = Resume(new_id, Author(), None, None, force=False, poison_after=0, size=1)

@@ -31,6 +31,13 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 
 
+class RolledBack(msgspec.Struct, frozen=True):
+    """The last rollback: to which revision of the workflow's state, and where that was after it."""
+
+    to: int
+    at: Point
+
+
 class Progress(msgspec.Struct, frozen=True):
     """What there is to say about a workflow as a whole; one record in the store."""
 
@@ -48,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True):
     poison_after: int = 0
     """How many processes may die under one step before it is not resumed; 0: any number."""
     updated_at: int = 0
+    rolled_back: RolledBack | None = None
 
     def holds(self, now: int) -> bool:
         """Whether somebody holds a live lease."""
@@ -192,6 +200,11 @@ class Workflow:
         return replace(self, effects=self.effects.set((effect.step, effect.key), effect))
 
     # Attempts.
+
+    def rolled_back(self, target: Point | None, state: Point) -> "Workflow":
+        """Give the workflow after a rollback to a target, which need not be a revision of its own state."""
+        own = target is not None and (target.state_id, target.incarnation) == (state.state_id, state.incarnation)
+        return _with(self, rolled_back=RolledBack(target.revision, state) if target is not None and own else None)
 
     def has_begun_in(self, state: State) -> bool:
         """Whether it has begun, in this life of its state."""

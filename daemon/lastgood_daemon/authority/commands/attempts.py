@@ -101,7 +101,7 @@ class _Beginning:
         author = Author(self.author.agent_id, self.workflow_id, number)
         target = workflow.progress.began if checkpoint is None else checkpoint.point
         from_revision = state.revision
-        state, rollback = roll_back(layer, state, target, effects, author, now)
+        workflow, state, rollback = roll_back(layer, workflow, target, effects, author, now)
         if self.lease is not None:
             workflow = workflow.with_lease(self.lease.granted_to(number))
         attempt = Attempt(

@@ -6,30 +6,42 @@ from lastgood_daemon.authority.outcomes import Rollback
 from lastgood_daemon.authority.targets import find
 from lastgood_daemon.authority.world import MAX_OTHERS
 from lastgood_daemon.engine.effect import Effect
-from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.log import Author, Other
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import LogId
 
 
 def roll_back(
-    layer: Layer, state: State, target: Point | None, effects: list[Effect], author: Author, now: int
-) -> tuple[State, Rollback]:
-    """Bring a content of the past back, as a new revision where anything differs.
+    layer: Layer, workflow: Workflow, target: Point | None, effects: list[Effect], author: Author, now: int
+) -> tuple[Workflow, State, Rollback]:
+    """Bring a content of the past of a workflow's state back, as a new revision where anything differs.
 
     Args:
         layer: where.
-        state: the workflow's state.
+        workflow: whose state it is.
         target: the content.
         effects: those which went out past the target; a rollback cannot undo them.
         author: who does it.
         now: by the store's clock.
     """
-    before = state.revision
-    log = LogId(state.state_id, state.incarnation)
-    own = target is not None and (target.state_id, target.incarnation) == log
-    undone = layer.others(log, target.revision, before) if target is not None and own else []
+    state = layer.state(workflow.workflow_id)
+    before = state.point()
+    undone = _undone(layer, workflow, before, target)
     edits = [edit for edit in restoring(state, find(layer, state, target)) if edit.changes]
     if edits:
         state = layer.append(state, edits, author, now)
-    return state, Rollback(before, [effect.without_result() for effect in effects], undone[-MAX_OTHERS:])
+    told = Rollback(before.revision, [effect.without_result() for effect in effects], undone[-MAX_OTHERS:])
+    return workflow.rolled_back(target, state.point()), state, told
+
+
+def _undone(layer: Layer, workflow: Workflow, before: Point, target: Point | None) -> list[Other]:
+    """Give the revisions of others past a target, without those that the last rollback has undone already."""
+    log = LogId(before.state_id, before.incarnation)
+    if target is None or (target.state_id, target.incarnation) != log:
+        return []
+    others, last = layer.others(log, target.revision, before.revision), workflow.progress.rolled_back
+    if last is None or last.at.incarnation != before.incarnation:
+        return others
+    return [other for other in others if not last.to < other.revision <= last.at.revision]

@@ -70,7 +70,7 @@ class FailStep:
         good = workflow.last_good()
         target = workflow.progress.began if good is None else good.point
         effects = workflow.effects_from(workflow.progress.next_step)
-        state, rollback = roll_back(layer, layer.state(self.workflow_id), target, effects, author, now)
+        workflow, state, rollback = roll_back(layer, workflow, target, effects, author, now)
         layer.put_workflow(workflow, now, [checkpoint])
         return StepEnded(state.point(), checkpoint, rollback)
 
