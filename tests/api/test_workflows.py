@@ -372,7 +372,7 @@ async def test_a_checkpoint_of_a_deleted_state_refuses_the_resume_until_it_is_cl
     await workflow.checkpoint(0, "a", COMPLETED)
     await client.delete_state(wf)
     fresh = client.workflow(wf, initial_state={"x": 2})
-    with pytest.raises(StateNotFoundError):
+    with pytest.raises(StateNotFoundError, match="clear_checkpoints"):
         await fresh.try_resume()
     assert fresh.attempt == 0
     assert await client.state(wf).revision() == 0, "nothing has been written"

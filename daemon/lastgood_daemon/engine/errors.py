@@ -77,8 +77,8 @@ class StateNotFoundError(RefusedError):
 
     reason = "STATE_NOT_FOUND"
 
-    def __init__(self, state_id: str) -> None:
-        super().__init__(f"state {state_id!r} has been deleted; a new handle starts it anew", state_id=state_id)
+    def __init__(self, state_id: str, remedy: str = "a new handle starts it anew") -> None:
+        super().__init__(f"state {state_id!r} has been deleted; {remedy}", state_id=state_id)
 
 
 class SnapshotNotFoundError(RefusedError):

@@ -7,7 +7,7 @@ from lastgood_daemon.authority.commands.states import begin_with
 from lastgood_daemon.authority.layer import Layer, Part
 from lastgood_daemon.authority.outcomes import Resumed
 from lastgood_daemon.engine.attempt import Attempt
-from lastgood_daemon.engine.errors import FencedError
+from lastgood_daemon.engine.errors import FencedError, StateNotFoundError
 from lastgood_daemon.engine.lease import Lease
 from lastgood_daemon.engine.log import Author
 
@@ -100,6 +100,8 @@ class _Beginning:
         number = workflow.progress.attempt
         author = Author(self.author.agent_id, self.workflow_id, number)
         target = workflow.progress.began if checkpoint is None else checkpoint.point
+        if target is not None and target.state_id == self.workflow_id and target.incarnation != state.incarnation:
+            raise StateNotFoundError(self.workflow_id, "clear_checkpoints() lets the workflow begin anew")
         from_revision = state.revision
         workflow, state, rollback = roll_back(layer, workflow, target, effects, author, now)
         if self.lease is not None:
