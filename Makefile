@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 IMAGE := build/lastgood.binpb
 
-.PHONY: help demo test check wheel-test proto sync bench clean
+.PHONY: help demo test chaos check wheel-test proto sync bench clean
 
 help:
 	@echo "make demo   watch a state being broken and rolled back to the last good checkpoint"
 	@echo "make test   run the tests"
+	@echo "make chaos  break it as often as is worth while: the long form of tests/chaos"
 	@echo "make check  run ruff, mypy, import-linter, buf, and see that the generated code is current"
 	@echo "make wheel-test   build the wheel, and test it at the floors of its dependencies with the source away"
 	@echo "make proto  generate the Python code of the contract"
@@ -24,6 +25,9 @@ demo: $(VENV)/.daemon
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist worksteal
+
+chaos: $(VENV)/.test
+	LASTGOOD_CHAOS=long $(BIN)/pytest -n 2 tests/chaos
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

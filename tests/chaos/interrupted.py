@@ -1,4 +1,4 @@
-"""A workflow of twenty steps with an effect each, done by processes that die at a given point of it.
+"""A workflow of many steps with an effect each, done by processes that die at a given point of it.
 
 What a step writes: ``set``, then the effect (claimed, run, recorded), ``append``, ``increment``. So its durable writes are,
 in this order, those of ``WRITES``, and between each of them and the next lies a boundary at which a process may die.
@@ -15,8 +15,7 @@ import lastgood
 from lastgood.operations import Operation, Request, Response
 from lastgood.transport.connection import Connection
 
-WORKFLOW = "twenty"
-STEPS = 20
+WORKFLOW = "interrupted"
 WRITES = ("begin_step", "set", "claim_effect", "record_effect", "append", "increment", "complete_step")
 NEVER = -1
 
@@ -31,13 +30,14 @@ class Death:
     daemon: int = 0
 
 
-def work(folder: str, outside: str, reports: str, death: Death) -> None:
+def work(folder: str, steps: int, death: Death) -> None:
     """Do the rest of the workflow, up to the death. Runs as a process of its own."""
-    asyncio.run(_work(Path(folder), Path(outside), Path(reports), death))
+    asyncio.run(_work(Path(folder), steps, death))
 
 
-async def _work(folder: Path, outside: Path, reports: Path, death: Death) -> None:
-    async with lastgood.connect(data_dir=folder, autostart=False, timeout=20.0, agent_id="worker") as client:
+async def _work(folder: Path, steps: int, death: Death) -> None:
+    outside, reports = folder / "outside", folder / "reports"
+    async with lastgood.connect(data_dir=folder / "data", autostart=False, timeout=20.0, agent_id="worker") as client:
         workflow = client.workflow(WORKFLOW, initial_state={"sum": 0, "receipts": []}, poison_after=None)
         _die_at(death, workflow)
         await workflow.try_resume(force=True)  # the lease of the one who died may be live
@@ -45,7 +45,7 @@ async def _work(folder: Path, outside: Path, reports: Path, death: Death) -> Non
         doubtful = [f"{effect.step}:{effect.runs}" for effect in workflow.rollback.effects if effect.status == "claimed"]
         _append(reports, f"{workflow.current_step} {','.join(doubtful)}")
         async with workflow:
-            while (number := workflow.current_step) < STEPS:
+            while (number := workflow.current_step) < steps:
                 async with workflow.step(number, agent_id="worker") as step:
                     await step.state.set("at", number)
                     receipt = await step.once("charge", _charge, outside, step.idempotency_key("charge"), number)

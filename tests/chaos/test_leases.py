@@ -11,16 +11,17 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from tests.chaos import sizes
 from tests.support.daemons import DaemonProcess
 from tests.support.forked import ForkedProcess
 from tests.support.waiting import until
 
 import lastgood
 
-RACES = 1_000
-ZOMBIES = 1_000
-ROUNDS, HELD = 10, 20
-"""Of sleeping holders: 200 leases are lost."""
+RACES = sizes.of(250, 1_000)
+ZOMBIES = sizes.of(260, 1_000)
+ROUNDS, HELD = sizes.of(3, 10), 20
+"""Of sleeping holders: 200 leases are lost in the long form."""
 LEASE = 0.4
 
 
