@@ -76,6 +76,9 @@ class Loader:
         world = self._world
         match need:
             case StateNeed(state_id):
+                # Whoever writes into it asks next whether somebody holds the workflow of that id.
+                if state_id not in world.workflows:
+                    await self.bring(WorkflowNeed(state_id))
                 world.states[state_id] = await self._state(state_id)
             case WorkflowNeed(workflow_id):
                 world.workflows[workflow_id] = await self._workflow(workflow_id)
@@ -100,7 +103,9 @@ class Loader:
         return replace(state, about=about, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
 
     async def _workflow(self, workflow_id: str) -> Workflow:
-        progress = self._decoded(await self._store.record(workflow_key(workflow_id)), Progress) or Progress()
+        progress = self._decoded(await self._store.record(workflow_key(workflow_id)), Progress)
+        if progress is None:  # most states belong to no workflow; whatever is recorded for one records this, too
+            return Workflow(workflow_id)
         effects = await self._parts("effect", workflow_id, Effect)
         return Workflow(
             workflow_id,

@@ -6,6 +6,7 @@ What is not in memory is not missing: asking for it raises ``NotLoadedError``, w
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from lastgood_daemon.authority.sessions import Session
@@ -18,31 +19,36 @@ from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey
 
 
-class StateNeed(NamedTuple):
-    """A state, by its id."""
+@dataclass(frozen=True, slots=True)
+class StateNeed:
+    """A state, by its id. No tuple, as a need: that of a workflow with the same id would be equal to it."""
 
     state_id: str
 
 
-class WorkflowNeed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class WorkflowNeed:
     """A workflow, by its id."""
 
     workflow_id: str
 
 
-class SessionNeed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SessionNeed:
     """A session, by its id."""
 
     session_id: str
 
 
-class TreeNeed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TreeNeed:
     """The content of a state at an earlier revision."""
 
     point: Point
 
 
-class TimeNeed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TimeNeed:
     """The last revision of a state made at or before a time (microseconds)."""
 
     state_id: str
@@ -50,7 +56,8 @@ class TimeNeed(NamedTuple):
     time: int
 
 
-class OthersNeed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class OthersNeed:
     """Who has written the revisions of a log after one."""
 
     log: LogId
