@@ -23,8 +23,9 @@ help:
 demo: $(VENV)/.daemon
 	$(BIN)/lastgood demo
 
+# Three for two cores: some of the tests wait.
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 chaos: $(VENV)/.test
 	LASTGOOD_CHAOS=long $(BIN)/pytest -n 2 tests/chaos
