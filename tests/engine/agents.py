@@ -45,6 +45,11 @@ class Agent:
     def writer(self) -> Writer:
         return Writer(self.name, self.fence)
 
+    def begin_anew(self) -> None:
+        """Understand that the attempt is over."""
+        self.fence = self.open = None
+        self.holds_until = 0
+
 
 class AgentsMachine(RuleBasedStateMachine):
     """Agents and a daemon, what befalls them, and what they may rely on; see ``test_protocol``."""
@@ -89,12 +94,15 @@ class AgentsMachine(RuleBasedStateMachine):
 
     def committed(self) -> None:
         self.durable = self.book
-        answers, self.answers = self.answers, []
-        for answer in answers:
-            answer()
+        self.hear()
         self.overruled.clear()
         assert len(self.holders()) < 2
         assert all(each.fence == self.book.attempt for each in self.holders())
+
+    def hear(self) -> None:
+        answers, self.answers = self.answers, []
+        for answer in answers:
+            answer()
 
     def lose(self) -> None:
         self.daemon.batch = None

@@ -378,6 +378,12 @@ class Work:
         later = [replace(m, superseded=True) for m in self.marks.values() if (m.step, m.attempt) > order]
         return self.marked(*later, replace(mark, superseded=False))
 
+    def continued(self, mark: Mark, point: PointOf) -> "Work":
+        """Begin where another workflow's checkpoint was made; a step that was not completed there is the next one."""
+        done = mark.step if mark.status == 3 else mark.step - 1
+        work = replace(self, began=point)
+        return work if done < 0 else work.marked(Mark(done, 0, 3, point))
+
 
 @dataclass(frozen=True)
 class Everything:

@@ -195,12 +195,15 @@ class EngineMachine(DrawingMachine):
 
         def expected(before: Everything) -> Answer:
             _life(before, ref)
-            tree, _ = _content(before, content)
+            tree, mark = _content(before, content)
             new = before.life(new_state_id)
             if new.revision or new.snapshots:
                 raise RefusalError(StateExistsError)
             stage = model.Stage({}, tree, [model.Touch(())])
             after = before.with_life(new_state_id, new.wrote([stage], self.now))
+            if mark is not None and content[0] == ref.state_id:
+                work = after.work(new_state_id).continued(mark, PointOf(new_state_id, new.incarnation, 1))
+                after = after.with_work(new_state_id, work)
             return Answer(after, point=Point(new_state_id, new.incarnation, 1))
 
         self.run(Fork(ref, Author(), target, new_state_id), expected)

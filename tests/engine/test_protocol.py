@@ -59,7 +59,7 @@ from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_proto import values
 
 STEPS = (
-    *("work",) * 16,
+    *("work",) * 10,
     *("write", "write", "make_checkpoint", "end_step", "begin_step", "claim_effect", "record_effect"),
     *("claim", "claim", "renew", "give_up", "resume", "resume", "resume", "release"),
     *("restore", "restore", "delete_checkpoints", "delete_checkpoints", "fork", "fork"),
@@ -76,6 +76,8 @@ class ProtocolMachine(AgentsMachine):
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         """Do something; one rule, so that hypothesis does not leave whole kinds of commands out of a run."""
+        if data.draw(st.booleans()):
+            self.work(data)
         getattr(self, data.draw(st.sampled_from(STEPS)))(data)
 
     # What an agent does.
@@ -86,9 +88,10 @@ class ProtocolMachine(AgentsMachine):
         for _ in range(data.draw(st.sampled_from([6, 1, 3, 10]))):
             refusal = self.go_on(data, agent)
             if refusal in {FencedError, LeaseLostError} and data.draw(st.booleans()):
-                agent.fence = agent.open = None  # it understands
+                self.answers.append(agent.begin_anew)
             if self.daemon.batch is not None:
                 break  # it has to wait for its answer
+            self.hear()
 
     def go_on(self, data: st.DataObject, agent: Agent) -> Refusal:
         if agent.fence is None and self.book.held(self.now) and data.draw(st.booleans()):
@@ -102,7 +105,8 @@ class ProtocolMachine(AgentsMachine):
             self.time_passes(data)
             return self.renew(data, agent)
         effect = self.record_effect if agent.running else self.claim_effect
-        return data.draw(st.sampled_from([self.write, effect, self.end_step, effect, self.claim_effect]))(data, agent)
+        doing = [self.write, effect, self.end_step, effect, self.claim_effect, self.record_effect]
+        return data.draw(st.sampled_from(doing))(data, agent)
 
     def claim(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         agent = agent or self.draw_agent(data)
@@ -325,7 +329,10 @@ class ProtocolMachine(AgentsMachine):
         self.run(Restore(StateRef("wf"), _author(writer), Precondition(), CheckpointRef("wf", *order), (), 1), expected)
 
     def draw_order(self, data: st.DataObject) -> tuple[int, int]:
-        return data.draw(st.sampled_from([*sorted(self.book.marks), *sorted(self.book.marks), (9, 9)]))
+        """Draw a checkpoint, rather one that is superseded, or that a later attempt has made anew."""
+        marks = sorted(self.book.marks)
+        odd = [order for order in marks if self.book.marks[order].superseded or (order[0], order[1] + 1) in marks]
+        return data.draw(st.sampled_from([*marks, *odd * 3, (9, 9)]))
 
     def delete_checkpoints(self, data: st.DataObject) -> None:
         writer, effects = self.draw_writer(data, None), data.draw(st.booleans())

@@ -1,11 +1,13 @@
 """Checkpoints on their lines, and attempts: which one is the latest, the last good one, and that of a step."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lastgood_daemon.engine.checkpoint import COMPLETED, FAILED, Checkpoint
 from lastgood_daemon.engine.errors import CheckpointNotFoundError, FencedError
+from lastgood_daemon.engine.log import Author, LoggedEdit
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.engine.workflow import Workflow
@@ -164,3 +166,23 @@ def test_a_workflow_at_a_moment_stays_as_it_was() -> None:
     workflow.begin_attempt(State("wf"), "ann", 0, by_itself=False)
     assert orders(workflow) == [(1, 1, False), (2, 1, False)]
     assert workflow.progress.attempt == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "step", "done"), [(COMPLETED, 3, 3), (FAILED, 3, 2), (COMPLETED, 0, 0), (FAILED, 0, None)]
+)
+def test_a_fork_goes_on_after_the_last_step_that_was_done(status: int, step: int, done: int | None) -> None:
+    origin = msgspec.structs.replace(mark(step, 7, status), line=4, superseded=True)
+    new = State("new").advance([LoggedEdit("fork", (), ())], Author(), 50)[0]
+    workflow, made = Workflow("new").forked_from(origin, new, 60)
+    assert workflow.progress.began == Point("new", 1, 1)
+    assert workflow.in_order() == made
+    if done is None:
+        assert (made, workflow.progress.next_step) == ([], 0)
+        return
+    (checkpoint,) = made
+    assert workflow.last_good() == checkpoint
+    assert workflow.progress.next_step == done + 1
+    assert (checkpoint.workflow_id, checkpoint.order, checkpoint.line) == ("new", (done, 0), 0)
+    assert (checkpoint.point, checkpoint.point_created_at, checkpoint.created_at) == (Point("new", 1, 1), 50, 60)
+    assert not checkpoint.superseded

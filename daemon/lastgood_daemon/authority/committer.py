@@ -77,9 +77,9 @@ class Committer:
     def submit(self, submission: Submission) -> None:
         """Take a command. What it comes to is delivered later, or at once where it cannot be taken."""
         if self._draining or self.broken:
-            submission.deliver(Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written"))
+            submission.answer(Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written"))
         elif len(self._queue) >= MAX_WAITING or self._bytes + submission.command.size > MAX_WAITING_BYTES:
-            submission.deliver(Refused("OVERLOADED", "too many writes are waiting; nothing was written, try again later"))
+            submission.answer(Refused("OVERLOADED", "too many writes are waiting; nothing was written, try again later"))
         else:
             self._bytes += submission.command.size
             self._queue.append(submission)
@@ -146,13 +146,15 @@ class Committer:
         except _MovedError as moved:
             log.info("someone else has written to the store; evaluating again: %s", moved)
             layer.forget(self._world)
+            for submission, _ in reversed(answers):
+                self._waiting_room.take_back(submission)
             self._look_again(layer)
             self._queue_again([submission for submission, outcome in answers if outcome is not None])
             return
         self._look_again(layer)
         for submission, outcome in answers:
             if outcome is not None:
-                submission.deliver(outcome if refusal is None else self._recalled(submission.identity) or refusal)
+                submission.answer(outcome if refusal is None else self._recalled(submission.identity) or refusal)
 
     def _recalled(self, identity: Identity | None) -> Outcome | None:
         """Give the durable answer that a request has had: what fails with its group is not what it came to before."""
@@ -185,8 +187,7 @@ class Committer:
     def _evaluate(self, batch: Layer, submission: Submission, now: int) -> Outcome | None:
         """Evaluate a command; nothing where it waits for something to be brought into memory."""
         if submission.deadline is not None and asyncio.get_running_loop().time() > submission.deadline:
-            late = Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
-            return None if submission.waits else late  # whoever waits for a workflow hears it from the waiting room
+            return Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
         identity = submission.identity
         try:
             self._keep_order(identity)
@@ -219,8 +220,12 @@ class Committer:
             answer = room.receive(submission, command, batch.workflow(command.workflow_id), now)
             if answer is not YOUR_TURN:
                 return answer
+        try:
+            outcome = _outcome(batch, command, now)
+        except NotLoadedError:
+            room.take_back(submission)
+            raise
         waited = isinstance(command, GiveUp) and room.leave(command.workflow_id, command.claim_id)
-        outcome = _outcome(batch, command, now)
         return Done() if waited else outcome
 
     def _call_up(self, submissions: Sequence[Submission]) -> None:
@@ -261,7 +266,7 @@ class Committer:
             self._queue_again(held)
         else:
             for submission in held:
-                submission.deliver(refusal)
+                submission.answer(refusal)
         self._wake.set()
 
     def _queue_again(self, submissions: Sequence[Submission]) -> None:

@@ -24,3 +24,10 @@ class Submission:
     """Whether it is kept back for a workflow that is held."""
     until: float = math.inf
     """When that ends, by the clock of the event loop."""
+    answered: bool = False
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell what it came to; whatever happens, only once."""
+        if not self.answered:
+            self.answered = True
+            self.deliver(outcome)

@@ -9,8 +9,8 @@ of its claim. So nobody waits on one call for hours, and the place of one that h
     b asks again   b waits, c waits
     a gives up     b is evaluated first, and holds it; c is evaluated next, and waits on
 
-A claim whose turn it is has left: from there on it is a command like any other, which may have to wait for something to be
-brought into memory, or be evaluated again.
+A claim whose turn it is leaves. Where it must be evaluated again all the same, because something has to be brought into
+memory first or the store has moved, it takes its place again, before all others.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Place:
     busy: WorkflowBusyError | None
     """What it found last; none: others were before it."""
     called: bool = False
-    """Whether it has been called up, and not been evaluated since."""
+    """Whether it has been called up, and is yet to be evaluated again."""
 
 
 class WaitingRoom:
@@ -63,7 +63,7 @@ class WaitingRoom:
         self._closed = False
 
     def receive(self, submission: Submission, claim: Claim, workflow: Workflow, now: int) -> Refused | Turn | None:
-        """Say whether it is a claim's turn; if not, refuse it, or have it wait (nothing: it will be called up)."""
+        """Say whether it is a claim's turn; if not, refuse it, or have it wait (nothing: it hears from here)."""
         places = self._places.get(claim.workflow_id, {})
         place = places.get(claim.claim_id)
         if submission.waits and (place is None or place.submission is not submission):
@@ -73,25 +73,40 @@ class WaitingRoom:
             workflow.require_free(now, claim.claim_id)
         except WorkflowBusyError as error:
             busy = error
-        if busy is None and next(iter(places), claim.claim_id) == claim.claim_id:
+        # Where it is held and not busy, it is held by this claim: whoever asks has not heard that.
+        if busy is None and (workflow.progress.holds(now) or next(iter(places), claim.claim_id) == claim.claim_id):
             submission.waits = False
             self._vacate(claim.workflow_id, claim.claim_id)
             return YOUR_TURN
         if not claim.wait:
             return _told(claim.workflow_id, busy)
         if self._closed:
-            return _CLOSED
-        if place is None and self._count >= MAX_WAITING:
-            return Refused("OVERLOADED", "too many claims are waiting; try again later")
-        self._enter(submission, claim, busy, now)
+            submission.answer(_CLOSED)
+        elif place is None and self._count >= MAX_WAITING:
+            submission.answer(Refused("OVERLOADED", "too many claims are waiting; try again later"))
+        else:
+            self._enter(submission, claim, busy, now)
         return None
 
     def leave(self, workflow_id: str, claim_id: str) -> bool:
         """End the wait of a claim, and tell whether it waited."""
         place = self._vacate(workflow_id, claim_id)
         if place is not None and place.submission is not None:
-            place.submission.deliver(_told(workflow_id, place.busy))
+            place.submission.answer(_told(workflow_id, place.busy))
         return place is not None
+
+    def take_back(self, submission: Submission) -> None:
+        """Have a claim that has waited, and had its turn in vain, be the first until it is evaluated again."""
+        claim = submission.command
+        if not isinstance(claim, Claim) or submission.waits or submission.until == math.inf:
+            return
+        submission.waits = True
+        if self._closed:
+            submission.answer(_CLOSED)
+            return
+        place = Place(submission, self._timer(submission, claim), None, called=True)
+        self._places[claim.workflow_id] = {claim.claim_id: place, **self._places.get(claim.workflow_id, {})}
+        self._count += 1
 
     def freed(self, workflow_id: str) -> None:
         """Have those that wait for a workflow evaluated again."""
@@ -114,7 +129,7 @@ class WaitingRoom:
         self._places, self._expiries, self._count = {}, {}, 0
         for place in places:
             if place.submission is not None:
-                place.submission.deliver(_CLOSED)
+                place.submission.answer(_CLOSED)
 
     def _enter(self, submission: Submission, claim: Claim, busy: WorkflowBusyError | None, now: int) -> None:
         """Have a claim wait at its place, or at the end of those that wait.
@@ -122,21 +137,23 @@ class WaitingRoom:
         ``busy``: what it found, with the time at which that will have changed; none: others are before it, who are called
         up when that has changed, and whose leaving calls up this one.
         """
-        loop = asyncio.get_running_loop()
-        if not submission.waits:
-            submission.waits = True
-            # Waiting ends when it said that it would, however often it is evaluated again before.
-            submission.until = min(submission.until, loop.time() + claim.wait / 1_000_000, submission.deadline or math.inf)
+        if submission.until == math.inf:
+            # Once and for all: however often it is evaluated again, waiting ends when it was said to.
+            until = asyncio.get_running_loop().time() + claim.wait / 1_000_000
+            submission.until = until if submission.deadline is None else min(until, submission.deadline)
+        submission.waits = True
         places = self._places.setdefault(claim.workflow_id, {})
         held = places.get(claim.claim_id)
         if held is None:
             self._count += 1
         else:
             held.timer.cancel()
-        timer = loop.call_at(submission.until, self._time_is_up, claim)
-        places[claim.claim_id] = Place(submission, timer, busy)
+        places[claim.claim_id] = Place(submission, self._timer(submission, claim), busy)
         if busy is not None:
             self._ring(claim.workflow_id, (busy.until - now) / 1_000_000)
+
+    def _timer(self, submission: Submission, claim: Claim) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_at(submission.until, self._time_is_up, claim)
 
     def _vacate(self, workflow_id: str, claim_id: str) -> Place | None:
         """Take a place away, and let the others move up."""
@@ -166,7 +183,7 @@ class WaitingRoom:
             return
         submission, place.submission = place.submission, None
         place.timer = asyncio.get_running_loop().call_later(KEPT_SECONDS, self.leave, claim.workflow_id, claim.claim_id)
-        submission.deliver(_told(claim.workflow_id, place.busy))
+        submission.answer(_told(claim.workflow_id, place.busy))
 
 
 _CLOSED = Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written")

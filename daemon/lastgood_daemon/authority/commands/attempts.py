@@ -34,6 +34,8 @@ class Resume:
         lease, fence = progress.lease, self.author
         if fence.workflow_id == self.workflow_id and fence.attempt != progress.attempt:
             raise FencedError(self.workflow_id, fence.attempt, progress.attempt)
+        if fence.workflow_id not in {"", self.workflow_id}:
+            layer.workflow(fence.workflow_id).require_attempt(fence.attempt, now)
         by_holder = progress.holds(now) and fence.workflow_id == self.workflow_id
         if not (by_holder or self.force):
             layer.workflow(self.workflow_id).require_free(now)
