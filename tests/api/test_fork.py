@@ -2,7 +2,7 @@
 
 import pytest
 
-from lastgood import Client, Lineage, RevisionUnavailableError, SharedState, StateExistsError
+from lastgood import Client, Lineage, RevisionUnavailableError, SharedState, StateExistsError, Step
 
 
 async def test_a_fork_is_a_new_state_with_that_content_as_revision_1(client: Client, state: SharedState) -> None:
@@ -97,3 +97,44 @@ async def test_at_a_snapshot_of_another_state_or_daemon(client: Client, elsewher
 async def test_an_id_is_valid_text(state: SharedState) -> None:
     with pytest.raises(ValueError, match="state_id"):
         await state.fork("")
+
+
+async def test_from_a_checkpoint_it_goes_on_as_a_new_workflow(client: Client, state_id: str) -> None:
+    workflow = client.workflow(state_id, initial_state={"done": []})
+    async with workflow:
+        for number in range(3):
+            async with workflow.step(number) as step:
+                await step.state.append("done", number)
+    made = await client.checkpoints.get_checkpoint(state_id, 1)
+    fork = await client.state(state_id).fork(at=made)
+    assert await fork.to_dict() == {"done": [0, 1]}
+    origin = await fork.lineage()
+    assert origin is not None
+    assert (origin.state_id, origin.revision) == (state_id, made.state_snapshot.revision)
+    other = client.workflow(fork.state_id, initial_state={"done": "ignored, since it has begun"})
+    async with other:
+        assert (other.current_step, other.is_resumed, other.attempt) == (2, True, 1)
+        async with other.step(2) as step:
+            await step.state.append("done", "another way")
+    assert await other.state.get("done") == [0, 1, "another way"]
+    assert await workflow.state.get("done") == [0, 1, 2], "the origin stays as it is"
+    assert await other.try_resume() == 3
+
+
+async def half_of_it(step: Step) -> None:
+    await step.state.set("x", "half")
+    raise ZeroDivisionError
+
+
+async def test_from_a_failed_checkpoint_the_step_is_done_again_in_the_state_as_it_was(client: Client, state_id: str) -> None:
+    workflow = client.workflow(state_id)
+    async with workflow:
+        async with workflow.step(0) as step:
+            await step.state.set("x", 1)
+        with pytest.raises(ZeroDivisionError):
+            await workflow.step(1).run(half_of_it)
+    failed = await client.checkpoints.get_latest_checkpoint(state_id)
+    fork = await client.state(state_id).fork(at=failed)
+    other = client.workflow(fork.state_id)
+    assert await other.try_resume() == 1
+    assert await other.state.to_dict() == {"x": "half"}
