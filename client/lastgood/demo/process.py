@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ class AgentProcess:
 
     async def kill(self) -> int:
         """Kill it with SIGKILL, against which it can do nothing, and give the status that it leaves."""
-        self._process.kill()
+        _kill(self._process)
         return await self._process.wait()
 
 
@@ -65,5 +67,11 @@ async def start(role: str, data_dir: Path, workflow_id: str, *flags: str) -> Asy
         await process.wait()
     finally:
         if process.returncode is None:
-            process.kill()
+            _kill(process)
             await process.wait()
+
+
+def _kill(process: Process) -> None:
+    """Send SIGKILL. ``process.kill`` would first look whether it has ended, and take its status away from asyncio."""
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
