@@ -60,7 +60,17 @@ from lastgood_proto import values
 
 STEPS = (
     *("work",) * 10,
-    *("write", "write", "make_checkpoint", "end_step", "begin_step", "claim_effect", "record_effect"),
+    *(
+        "write",
+        "meddle",
+        "meddle",
+        "make_checkpoint",
+        "make_checkpoint",
+        "end_step",
+        "begin_step",
+        "claim_effect",
+        "record_effect",
+    ),
     *("claim", "claim", "renew", "give_up", "resume", "resume", "resume", "release"),
     *("restore", "restore", "delete_checkpoints", "delete_checkpoints", "fork", "fork"),
     *("die", "die", "hang", "hang", "time_passes", "time_passes"),
@@ -85,7 +95,7 @@ class ProtocolMachine(AgentsMachine):
     def work(self, data: st.DataObject) -> None:
         """Do what comes next, as far as an agent knows, and perhaps what comes after that."""
         agent = self.draw_agent(data)
-        for _ in range(data.draw(st.sampled_from([6, 1, 3, 10]))):
+        for _ in range(data.draw(st.sampled_from([4, 1, 2, 8]))):
             refusal = self.go_on(data, agent)
             if refusal in {FencedError, LeaseLostError} and data.draw(st.booleans()):
                 self.answers.append(agent.begin_anew)
@@ -232,7 +242,8 @@ class ProtocolMachine(AgentsMachine):
         """Draw a step that may be open."""
         if agent is not None and agent.open is not None and data.draw(st.integers(0, 5)) < 5:
             return agent.open
-        return data.draw(st.sampled_from([self.book.open or 0, self.book.open or 0, 0, 1, 2]))
+        at_work = 0 if self.book.work is None else self.book.work.step  # also one that is closed
+        return data.draw(st.sampled_from([at_work, at_work, 0, 1, 2]))
 
     def claim_effect(self, data: st.DataObject, agent: Agent | None = None) -> Refusal:
         writer, step = self.draw_writer(data, agent), self.draw_open(data, agent)
@@ -291,8 +302,15 @@ class ProtocolMachine(AgentsMachine):
         edit = Set((name,), values.encode(value))
         return self.run(Write(StateRef(state_id), _author(writer), Precondition(), (("set", edit),), 1), expected)
 
+    def meddle(self, data: st.DataObject) -> None:
+        """Write from outside, while agents work or between their attempts."""
+        for _ in range(data.draw(st.sampled_from([2, 1, 3]))):
+            self.write(data, Agent("guest"))
+
     def make_checkpoint(self, data: st.DataObject) -> None:
-        writer, step = self.draw_writer(data, None), self.draw_step(data)
+        writer, made = self.draw_writer(data, None), [mark.step for mark in self.book.marks.values()]
+        again = bool(made) and data.draw(st.booleans())
+        step = data.draw(st.sampled_from(made)) if again else self.draw_step(data)
         status = data.draw(st.sampled_from([COMPLETED, COMPLETED, FAILED]))
         book = self.book
         self.fresh += 1
