@@ -86,6 +86,9 @@ class ProtocolMachine(AgentsMachine):
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         """Do something; one rule, so that hypothesis does not leave whole kinds of commands out of a run."""
+        alive = any(each.fence == self.book.attempt for each in [*self.agents, *self.hanging])
+        if self.book.held(self.now) and not alive and data.draw(st.booleans()):
+            self.time_passes(data)  # until then hardly anything is possible
         if data.draw(st.booleans()):
             self.work(data)
         getattr(self, data.draw(st.sampled_from(STEPS)))(data)
@@ -337,6 +340,8 @@ class ProtocolMachine(AgentsMachine):
         self.run(MakeCheckpoint("wf", step, _author(writer), status, source, None, None, copy_id, 1), expected)
 
     def restore(self, data: st.DataObject) -> None:
+        if not self.book.marks:
+            self.work(data)
         writer, order = self.draw_writer(data, None), self.draw_order(data)
 
         def expected(_: object) -> tuple[Book, object]:
@@ -350,7 +355,7 @@ class ProtocolMachine(AgentsMachine):
         """Draw a checkpoint, rather one that is superseded, or that a later attempt has made anew."""
         marks = sorted(self.book.marks)
         odd = [order for order in marks if self.book.marks[order].superseded or (order[0], order[1] + 1) in marks]
-        return data.draw(st.sampled_from([*marks, *odd * 3, (9, 9)]))
+        return data.draw(st.sampled_from([*odd * 2, *marks, (9, 9)]))
 
     def delete_checkpoints(self, data: st.DataObject) -> None:
         writer, effects = self.draw_writer(data, None), data.draw(st.booleans())
@@ -365,6 +370,8 @@ class ProtocolMachine(AgentsMachine):
 
     def fork(self, data: st.DataObject) -> None:
         """Fork from a checkpoint; and see that the new workflow goes on there."""
+        if not self.book.marks:
+            self.work(data)
         writer, order = self.draw_writer(data, None), self.draw_order(data)
         self.fresh += 1
         new_id = f"fork {self.fresh}"
