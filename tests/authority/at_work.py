@@ -10,6 +10,7 @@ from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.leases import GiveUp
 from lastgood_daemon.authority.commands.write import Write
+from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.authority.outcomes import Done, Outcome, Refused, Resumed
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
@@ -71,9 +72,9 @@ def write(attempt: int) -> Write:
 class Daemon:
     """An authority at work."""
 
-    def __init__(self, store: SlowStore) -> None:
+    def __init__(self, store: SlowStore, budget: int = BUDGET) -> None:
         self.store = store
-        self.authority = Authority(store)
+        self.authority = Authority(store, budget)
         self.running = asyncio.create_task(self.authority.run())
 
     def ask(self, command: Command, identity: Identity | None = None, deadline: float | None = None) -> Answer:
@@ -111,9 +112,9 @@ async def reason(answer: Answer) -> str:
 
 
 @asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Daemon]:
+async def running(path: Path, budget: int = BUDGET) -> AsyncIterator[Daemon]:
     store = SlowStore.open(path / "lastgood.db")
-    daemon = Daemon(store)
+    daemon = Daemon(store, budget)
     try:
         yield daemon
     finally:

@@ -30,9 +30,11 @@ from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import Step
+from lastgood_daemon.engine.image import Image, decode_image, encode_image
 from lastgood_daemon.engine.log import chain, decode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, Snapshot, State
+from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey, Unit
@@ -46,6 +48,12 @@ class Disk:
     def __init__(self) -> None:
         self.logs: dict[LogId, list[LogRow]] = {}
         self.records: dict[RecordKey, tuple[bytes, int]] = {}
+        self.images: dict[LogId, dict[int, bytes]] = {}
+
+    def image(self, state: State) -> None:
+        """Keep an image of a durable state."""
+        made = encode_image(Image(state.tree, state.chain, state.log_bytes))
+        self.images.setdefault(LogId(state.state_id, state.incarnation), {})[state.revision] = made
 
     def commit(self, unit: Unit) -> None:
         for append in unit.appends:
@@ -61,6 +69,7 @@ class Disk:
                 self.records[key] = (value, expected_version + 1)
         for log in unit.drops:
             self.logs.pop(log, None)
+            self.images.pop(log, None)
 
 
 class Librarian:
@@ -83,7 +92,8 @@ class Librarian:
                 rows = self._disk.logs.get(LogId(point.state_id, point.incarnation), [])
                 if len(rows) < point.revision:
                     return False
-                world.trees.put(point, self.rebuilt(point.state_id, point.incarnation, point.revision)[-1].after)
+                self.rebuilt(point.state_id, point.incarnation, point.revision, imaged=True)
+                world.trees.put(point, self.last_rebuilt.tree)
             case TimeNeed(state_id, incarnation, time):
                 rows = self._disk.logs.get(LogId(state_id, incarnation), [])
                 times = [(decode_entry(row.entry).timestamp, row.revision) for row in rows]
@@ -93,11 +103,15 @@ class Librarian:
                 world.others_found.put(need, Others(len(rows), written_by_others(log.state_id, rows[after:])))
         return True
 
-    def rebuilt(self, state_id: str, incarnation: int, until: int | None = None) -> list[Step]:
-        """Replay a log from its bytes, checking its chain."""
-        state = State(state_id, About(incarnation=incarnation))
+    def rebuilt(self, state_id: str, incarnation: int, until: int | None = None, *, imaged: bool = False) -> list[Step]:
+        """Replay a log from its bytes, checking its chain; with ``imaged`` from the nearest image on."""
+        state, log = State(state_id, About(incarnation=incarnation)), LogId(state_id, incarnation)
+        images = [revision for revision in self._disk.images.get(log, {}) if until is None or revision <= until]
+        if imaged and images:
+            tree, image_chain, log_bytes = decode_image(self._disk.images[log][max(images)])
+            state = replace(state, tree=tree, chain=image_chain, log_bytes=log_bytes, trail=Trail(oldest=tree.revision + 1))
         steps = []
-        for row in self._disk.logs.get(LogId(state_id, incarnation), [])[:until]:
+        for row in self._disk.logs.get(log, [])[state.revision : until]:
             entry = decode_entry(row.entry)
             assert chain(state.chain, row.revision, entry) == row.chain
             after = state.replay(entry, row.chain)
@@ -110,7 +124,7 @@ class Librarian:
         """Rebuild a state with its snapshots."""
         record = self._record(state_key(state_id))
         about = About() if record is None else msgspec.msgpack.decode(record, type=About)
-        self.rebuilt(state_id, about.incarnation)
+        self.rebuilt(state_id, about.incarnation, imaged=True)
         snapshots = self._parts("snapshot", state_id, Snapshot)
         return replace(self.last_rebuilt, about=about, snapshots=Map({s.snapshot_id: s for s in snapshots}))
 
@@ -131,7 +145,7 @@ class Librarian:
     def _record(self, key: RecordKey) -> bytes | None:
         value, version = self._disk.records.get(key, (None, 0))
         if version:
-            self._world.versions[key] = version
+            self._world.versions.put(key, version)
         return value
 
     def _parts(self, kind: str, owner: str, of: type[T]) -> list[T]:

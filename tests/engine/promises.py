@@ -66,6 +66,13 @@ class PromisesMachine(RuleBasedStateMachine):
             self.daemon.batch = None
             self.model = self.durable
 
+    def image(self, data: st.DataObject) -> None:
+        """Have a state imaged, which any later revision of it is then brought back from."""
+        if self.daemon.batch is None and self.daemon.world.states:
+            state = self.daemon.world.states[data.draw(st.sampled_from(sorted(self.daemon.world.states)))]
+            if state.about.born:
+                self.daemon.disk.image(state)
+
     def restart(self, _: st.DataObject) -> None:
         if self.daemon.batch is not None:
             return

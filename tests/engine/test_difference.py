@@ -21,7 +21,7 @@ def node(value: object, changed: int = 1) -> Node:
 
 def opened(root: Node) -> Node:
     """Give the same value, opened at every level."""
-    match root.body():
+    match root.open():
         case MapBody(entries, _):
             for entry in entries.values():
                 opened(entry.node)

@@ -78,7 +78,7 @@ STEPS = (
     ),
     *("make_checkpoint", "work", "work", "resume", "resume", "delete_checkpoints"),
     *("look_back", "compare", "read_in_a_transaction"),
-    *("batch_ends", "batch_ends", "restart", "time_passes"),
+    *("batch_ends", "batch_ends", "image", "restart", "time_passes"),
 )
 """What a step may be, as often as it is to be done."""
 

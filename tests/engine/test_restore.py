@@ -160,6 +160,9 @@ class LogOf:
     async def read_log(self, _: LogId, after: int, limit: int) -> list[LogRow]:
         return self.rows[after : after + limit]
 
+    async def image(self, _: LogId, at_most: int) -> None:
+        del at_most
+
 
 async def test_a_revision_that_is_not_durable_yet_is_not_taken_for_an_earlier_one() -> None:
     world = World()

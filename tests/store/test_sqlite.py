@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -52,7 +53,8 @@ async def opened(path: Path) -> AsyncIterator[SqliteStore]:
 
 
 def rows(first: int, last: int, size: int = 10) -> list[LogRow]:
-    return [LogRow(n, b"%d" % n * size, b"chain %d" % n) for n in range(first, last + 1)]
+    """Rows that cannot be compressed."""
+    return [LogRow(n, random.Random(n).randbytes(size), b"chain %d" % n) for n in range(first, last + 1)]
 
 
 def append(log: LogId, first: int, last: int, size: int = 10) -> Append:
@@ -357,7 +359,7 @@ async def test_time_goes_on_from_what_is_in_the_file(path: Path, table: str) -> 
 async def test_every_setting_is_in_force(path: Path) -> None:
     async with opened(path) as store:
         wanted = {"page_size": 4096, "auto_vacuum": 2, "journal_mode": "wal", "synchronous": 2, "busy_timeout": 10_000}
-        wanted |= {"locking_mode": "normal", "user_version": 1, "application_id": 0x4C474F44, "query_only": 0}
+        wanted |= {"locking_mode": "normal", "user_version": 2, "application_id": 0x4C474F44, "query_only": 0}
         assert {name: await pragma(store, "_writer", name) for name in wanted} == wanted
         assert await pragma(store, "_reader", "query_only") == 1
 
@@ -373,7 +375,7 @@ async def test_the_files_are_for_their_owner_only(path: Path) -> None:
 async def test_the_wal_does_not_grow_without_bounds(path: Path) -> None:
     async with opened(path) as store:
         for revision in range(1, 101):
-            await store.commit([Unit([Append(ONE, revision - 1, [LogRow(revision, bytes(500_000), b"")])])])
+            await store.commit([Unit([Append(ONE, revision - 1, [LogRow(revision, random.randbytes(500_000), b"")])])])
         assert path.with_name("lastgood.db-wal").stat().st_size < 16 << 20  # of 50 MB written
 
 
@@ -382,9 +384,9 @@ async def test_a_file_from_the_future_is_refused_and_untouched(path: Path) -> No
         pass
     tamper(path, "PRAGMA user_version = 7")
     before = path.read_bytes()
-    with pytest.raises(FutureFormatError, match=r"format version 7.* up to 1.*[Uu]pgrade the daemon") as caught:
+    with pytest.raises(FutureFormatError, match=r"format version 7.* up to 2.*[Uu]pgrade the daemon") as caught:
         SqliteStore.open(path)
-    assert (caught.value.found, caught.value.known) == (7, 1)
+    assert (caught.value.found, caught.value.known) == (7, 2)
     assert path.read_bytes() == before
 
 

@@ -6,12 +6,14 @@ from typing import TypeVar
 
 import msgspec
 
+from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.committer import Committer
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.authority.sessions import LIFETIME, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
-from lastgood_daemon.authority.world import NotLoadedError, Reader, World
+from lastgood_daemon.authority.world import NotLoadedError, Reader, World, asked
 from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
 from lastgood_daemon.store.protocol import Store, StoreBrokenError
@@ -24,11 +26,12 @@ T = TypeVar("T")
 class Authority:
     """See the module. ``run`` must be running for commands to be answered."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, memory_budget: int = BUDGET) -> None:
         self._store = store
-        self._world = World()
+        self._world = World(memory_budget)
         self.loader = Loader(store, self._world)
-        self._committer = Committer(store, self._world, self.loader)
+        self.background = Background(self.fail)
+        self._committer = Committer(store, self._world, self.loader, self.background)
 
     @property
     def daemon_id(self) -> str:
@@ -43,7 +46,7 @@ class Authority:
     def ask_now(self, question: Callable[[Reader], T]) -> T | NotLoadedError:
         """Ask a question; gives ``NotLoadedError`` (does not raise it) where something must be brought first."""
         try:
-            return question(self._world)
+            return asked(question, self._world)
         except NotLoadedError as error:
             return error
 
@@ -104,7 +107,10 @@ class Authority:
 
     async def run(self) -> None:
         """Commit until drained. Raises ``StoreBrokenError`` where the storage fails."""
-        await self._committer.run()
+        try:
+            await self._committer.run()
+        finally:
+            await self.background.stop()
 
     def fail(self, error: StoreBrokenError) -> None:
         """Have ``run`` end because the storage has failed: a daemon that is up but dead helps nobody."""

@@ -20,18 +20,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
+from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.leases import GiveUp
+from lastgood_daemon.authority.imaging import is_due, write_image
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
-from lastgood_daemon.authority.world import Need, NotLoadedError, World
+from lastgood_daemon.authority.world import LabourNeed, Need, NotLoadedError, World
 from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.store.protocol import (
     CorruptRecordError,
     Moved,
@@ -58,8 +62,9 @@ log = logging.getLogger(__name__)
 class Committer:
     """See the module."""
 
-    def __init__(self, store: Store, world: World, loader: Loader) -> None:
+    def __init__(self, store: Store, world: World, loader: Loader, background: Background) -> None:
         self._store = store
+        self._background = background
         self._world = world
         self._loader = loader
         self._queue: deque[Submission] = deque()
@@ -137,10 +142,12 @@ class Committer:
         return group
 
     async def _commit(self, group: Sequence[Submission]) -> None:
-        layer = Layer(self._world)
         now = self._store.now()
+        self._world.trim(now)
+        layer = Layer(self._world)
         answers = [(submission, self._evaluate(layer, submission, now)) for submission in group]
         unit = layer.unit(self._world)
+        self._world.in_flight = layer.names
         try:
             refusal = None if unit is None else await self._store_unit(layer, unit)
         except _MovedError as moved:
@@ -151,6 +158,8 @@ class Committer:
             self._look_again(layer)
             self._queue_again([submission for submission, outcome in answers if outcome is not None])
             return
+        finally:
+            self._world.in_flight = set()
         self._look_again(layer)
         for submission, outcome in answers:
             if outcome is not None:
@@ -174,6 +183,9 @@ class Committer:
         if isinstance(outcome, Moved):
             raise _MovedError(outcome.what)
         layer.publish(self._world, unit)
+        for state in layer.staged.states.values():
+            if is_due(self._world, state):
+                self._background.submit(("image", state.state_id), partial(write_image, self._store, self._world, state))
         return None
 
     def _look_again(self, layer: Layer) -> None:
@@ -285,5 +297,7 @@ def _outcome(batch: Layer, command: Command, now: int) -> Outcome:
         outcome = command.evaluate(layer, now)
     except RefusedError as refusal:
         return Refused.because(refusal)
+    except LabourError as labour:
+        raise NotLoadedError(LabourNeed.of(labour)) from None
     layer.merge_down()
     return outcome

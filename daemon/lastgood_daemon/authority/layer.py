@@ -145,6 +145,7 @@ class Layer:
         if not state.about.born:
             self.staged.records[state_key(state.state_id)] = _encode(after.about)
         row = LogRow(after.revision, encode_entry(entry), after.chain)
+        after = after.logged(len(row.entry))
         self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).append(row)
         self.staged.states[state.state_id] = after
         return after
@@ -205,23 +206,26 @@ class Layer:
         return Unit(
             appends=[Append(log, rows[0].revision - 1, rows) for log, rows in self.staged.rows.items()],
             writes=[
-                RecordWrite(key, value, world.versions.get(key, 0))
+                RecordWrite(key, value, world.versions.get(key))
                 for key, value in records.items()
-                if value is not None or key in world.versions
+                if value is not None or world.versions.get(key)
             ],
             drops=self.staged.drops,
         )
 
+    @property
+    def names(self) -> set[str]:
+        """The ids of the states and workflows that it changes."""
+        return {*self.staged.states, *self.staged.workflows}
+
     def forget(self, world: World) -> None:
         """Have the world read anew what this layer, the lowest, builds on."""
-        for state_id in self.staged.states:
-            world.states.pop(state_id, None)
-        for workflow_id in self.staged.workflows:
-            world.workflows.pop(workflow_id, None)
+        for name in self.names:
+            world.drop(name)
         for session_id in self.staged.sessions:
             world.sessions.pop(session_id)
         for key in (*self.staged.records, *map(session_key, self.staged.sessions)):
-            world.versions.pop(key, None)
+            world.versions.pop(key)
 
     def publish(self, world: World, unit: Unit) -> None:
         """Make this layer, the lowest, part of the world, now that its unit is durable."""
@@ -229,9 +233,13 @@ class Layer:
         world.workflows.update(self.staged.workflows)
         for session_id, session in self.staged.sessions.items():
             for forgotten in world.sessions.put(session_id, session):
-                world.versions.pop(session_key(forgotten), None)
+                world.versions.pop(session_key(forgotten))
         for write in unit.writes:
             if write.value is None:
-                world.versions.pop(write.key, None)
+                world.versions.pop(write.key)
             else:
-                world.versions[write.key] = write.expected_version + 1
+                world.versions.put(write.key, write.expected_version + 1)
+                if write.key.kind == "effect":
+                    world.results[write.key.owner] = world.results.get(write.key.owner, 0) + len(write.value)
+        for name in self.names:
+            world.weigh(name)

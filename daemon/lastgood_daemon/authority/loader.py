@@ -1,7 +1,7 @@
-"""Bringing into memory what a command or a question found missing. Rebuilds states from the log, checking its chain."""
+"""Bringing into memory what a command or a question found missing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -9,9 +9,12 @@ import msgspec
 from immutables import Map
 
 from lastgood_daemon.authority.layer import session_key, state_key, workflow_key
+from lastgood_daemon.authority.replay import PAGE, rebuilt
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
     MAX_OTHERS,
+    ImageNote,
+    LabourNeed,
     Need,
     NotLoadedError,
     Others,
@@ -23,20 +26,16 @@ from lastgood_daemon.authority.world import (
     TreeNeed,
     WorkflowNeed,
     World,
+    asked,
     written_by_others,
 )
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
-from lastgood_daemon.engine.history import Step
-from lastgood_daemon.engine.log import chain, decode_entry
-from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.log import decode_entry
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Record, Store
-
-PAGE = 1000
-"""Revisions of the log that are read, and applied in a thread, at a time."""
+from lastgood_daemon.store.protocol import LogId, Record, Store
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
@@ -46,7 +45,7 @@ class Loader:
     """See the module."""
 
     def __init__(self, store: Store, world: World) -> None:
-        self._store = store
+        self.store = self._store = store
         self._world = world
         self._under_way: dict[Need, asyncio.Task[None]] = {}
 
@@ -54,7 +53,7 @@ class Loader:
         """Ask the world, and bring what is missing until it can answer."""
         while True:
             try:
-                return question(self._world)
+                return asked(question, self._world)
             except NotLoadedError as error:
                 await self.bring(error.need)
 
@@ -74,18 +73,22 @@ class Loader:
 
     async def _bring(self, need: Need) -> None:
         world = self._world
+        world.trim(self._store.now())
         match need:
             case StateNeed(state_id):
                 # Whoever writes into it asks next whether somebody holds the workflow of that id.
                 if state_id not in world.workflows:
                     await self.bring(WorkflowNeed(state_id))
-                world.states[state_id] = await self._state(state_id)
+                loaded = await self._state(state_id)
+                world.states.setdefault(state_id, loaded)  # a batch may have been faster, and then knows more
+                world.weigh(state_id)
             case WorkflowNeed(workflow_id):
-                world.workflows[workflow_id] = await self._workflow(workflow_id)
+                world.workflows.setdefault(workflow_id, await self._workflow(workflow_id))
+                world.weigh(workflow_id)
             case SessionNeed(session_id):
                 world.sessions.put(session_id, await self._session(session_id))
             case TreeNeed(point):
-                state = await self._rebuilt(point)
+                state, _, _ = await rebuilt(self._store, point)
                 # A revision of a batch that is not durable yet is not in the log; whoever waits for it has to ask again.
                 if state.revision == point.revision:
                     world.trees.put(point, state.tree)
@@ -93,12 +96,15 @@ class Loader:
                 world.times.put(need, await self._revision_at(LogId(state_id, incarnation), time))
             case OthersNeed():
                 await self._find_others(need)
+            case LabourNeed(_, work):
+                await asyncio.to_thread(work)
 
     async def _state(self, state_id: str) -> State:
         about = self._decoded(await self._store.record(state_key(state_id)), About) or About()
         state = State(state_id, about)
         if about.born:
-            state = await self._rebuilt(state.point())
+            state, image_size, image_log_bytes = await rebuilt(self._store, state.point(0))
+            self._world.images[LogId(state_id, about.incarnation)] = ImageNote(image_log_bytes, image_size)
         snapshots = [self._decoded(r, Snapshot) for r in await self._store.records("snapshot", state_id)]
         return replace(state, about=about, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
 
@@ -107,6 +113,7 @@ class Loader:
         if progress is None:  # most states belong to no workflow; whatever is recorded for one records this, too
             return Workflow(workflow_id)
         effects = await self._parts("effect", workflow_id, Effect)
+        self._world.results[workflow_id] = sum(len(effect.result or b"") for effect in effects)
         return Workflow(
             workflow_id,
             progress.answering_since(self._store.leases_since),
@@ -126,43 +133,8 @@ class Loader:
     def _decoded(self, record: Record | None, kind: type[R]) -> R | None:
         if record is None:
             return None
-        self._world.versions[record.key] = record.version
+        self._world.versions.put(record.key, record.version)
         return msgspec.msgpack.decode(record.value, type=kind)
-
-    # The log.
-
-    async def replay(self, start: State, visit: Callable[[list[Step]], bool], until: int = 0) -> State:
-        """Apply the log after a state to it.
-
-        Args:
-            start: where to start.
-            visit: called in a thread with each page of revisions; stops the replay by returning True.
-            until: the last revision to apply; 0: all there are.
-
-        Raises:
-            CorruptRecordError: a revision does not match its chain.
-        """
-        state, stop = start, False
-        log = LogId(start.state_id, start.incarnation)
-        while not stop and (not until or state.revision < until):
-            limit = min(PAGE, until - state.revision) if until else PAGE
-            rows = await self._store.read_log(log, state.revision, limit)
-            if not rows:
-                break
-            state, stop = await asyncio.to_thread(_apply, state, rows, visit)
-        return state
-
-    async def _rebuilt(self, point: Point) -> State:
-        """Rebuild a state at a revision, 0: at its present one."""
-        log = LogId(point.state_id, point.incarnation)
-        about = About(incarnation=point.incarnation)
-        head = await self._store.head(log)
-        state = await self.replay(State(point.state_id, about), lambda _: False, point.revision)
-        whole = point.revision == 0
-        if state.revision < min(point.revision, head.revision) or (whole and (state.revision, state.chain) != head):
-            message = f"state {point.state_id!r}: the log ends at revision {state.revision}, its head says {head.revision}"
-            raise CorruptRecordError(message)
-        return state
 
     async def _find_others(self, need: OthersNeed) -> None:
         until, found = self._world.others_found.get(need) or Others(need.after, [])
@@ -177,31 +149,13 @@ class Loader:
         self._world.others_found.put(need, Others(until, found))
 
     async def _revision_at(self, log: LogId, time: int) -> int:
-        revision = 0
-        while True:
-            rows = await self._store.read_log(log, revision, PAGE)
-            for row in rows:
-                if decode_entry(row.entry).timestamp > time:
-                    return revision
-                revision = row.revision
-            if not rows:
-                return revision
-
-
-def _apply(state: State, rows: Sequence[LogRow], visit: Callable[[list[Step]], bool]) -> tuple[State, bool]:
-    steps: list[Step] = []
-    for row in rows:
-        try:
-            entry = decode_entry(row.entry)
-        except msgspec.DecodeError as error:
-            raise _corrupt(state, row) from error
-        if row.revision != state.revision + 1 or chain(state.chain, row.revision, entry) != row.chain:
-            raise _corrupt(state, row)
-        after = state.replay(entry, row.chain)
-        steps.append(Step(entry, state.tree, after.tree))
-        state = after
-    return state, visit(steps)
-
-
-def _corrupt(state: State, row: LogRow) -> CorruptRecordError:
-    return CorruptRecordError(f"state {state.state_id!r}: revision {row.revision} does not match its checksum")
+        """Find it by halving: times never go backwards within a log."""
+        low, high = 0, (await self._store.head(log)).revision
+        while low < high:
+            middle = (low + high + 1) // 2
+            rows = await self._store.read_log(log, middle - 1, 1)
+            if not rows or decode_entry(rows[0].entry).timestamp > time:
+                high = middle - 1
+            else:
+                low = middle
+        return low

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lastgood_daemon.authority.commands.restore import restoring
 from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.replay import nearest, replay
 from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference, differences
@@ -15,7 +16,8 @@ from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import HistoryItem, Step, seen_from
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.node import find as find_node
-from lastgood_daemon.engine.state import About, State, preview
+from lastgood_daemon.engine.state import State, preview
+from lastgood_daemon.store.protocol import LogId
 from lastgood_proto.paths import Path
 
 
@@ -112,7 +114,8 @@ async def history(loader: Loader, state: State, question: HistoryQuestion) -> tu
         return False
 
     if last > question.after:
-        await loader.replay(State(state.state_id, About(incarnation=state.incarnation)), visit, last)
+        start, _ = await nearest(loader.store, LogId(state.state_id, state.incarnation), question.after)
+        await replay(loader.store, start, visit, last)
     if question.newest_first:
         found.reverse()
     return list(found), more

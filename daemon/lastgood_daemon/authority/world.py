@@ -5,18 +5,25 @@ What is not in memory is not missing: asking for it raises ``NotLoadedError``, w
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from lastgood_daemon.authority.memory import BUDGET, LEAST, PER_BYTE, PER_PART, Memory
 from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.authority.versions import Versions
+from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.engine.log import Other, decode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 from lastgood_daemon.engine.workflow import Workflow
-from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey
+from lastgood_daemon.store.protocol import LogId, LogRow
+
+K = TypeVar("K")
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,21 @@ class OthersNeed:
     after: int
 
 
-Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed | OthersNeed
+@dataclass(frozen=True, slots=True)
+class LabourNeed:
+    """Work that is too long for the event loop. Two of one subject are the same."""
+
+    subject: object = field(compare=False)
+    work: Callable[[], object] = field(compare=False)
+    identity: int
+
+    @classmethod
+    def of(cls, labour: LabourError) -> "LabourNeed":
+        """Give the need that an error names."""
+        return cls(labour.subject, labour.work, id(labour.subject))
+
+
+Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed | OthersNeed | LabourNeed
 
 
 class NotLoadedError(Exception):
@@ -102,13 +123,29 @@ class Reader(Protocol):
         ...
 
 
+def asked(question: Callable[["World"], T], world: "World") -> T:
+    """Ask a question.
+
+    Raises:
+        NotLoadedError: something must be brought, or worked out, first.
+    """
+    try:
+        return question(world)
+    except LabourError as labour:
+        raise NotLoadedError(LabourNeed.of(labour)) from None
+
+
+class ImageNote(NamedTuple):
+    """Where in its log a state was last imaged, and how many bytes that image has."""
+
+    log_bytes: int = 0
+    size: int = 0
+
+
 MAX_OTHERS = 1000
 """Revisions of others that a rollback tells about: the newest."""
 MAX_SESSIONS = 4096
 """Sessions that are kept in memory; others are read again when they come back."""
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
@@ -139,12 +176,18 @@ class Recent(Generic[K, V]):
 class World:
     """See the module. Only the committer and the loader change it."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.memory = Memory(budget)
+        self.in_flight: set[str] = set()
+        """What a batch that is being committed is about to change: it must not be dropped, and read anew, before that."""
         self.states: dict[str, State] = {}
+        self.images: dict[LogId, ImageNote] = {}
+        """The last images of the states that are in memory, where they have one."""
         self.workflows: dict[str, Workflow] = {}
         self.sessions: Recent[str, Session] = Recent(MAX_SESSIONS)
-        self.versions: dict[RecordKey, int] = {}
-        """Versions of the records that are in memory, for the expectations of the next write."""
+        self.results: dict[str, int] = {}
+        """How many bytes the effects of the workflows in memory have."""
+        self.versions = Versions()
         self.trees: Recent[Point, Tree] = Recent(64)
         """Earlier contents that were rebuilt from the log."""
         self.times: Recent[TimeNeed, int] = Recent(1024)
@@ -153,14 +196,44 @@ class World:
     def forget_sessions(self) -> None:
         """Have all sessions read anew: some of their records are gone."""
         self.sessions = Recent(MAX_SESSIONS)
-        for key in [key for key in self.versions if key.kind == "session"]:
-            del self.versions[key]
+        self.versions.forget_sessions()
+
+    def weigh(self, name: str) -> None:
+        """Note what the state and the workflow of an id weigh now."""
+        state, workflow = self.states.get(name), self.workflows.get(name)
+        weight = LEAST
+        if state is not None:
+            image = self.images.get(LogId(name, state.incarnation), ImageNote())
+            weight += PER_BYTE * (image.size + state.log_bytes - image.log_bytes)
+        if workflow is not None:
+            weight += PER_PART * workflow.parts + self.results.get(name, 0)
+        self.memory.weigh(name, weight)
+
+    def trim(self, now: int) -> None:
+        """Drop what was not used for long, where there is too much in memory; it is read again when it is asked for."""
+        for name in self.memory.surplus(now, lambda name: self._is_needed(name, now)):
+            self.drop(name)
+
+    def _is_needed(self, name: str, now: int) -> bool:
+        workflow = self.workflows.get(name)
+        return name in self.in_flight or (workflow is not None and workflow.progress.holds(now))
+
+    def drop(self, name: str) -> None:
+        """Drop the state and the workflow of an id from memory."""
+        self.memory.forget(name)
+        state = self.states.pop(name, None)
+        self.workflows.pop(name, None)
+        if state is not None:
+            self.images.pop(LogId(name, state.incarnation), None)
+        self.results.pop(name, None)
+        self.versions.forget(name)
 
     def state(self, state_id: str) -> State:
         """Give a state."""
         found = self.states.get(state_id)
         if found is None:
             raise NotLoadedError(StateNeed(state_id))
+        self.memory.use(state_id)
         return found
 
     def workflow(self, workflow_id: str) -> Workflow:
@@ -168,6 +241,7 @@ class World:
         found = self.workflows.get(workflow_id)
         if found is None:
             raise NotLoadedError(WorkflowNeed(workflow_id))
+        self.memory.use(workflow_id)
         return found
 
     def session(self, session_id: str) -> Session:

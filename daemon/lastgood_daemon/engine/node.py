@@ -1,23 +1,27 @@
 """A value inside a tree, and the revision that last changed it or anything below it.
 
-A node is immutable in what it means, and has two forms of it: **encoded**, one run of MessagePack bytes, and **opened**, a
-map or list of nodes. It starts in whichever it was made from and turns into the other when that is asked for. So a value
-that nobody looks into stays the bytes it arrived as, and a value that is written into shares all of its untouched parts with
-its earlier versions:
+A node is immutable in what it means, and has three forms of it: **encoded**, one run of MessagePack bytes; **opened**, a
+map or list of nodes; and **imaged**, a run of bytes that also holds what is known of each of its parts (``image.py``).
+It starts in whichever it was made from and is opened when somebody reaches inside. So a value that nobody looks into stays
+the bytes it arrived as, and a value that is written into shares all of its untouched parts with its earlier versions:
 
     set("a", {"x": 1, "y": [..]})       root ── a: bytes                          one run of bytes, not looked into
     set("a.x", 2)                       root ── a ─┬─ x: 2        opened one level; y is still bytes, and shared
                                                    └─ y: bytes    with the version before
 
 What is opened below inherits the revision of the whole: a part of a value has changed when the value was put there.
+
+Opening something large takes long, so ``body()`` does not: it raises ``LabourError``, and ``open()`` is the work.
 """
 
+from collections.abc import Callable, Iterable
 from struct import pack
 from typing import NamedTuple
 
 import msgspec
 from immutables import Map
 
+from lastgood_daemon.engine.labour import LONG_BYTES, LabourError
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
 
@@ -52,12 +56,22 @@ class ListBody(NamedTuple):
     shifted: int
 
 
+class Imaged(NamedTuple):
+    """The body of a container that is still as it lies in an image; how to open it is for ``engine/image.py``."""
+
+    data: bytes
+    is_map: bool
+    open: Callable[[bytes], MapBody | ListBody]
+
+
 class Node:
     """See the module. ``changed`` is the revision that last changed it or anything below it."""
 
     __slots__ = ("_body", "_encoded", "changed")
 
-    def __init__(self, changed: int, *, encoded: bytes | None = None, body: MapBody | ListBody | None = None) -> None:
+    def __init__(
+        self, changed: int, *, encoded: bytes | None = None, body: MapBody | ListBody | Imaged | None = None
+    ) -> None:
         self.changed = changed
         self._encoded = encoded
         self._body = body
@@ -65,33 +79,64 @@ class Node:
     @property
     def is_map(self) -> bool:
         """Whether the value is a map; looks at one byte."""
-        encoded = self._encoded
-        return type(self._body) is MapBody if encoded is None else encoded[0] in _MAP_HEADS
+        encoded, body = self._encoded, self._body
+        if encoded is not None:
+            return encoded[0] in _MAP_HEADS
+        return body.is_map if type(body) is Imaged else type(body) is MapBody
 
     @property
     def is_list(self) -> bool:
         """Whether the value is a list; looks at one byte."""
-        encoded = self._encoded
-        return type(self._body) is ListBody if encoded is None else encoded[0] in _LIST_HEADS
+        encoded, body = self._encoded, self._body
+        if encoded is not None:
+            return encoded[0] in _LIST_HEADS
+        return not body.is_map if type(body) is Imaged else type(body) is ListBody
 
     @property
     def sealed_bytes(self) -> int:
-        """How many bytes the value has, where nobody has looked into it; 0 where it is opened."""
+        """How many bytes the value has, where it is encoded and nobody has looked into it; else 0."""
         return 0 if self._encoded is None else len(self._encoded)
 
+    def sealed(self) -> bytes | Imaged | None:
+        """Give the bytes or the part of an image that the value still is; nothing where it is opened."""
+        # Read once, here and below: a thread may open the same node at the same time, with the same result.
+        encoded, body = self._encoded, self._body
+        return encoded if encoded is not None else body if type(body) is Imaged else None
+
     def body(self) -> MapBody | ListBody | None:
-        """Open the value; nothing where it is neither a map nor a list. From then on it is held opened."""
-        # Read once: a thread that reads history may open the same node at the same time, with the same result.
-        encoded = self._encoded
+        """Open the value; nothing where it is neither a map nor a list. From then on it is held opened.
+
+        Raises:
+            LabourError: it is large.
+        """
+        encoded, body = self._encoded, self._body
         if encoded is None:
-            return self._body
+            if type(body) is not Imaged:
+                return body  # type: ignore[return-value]
+            size = len(body.data)
+        else:
+            size = len(encoded)
+        if size > LONG_BYTES and (self.is_map or self.is_list):
+            raise LabourError(self, self.open)
+        return self.open()
+
+    def open(self) -> MapBody | ListBody | None:
+        """Open the value, however large."""
+        encoded, body = self._encoded, self._body
+        if encoded is None:
+            if isinstance(body, Imaged):
+                self._body = body = body.open(body.data)
+            return body
+        opened: MapBody | ListBody
         if self.is_map:
-            self._body = _opened_map(encoded, self.changed)
-            self._encoded = None
+            opened = _opened_map(encoded, self.changed)
         elif self.is_list:
-            self._body = _opened_list(encoded, self.changed)
-            self._encoded = None
-        return self._body
+            opened = _opened_list(encoded, self.changed)
+        else:
+            return None
+        self._body = opened
+        self._encoded = None
+        return opened
 
     def encoded(self) -> bytes:
         """Give the value as bytes; O(its size) where it is opened."""
@@ -103,17 +148,20 @@ class Node:
         return b"".join(parts)
 
     def _encode_into(self, parts: list[bytes]) -> None:
-        encoded = self._encoded
+        encoded, body = self._encoded, self._body
         if encoded is not None:
             parts.append(encoded)
-        elif isinstance(self._body, MapBody):
-            parts.append(_map_head(len(self._body.entries)))
-            for name, entry in self._body.ordered():
+            return
+        if isinstance(body, Imaged):
+            body = body.open(body.data)  # for this once: a reader of the whole need not hold it opened
+        if isinstance(body, MapBody):
+            parts.append(_map_head(len(body.entries)))
+            for name, entry in body.ordered():
                 parts.append(_encode(name))
                 entry.node._encode_into(parts)  # noqa: SLF001 - its own class
-        elif isinstance(self._body, ListBody):
-            parts.append(_list_head(len(self._body.items)))
-            for item in self._body.items:
+        elif isinstance(body, ListBody):
+            parts.append(_list_head(len(body.items)))
+            for item in body.items:
                 item._encode_into(parts)  # noqa: SLF001 - its own class
 
     def value(self) -> object:
@@ -127,10 +175,19 @@ class Node:
 
 def _opened_map(encoded: bytes, changed: int) -> MapBody:
     children = _open_map(encoded)
-    entries = {
-        name: MapEntry(position, Node(changed, encoded=bytes(raw))) for position, (name, raw) in enumerate(children.items())
-    }
-    return MapBody(Map(entries), len(entries))
+    entries = (
+        (name, MapEntry(position, Node(changed, encoded=bytes(raw))))
+        for position, (name, raw) in enumerate(children.items())
+    )
+    return MapBody(map_of(entries), len(children))
+
+
+def map_of(entries: Iterable[tuple[str, MapEntry]]) -> Map[str, MapEntry]:
+    """Give the map with these entries; made one by one, so that a thread that does so lets others run in between."""
+    mutable = Map[str, MapEntry]().mutate()
+    for name, entry in entries:
+        mutable[name] = entry
+    return mutable.finish()
 
 
 def _opened_list(encoded: bytes, changed: int) -> ListBody:

@@ -16,6 +16,8 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 
+LEAST_BYTES = 256
+
 
 class About(msgspec.Struct, frozen=True):
     """What there is to say about a state besides its content; one record in the store."""
@@ -51,6 +53,8 @@ class State:
     about: About = About()  # noqa: RUF009 - immutable
     tree: Tree = EMPTY_TREE
     chain: bytes = b""
+    log_bytes: int = 0
+    """How much log has led here; each entry counts as ``LEAST_BYTES`` at least, for what applying it again costs."""
     trail: Trail = Trail()  # noqa: RUF009 - immutable
     snapshots: Map[str, Snapshot] = Map()  # noqa: RUF009 - immutable
 
@@ -104,6 +108,10 @@ class State:
         tree = self.tree.apply(changes, self.revision + 1, entry.timestamp)
         trail = self.trail.extend(tree, changes, entry.author)
         return replace(self, about=about, tree=tree, chain=entry_chain, trail=trail)
+
+    def logged(self, size: int) -> "State":
+        """Give the state with an entry of so many bytes counted as part of its log."""
+        return replace(self, log_bytes=self.log_bytes + max(size, LEAST_BYTES))
 
     def buried(self) -> "State":
         """Give what is left after a deletion: the next life, with nothing in it."""

@@ -89,6 +89,11 @@ class Workflow:
     put_aside: Map[tuple[int, str, int], Effect] = Map()  # noqa: RUF009 - immutable
     """Superseded effects."""
 
+    @property
+    def parts(self) -> int:
+        """How many records belong to it."""
+        return len(self.checkpoints) + len(self.attempts) + len(self.effects) + len(self.put_aside)
+
     # Who may write.
 
     def require_attempt(self, attempt: int, now: int) -> None:

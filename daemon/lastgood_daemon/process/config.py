@@ -17,6 +17,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lastgood_daemon.authority.memory import BUDGET
+
 
 def _folder(variable: str, default: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / default) / "lastgood"
@@ -57,6 +59,9 @@ class Config(BaseSettings):
     token: Annotated[str | None, Field(description="what clients must present; best set by LASTGOOD_TOKEN")] = None
     tls_certificate: Annotated[Path | None, Field(description="PEM file, for an address on the network")] = None
     tls_key: Annotated[Path | None, Field(description="PEM file")] = None
+    memory: Annotated[
+        int, Field(ge=0, description="bytes of states to keep in memory; others are read again when they are asked for")
+    ] = BUDGET
     idle_exit: Annotated[
         float, Field(gt=0, description="seconds without clients after which an autostarted daemon ends")
     ] = 60.0

@@ -15,6 +15,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from lastgood_proto.v1.server_pb2 import ServerInfo
 EXIT_STORAGE_FAILED = 74
 """As EX_IOERR: the storage failed underneath, and a restart recovers."""
 HOUSEKEEPING_SECONDS = 3600.0
+SWITCH_SECONDS = 0.0005
+"""How long a thread that images or opens a large state may keep the event loop waiting: a tenth of Python's default."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,11 +46,12 @@ log = structlog.get_logger(__name__)
 async def serve(config: Config, folder: DataFolder) -> int:
     """Serve a folder until a signal, the end of an idle time, or a fault of the storage. Gives the exit status."""
     _spare_the_collector()
+    sys.setswitchinterval(SWITCH_SECONDS)
     told = _note_signals()
     if supervised():
         folder.mark_as_service()
     store = SqliteStore.open(folder.database)
-    authority = Authority(store)
+    authority = Authority(store, config.memory)
     info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
     server = RpcServer(authority, info, config.token)
     info.address = await _listen(config, folder, server)

@@ -6,7 +6,7 @@ The store keeps two kinds of things and knows the meaning of neither:
 * **records**: small values under (kind, owner, key), each with a version that counts its writes: snapshots,
   checkpoints, workflows, sessions, and what there is to say about a state besides its content.
 
-There is one verb that writes, ``commit``. It takes units, and of each unit all or nothing happens; a unit whose
+There is one verb that writes them, ``commit``. It takes units, and of each unit all or nothing happens; a unit whose
 expectations do not hold comes back as ``Moved`` and leaves the others alone. When ``commit`` returns, what it says is
 ``Committed`` survives a power cut.
 
@@ -19,27 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-
-class LogId(NamedTuple):
-    """One life of one state."""
-
-    state_id: str
-    incarnation: int
-
-
-class LogRow(NamedTuple):
-    """One revision: the encoded change, and the hash that chains it to the one before."""
-
-    revision: int
-    entry: bytes
-    chain: bytes
-
-
-class Head(NamedTuple):
-    """Where a log ends. Revision 0 and an empty chain: it is empty."""
-
-    revision: int
-    chain: bytes
+from lastgood_daemon.store.log import Head as Head  # noqa: PLC0414 - part of what the protocol speaks of
+from lastgood_daemon.store.log import LogId as LogId  # noqa: PLC0414
+from lastgood_daemon.store.log import LogRow as LogRow  # noqa: PLC0414
+from lastgood_daemon.store.upkeep import Upkeep
 
 
 class Append(NamedTuple):
@@ -110,8 +93,11 @@ class CorruptRecordError(Exception):
     """A record does not match its checksum."""
 
 
-class Store(Protocol):
-    """Durable storage. All methods may be called concurrently from one event loop, ``commit`` one at a time."""
+class Store(Upkeep, Protocol):
+    """Durable storage. What it keeps besides the truth is in ``upkeep``.
+
+    All methods may be called concurrently from one event loop, ``commit`` one at a time.
+    """
 
     @property
     def daemon_id(self) -> str:

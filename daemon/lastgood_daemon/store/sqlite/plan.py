@@ -19,10 +19,11 @@ _COMMITTED = Committed()
 
 
 class StoredLog(NamedTuple):
-    """A log as it is in the file: its number, and the revision that it ends at."""
+    """A log as it is in the file: its number, the revision that it ends at, and the one that it begins at."""
 
     number: int
     head: int
+    floor: int = 0
 
 
 class Written(NamedTuple):
@@ -40,7 +41,7 @@ class Plan:
         self._stored_log = stored_log
         self._stored_version = stored_version
         self._heads: dict[LogId, int] = {}
-        self.numbers: dict[LogId, int] = {}
+        self.stored: dict[LogId, StoredLog] = {}
         """Of the logs met so far, those that are in the file and stay there."""
         self.rows: dict[LogId, list[LogRow]] = {}
         """Rows to add to each log, in order; never empty."""
@@ -89,7 +90,7 @@ class Plan:
         if head is None:
             stored = self._stored_log(log)
             if stored is not None:
-                self.numbers[log] = stored.number
+                self.stored[log] = stored
             head = self._heads[log] = stored.head if stored else 0
         return head
 
@@ -97,9 +98,9 @@ class Plan:
         self._head(log)
         self.rows.pop(log, None)
         self._heads[log] = 0
-        number = self.numbers.pop(log, None)
-        if number is not None:
-            self.dropped.append(number)
+        stored = self.stored.pop(log, None)
+        if stored is not None:
+            self.dropped.append(stored.number)
 
 
 def _check_revisions(append: Append) -> None:

@@ -8,15 +8,16 @@ from collections.abc import Iterable
 import apsw
 
 from lastgood_daemon.store.protocol import CorruptRecordError, Head, LogId, LogRow, Record, RecordKey
-from lastgood_daemon.store.sqlite.checksum import record_checksum
+from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
+from lastgood_daemon.store.sqlite.packing import unpacked
 
 PAGE_BYTES = 4 * 1024 * 1024
 """How many bytes of entries ``read_log`` returns at most (a single larger entry still comes, alone)."""
 
 _EMPTY = Head(0, b"")
 
-_HEAD = "SELECT head, chain FROM logs WHERE state_id = ? AND incarnation = ?"
+_HEAD = "SELECT number, head, chain, updated_at, floor, checksum FROM logs WHERE state_id = ? AND incarnation = ?"
 _ROWS = (
     "SELECT revision, entry, chain FROM changes"
     " WHERE log = (SELECT number FROM logs WHERE state_id = ? AND incarnation = ?) AND revision > ?"
@@ -35,9 +36,19 @@ Row = tuple[str, str, str, int, int, bytes, bytes]
 
 
 def head(connection: apsw.Connection, log: LogId) -> Head:
-    """Where a log ends."""
+    """Where a log ends.
+
+    Raises:
+        CorruptRecordError: what is noted of the log does not match its checksum.
+    """
     rows = fetch(connection, _HEAD, log)
-    return Head(*rows[0]) if rows else _EMPTY
+    if not rows:
+        return _EMPTY
+    number, revision, chain, updated_at, floor, checksum = rows[0]
+    if log_checksum(*log, number, revision, chain, updated_at, floor) != checksum:
+        message = f"state {log.state_id!r}: the head of its log does not match its checksum"
+        raise CorruptRecordError(message)
+    return Head(revision, chain)
 
 
 def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) -> list[LogRow]:
@@ -46,8 +57,8 @@ def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) ->
     size = 0
     cursor = connection.execute(_ROWS, (*log, after, max(limit, 0)))
     try:
-        for fetched in cursor:
-            row = LogRow._make(fetched)
+        for revision, entry, chain in cursor:
+            row = LogRow(revision, _unpacked(log, revision, entry), chain)
             size += len(row.entry)
             if rows and size > PAGE_BYTES:
                 break
@@ -55,6 +66,14 @@ def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) ->
     finally:
         cursor.close()
     return rows
+
+
+def _unpacked(log: LogId, revision: int, entry: bytes) -> bytes:
+    try:
+        return unpacked(entry)
+    except CorruptRecordError as error:
+        message = f"state {log.state_id!r}: revision {revision} {error}"
+        raise CorruptRecordError(message) from error
 
 
 def record(connection: apsw.Connection, key: RecordKey) -> Record | None:

@@ -7,9 +7,13 @@ meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (micros
 logs       one life of one state, under a short number, with the head that its next append has to expect
 changes    one revision of a log: the encoded change, and the hash that chains it to the one before
 records    a small value under (kind, owner, key), with a version, the time of its last write and a checksum
+images     a piece of an image of a log at a revision; it is complete where there is a piece 0, which is written last
+indexes    up to which revision the places of a log are indexed, and under which number
+places     that something was written at a place in a revision
 =========  =====================================================================================================
 
-A further table (images, an index of paths) is a new format version and a step that makes it, here.
+Format 2 brought images, indexes and places, compressed entries, the floor of a log and the checksum of its head. A file of
+format 1 becomes one of format 2 in one transaction when it is opened.
 
 ``changes`` is an ordinary table with an index on (log, revision), not one WITHOUT ROWID: a group commit that touches
 64 logs then dirties the end of one table and not 64 places in it (measured: 0.65 ms against 1.6 ms), and a change of
@@ -23,10 +27,11 @@ from typing import NamedTuple
 
 import apsw
 
+from lastgood_daemon.store.sqlite.checksum import log_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.errors import ForeignFileError, FutureFormatError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format that this daemon writes: ``user_version`` of the file, and ``format`` in ``meta``."""
 
 APPLICATION_ID = int.from_bytes(b"LGOD", "big")
@@ -44,6 +49,8 @@ _TABLES = (
         head INTEGER NOT NULL,
         chain BLOB NOT NULL,
         updated_at INTEGER NOT NULL,
+        floor INTEGER NOT NULL DEFAULT 0,
+        checksum BLOB NOT NULL DEFAULT x'',
         UNIQUE (state_id, incarnation)
     ) STRICT""",
     """CREATE TABLE changes (
@@ -64,6 +71,30 @@ _TABLES = (
         PRIMARY KEY (kind, owner, key)
     ) STRICT""",
     "CREATE INDEX records_by_age ON records (kind, updated_at)",
+)
+
+_TABLES_OF_FORMAT_2 = (
+    """CREATE TABLE images (
+        log INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        piece INTEGER NOT NULL,
+        pieces INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        checksum BLOB NOT NULL,
+        PRIMARY KEY (log, revision, piece)
+    ) STRICT""",
+    """CREATE TABLE indexes (
+        number INTEGER PRIMARY KEY,
+        log INTEGER NOT NULL UNIQUE,
+        indexed INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE places (
+        number INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        exact INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        PRIMARY KEY (number, place, exact, revision)
+    ) STRICT, WITHOUT ROWID""",
 )
 
 
@@ -109,10 +140,25 @@ def make(connection: apsw.Connection) -> None:
     """Fill an empty file, in one transaction: after a crash it is either empty or complete."""
     facts = {"format": FORMAT, "daemon_id": str(uuid.uuid4()), "made_at": time.time_ns() // 1000}
     with connection:
-        for statement in _TABLES:
+        for statement in (*_TABLES, *_TABLES_OF_FORMAT_2):
             connection.execute(statement)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def upgrade(connection: apsw.Connection) -> None:
+    """Bring a file of an earlier format to this one, in one transaction."""
+    if _number(connection, "PRAGMA user_version") == FORMAT:
+        return
+    with connection:
+        connection.execute("ALTER TABLE logs ADD COLUMN floor INTEGER NOT NULL DEFAULT 0")
+        connection.execute("ALTER TABLE logs ADD COLUMN checksum BLOB NOT NULL DEFAULT x''")
+        for statement in _TABLES_OF_FORMAT_2:
+            connection.execute(statement)
+        for row in fetch(connection, "SELECT state_id, incarnation, number, head, chain, updated_at, floor FROM logs"):
+            connection.execute("UPDATE logs SET checksum = ? WHERE number = ?", (log_checksum(*row), row[2]))
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", (FORMAT,))
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 

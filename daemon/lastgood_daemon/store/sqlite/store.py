@@ -8,9 +8,9 @@ The WAL is brought into the main file after a commit that leaves it long, when t
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import apsw
 
@@ -26,11 +26,15 @@ from lastgood_daemon.store.protocol import (
     Unit,
 )
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite import reading, schema, writing
+from lastgood_daemon.store.sqlite import images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite.clock import Clock
 from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
+from lastgood_daemon.store.upkeep import Image, ImageMark, Place
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _CHECKPOINT_PAGES = 1000  # of 4 KiB, in the WAL
 
@@ -71,6 +75,7 @@ class SqliteStore:
             opening.configure_writer(writer)
             if empty:
                 schema.make(writer)
+            schema.upgrade(writer)
             identity = schema.identify(writer, path)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
@@ -99,41 +104,67 @@ class SqliteStore:
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Write the units durably, in one transaction. Once it has begun, cancelling does not stop it."""
-        self._refuse_when_closed()
-        outcomes = await self._writer.run(writing.commit, units, self.now())
-        if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
-            self._writer.later(_checkpoint)
-        return outcomes
+        return await self._write(writing.commit, units, self.now())
 
     async def expire(self, kind: str, before: int) -> int:
         """Delete old records of a kind; how many."""
-        self._refuse_when_closed()
-        return await self._writer.run(writing.expire, kind, before)
+        return await self._write(writing.expire, kind, before)
 
     async def head(self, log: LogId) -> Head:
         """Where a log ends."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.head, log)
+        return await self._read(reading.head, log)
 
     async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
         """Rows above a revision, at most ``limit`` and 4 MiB of them."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.read_log, log, after, limit)
+        return await self._read(reading.read_log, log, after, limit)
 
     async def record(self, key: RecordKey) -> Record | None:
         """One record."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.record, key)
+        return await self._read(reading.record, key)
 
     async def records(self, kind: str, owner: str) -> list[Record]:
         """All records of a kind and owner."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.records, kind, owner)
+        return await self._read(reading.records, kind, owner)
 
     async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
         """A page of the records of a kind; its last owner comes complete, even beyond ``limit``."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.list_records, kind, after_owner, limit)
+        return await self._read(reading.list_records, kind, after_owner, limit)
+
+    # Upkeep.
+
+    async def put_image(self, log: LogId, image: Image) -> None:
+        """Write an image piece by piece; other commits go on in between."""
+        await self._write(images.clear_incomplete, log)
+        pieces = await asyncio.to_thread(images.pieces_of, image)
+        for piece in reversed(range(len(pieces))):
+            if not await self._write(images.put_piece, log, image.revision, pieces, piece):
+                return
+
+    async def image(self, log: LogId, at_most: int) -> Image | None:
+        """The newest image at or below a revision."""
+        return await self._read(images.newest, log, at_most)
+
+    async def list_images(self, log: LogId) -> list[ImageMark]:
+        """Which images there are."""
+        return await self._read(images.marks, log)
+
+    async def drop_image(self, log: LogId, revision: int) -> None:
+        """Forget an image."""
+        await self._write(images.drop, log, revision)
+
+    async def indexed(self, log: LogId) -> int:
+        """Up to where a log is indexed."""
+        return await self._read(places.indexed, log)
+
+    async def add_places(self, log: LogId, until: int, places_: Sequence[Place]) -> None:
+        """Index some more revisions of a log."""
+        await self._write(places.add, log, until, places_)
+
+    async def find_places(
+        self, log: LogId, places_: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
+    ) -> list[int]:
+        """Indexed revisions about any of these places."""
+        return await self._read(places.find, log, places_, after, before, limit, newest_first=newest_first)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.
@@ -151,6 +182,17 @@ class SqliteStore:
         finally:
             with contextlib.suppress(StoreFullError):  # the WAL stays behind, and is safe there
                 await self._writer.close(_checkpoint_all)
+
+    async def _write(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._refuse_when_closed()
+        done = await self._writer.run(function, *args, **kwargs)
+        if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
+            self._writer.later(_checkpoint)
+        return done
+
+    async def _read(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._refuse_when_closed()
+        return await self._reader.run(function, *args, **kwargs)
 
     def _refuse_when_closed(self) -> None:
         if self._closing is not None:

@@ -4,18 +4,24 @@ from collections.abc import Sequence
 
 import apsw
 
-from lastgood_daemon.store.protocol import LogId, Outcome, RecordKey, StoreBrokenError, Unit
-from lastgood_daemon.store.sqlite.checksum import record_checksum
+from lastgood_daemon.store.protocol import LogId, LogRow, Outcome, RecordKey, StoreBrokenError, Unit
+from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
+from lastgood_daemon.store.sqlite.packing import packed
 from lastgood_daemon.store.sqlite.plan import Plan, StoredLog
 
-_FIND_LOG = "SELECT number, head FROM logs WHERE state_id = ? AND incarnation = ?"
+_FIND_LOG = "SELECT number, head, floor FROM logs WHERE state_id = ? AND incarnation = ?"
 _FIND_VERSION = "SELECT version FROM records WHERE kind = ? AND owner = ? AND key = ?"
-_DROP_ROWS = "DELETE FROM changes WHERE log = ?"
-_DROP_LOG = "DELETE FROM logs WHERE number = ?"
+_DROP = (
+    "DELETE FROM changes WHERE log = ?",
+    "DELETE FROM images WHERE log = ?",
+    "DELETE FROM places WHERE number IN (SELECT number FROM indexes WHERE log = ?)",
+    "DELETE FROM indexes WHERE log = ?",
+    "DELETE FROM logs WHERE number = ?",
+)
 _MAKE_LOG = "INSERT INTO logs (state_id, incarnation, head, chain, updated_at) VALUES (?, ?, 0, x'', 0) RETURNING number"
 _ADD_ROW = "INSERT INTO changes (log, revision, entry, chain) VALUES (?, ?, ?, ?)"
-_MOVE_HEAD = "UPDATE logs SET head = ?, chain = ?, updated_at = ? WHERE number = ?"
+_MOVE_HEAD = "UPDATE logs SET head = ?, chain = ?, updated_at = ?, checksum = ? WHERE number = ?"
 _PUT_RECORD = (
     "INSERT INTO records (kind, owner, key, version, updated_at, value, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (kind, owner, key) DO UPDATE SET version = excluded.version, updated_at = excluded.updated_at,"
@@ -70,12 +76,15 @@ def expire(connection: apsw.Connection, kind: str, before: int) -> int:
 
 def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:
     if plan.dropped:
-        connection.executemany(_DROP_ROWS, [(number,) for number in plan.dropped])
-        connection.executemany(_DROP_LOG, [(number,) for number in plan.dropped])
+        for statement in _DROP:
+            connection.executemany(statement, [(number,) for number in plan.dropped])
     if plan.rows:
-        numbered = [(_number(connection, plan, log), rows) for log, rows in plan.rows.items()]
-        connection.executemany(_ADD_ROW, [(number, *row) for number, rows in numbered for row in rows])
-        connection.executemany(_MOVE_HEAD, [(rows[-1].revision, rows[-1].chain, now, number) for number, rows in numbered])
+        stored = [(log, _stored(connection, plan, log), rows) for log, rows in plan.rows.items()]
+        connection.executemany(
+            _ADD_ROW,
+            [(log.number, row.revision, packed(row.entry), row.chain) for _, log, rows in stored for row in rows],
+        )
+        connection.executemany(_MOVE_HEAD, [_moved(name, log, rows[-1], now) for name, log, rows in stored])
     puts = []
     deletes = []
     for key, (value, version) in plan.records.items():
@@ -89,8 +98,14 @@ def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:
         connection.executemany(_DELETE_RECORD, deletes)
 
 
-def _number(connection: apsw.Connection, plan: Plan, log: LogId) -> int:
-    number = plan.numbers.get(log)
-    if number is None:
-        ((number,),) = fetch(connection, _MAKE_LOG, log)
-    return int(number)
+def _stored(connection: apsw.Connection, plan: Plan, log: LogId) -> StoredLog:
+    known = plan.stored.get(log)
+    if known is not None:
+        return known
+    ((number,),) = fetch(connection, _MAKE_LOG, log)
+    return StoredLog(int(number), 0)
+
+
+def _moved(name: LogId, log: StoredLog, last: LogRow, now: int) -> tuple[int, bytes, int, bytes, int]:
+    checksum = log_checksum(*name, log.number, last.revision, last.chain, now, log.floor)
+    return last.revision, last.chain, now, checksum, log.number

@@ -1,0 +1,133 @@
+"""A state, made from what the store has of it: the nearest image, and the log from there on. Checks the chain.
+
+get at revision 900,000        image 870,500 ── rows 870,501 … 900,000      whatever the log has before
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from lastgood_daemon.engine.history import Step
+from lastgood_daemon.engine.image import DamagedImageError, decode_image
+from lastgood_daemon.engine.labour import working
+from lastgood_daemon.engine.log import chain, decode_entry
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.state import About, State
+from lastgood_daemon.engine.trail import MAX_REVISIONS, Trail
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Store
+from lastgood_daemon.store.upkeep import Image
+
+PAGE = 1000
+"""Revisions of the log that are read, and applied in a thread, at a time."""
+
+Visit = Callable[[list[Step]], bool]
+
+log = logging.getLogger(__name__)
+
+
+class Rebuilt(NamedTuple):
+    """A state, and the bytes of the image that it was made from (0: none), which was at ``image_log_bytes`` of its log."""
+
+    state: State
+    image_size: int
+    image_log_bytes: int
+
+
+async def rebuilt(store: Store, point: Point) -> Rebuilt:
+    """Rebuild a state at a revision, 0: at its present one.
+
+    Raises:
+        CorruptRecordError: its log is damaged.
+    """
+    name = LogId(point.state_id, point.incarnation)
+    head = await store.head(name)
+    start, image_size = await nearest(store, name, point.revision or head.revision)
+    state = await replay(store, start, until=point.revision, trail_from=head.revision - MAX_REVISIONS)
+    whole = point.revision == 0
+    if state.revision < min(point.revision, head.revision) or (whole and (state.revision, state.chain) != head):
+        message = f"state {point.state_id!r}: the log ends at revision {state.revision}, its head says {head.revision}"
+        raise CorruptRecordError(message)
+    return Rebuilt(state, image_size, start.log_bytes)
+
+
+async def nearest(store: Store, name: LogId, at_most: int) -> tuple[State, int]:
+    """Give the state at the newest image at or below a revision, and how large that is; an empty one where there is none.
+
+    An image that is damaged is passed over: all that it says is in the log, too.
+    """
+    while True:
+        try:
+            image = await store.image(name, at_most)
+            if image is None:
+                return State(name.state_id, About(incarnation=name.incarnation)), 0
+            return await asyncio.to_thread(_of_image, name, image), len(image.data)
+        except (CorruptRecordError, DamagedImageError) as error:
+            log.warning("passing over a damaged image: %s", error)
+            marks = await store.list_images(name)
+            at_most = max((mark.revision for mark in marks if mark.revision <= at_most), default=1) - 1
+
+
+def _of_image(name: LogId, image: Image) -> State:
+    tree, entry_chain, log_bytes = decode_image(image.data)
+    if tree.revision != image.revision:
+        message = f"the image of revision {image.revision} says that it is of {tree.revision}"
+        raise DamagedImageError(message)
+    return State(
+        name.state_id,
+        About(incarnation=name.incarnation, born=True),
+        tree,
+        entry_chain,
+        log_bytes,
+        Trail(oldest=tree.revision + 1),
+    )
+
+
+async def replay(store: Store, start: State, visit: Visit | None = None, until: int = 0, trail_from: int = 0) -> State:
+    """Apply the log after a state to it.
+
+    Args:
+        store: where the log is.
+        start: where to start.
+        visit: called in a thread with each page of revisions; stops the replay by returning True.
+        until: the last revision to apply; 0: all there are.
+        trail_from: the revision from which on to keep those before at hand.
+
+    Raises:
+        CorruptRecordError: a revision does not match its chain.
+    """
+    state, stop = start, False
+    name = LogId(start.state_id, start.incarnation)
+    while not stop and (not until or state.revision < until):
+        limit = min(PAGE, until - state.revision) if until else PAGE
+        rows = await store.read_log(name, state.revision, limit)
+        if not rows:
+            break
+        state, stop = await asyncio.to_thread(_apply, state, rows, visit, trail_from)
+    return state
+
+
+def _apply(state: State, rows: Sequence[LogRow], visit: Visit | None, trail_from: int) -> tuple[State, bool]:
+    steps: list[Step] = []
+    for row in rows:
+        try:
+            entry = decode_entry(row.entry)
+        except msgspec.DecodeError as error:
+            raise _corrupt(state, row) from error
+        if row.revision != state.revision + 1 or chain(state.chain, row.revision, entry) != row.chain:
+            raise _corrupt(state, row)
+        after = working(partial(state.replay, entry, row.chain)).logged(len(row.entry))
+        if row.revision < trail_from:
+            after = replace(after, trail=Trail(oldest=row.revision + 1))
+        if visit is not None:
+            steps.append(Step(entry, state.tree, after.tree))
+        state = after
+    return state, visit is not None and visit(steps)
+
+
+def _corrupt(state: State, row: LogRow) -> CorruptRecordError:
+    return CorruptRecordError(f"state {state.state_id!r}: revision {row.revision} does not match its checksum")

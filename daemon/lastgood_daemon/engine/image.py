@@ -1,0 +1,135 @@
+"""A whole tree as bytes, with all that later revisions refer to, so that no state need be rebuilt from its first revision.
+
+The values alone would not do. A logged ``Put`` names positions in maps, preconditions ask for last changes and for what is
+gone; so an image keeps positions, the revision of every node, and the graves. It is opened one level at a time, as it is
+looked into: bringing back a state of 11 MB to read one key of it opens the root and the maps on the way.
+
+    tree {a: 1, l: [x]}, all of it from revision 3, but l[0], which is from 4:
+
+    image    [4, timestamp, chain, log_bytes, graves, 4, ROOT]
+    ROOT     [0, 2, {"a": [0, 3, bin(1)],            renewed, next position, name: position, revision, what is there
+                     "l": [1, 4, [0, [[4, bin(x)]]]]}]        bin: a value that nobody has looked into
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from immutables import Map
+
+from lastgood_daemon.engine.graves import Grave
+from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
+from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.tree import Tree
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_image = msgspec.msgpack.Decoder(tuple[int, int, bytes, int, msgspec.Raw, int, msgspec.Raw]).decode
+_decode_map = msgspec.msgpack.Decoder(tuple[int, int, dict[str, tuple[int, int, msgspec.Raw]]]).decode
+_decode_list = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, msgspec.Raw]]]).decode
+_decode_bytes = msgspec.msgpack.Decoder(bytes).decode
+_decode_graves = msgspec.msgpack.Decoder(tuple[int, int, dict[str, Any]]).decode
+
+_MAP_HEAD = 0x93
+_LIST_HEAD = 0x92
+_SMALL_ARRAY = 16
+
+
+class DamagedImageError(Exception):
+    """Bytes that are no image."""
+
+
+class Image(NamedTuple):
+    """A state at a revision: its content, and where in its log that is."""
+
+    tree: Tree
+    chain: bytes
+    log_bytes: int
+    """As in the state."""
+
+
+def encode_image(image: Image) -> bytes:
+    """Give an image as bytes. O(its size): work for a thread."""
+    tree = image.tree
+    head = (tree.revision, tree.timestamp, image.chain, image.log_bytes)
+    parts = [b"\x97", *map(_encode, head), _encode(_plain(tree.graves)), _encode(tree.root.changed)]
+    _write(tree.root, parts)
+    return b"".join(parts)
+
+
+def decode_image(data: bytes) -> Image:
+    """Give the image of bytes that ``encode_image`` has made; its content stays unopened.
+
+    Raises:
+        DamagedImageError: they are none.
+    """
+    try:
+        revision, timestamp, chain, log_bytes, graves, changed, root = _decode_image(data)
+        tree = Tree(revision, timestamp, _node(changed, root), _grave(_decode_graves(graves)))
+    except (msgspec.DecodeError, IndexError) as error:
+        raise DamagedImageError(str(error)) from error
+    return Image(tree, chain, log_bytes)
+
+
+def _write(node: Node, parts: list[bytes]) -> None:
+    sealed = node.sealed()
+    if isinstance(sealed, bytes):
+        parts.append(_encode(sealed))
+    elif isinstance(sealed, Imaged):
+        parts.append(sealed.data)
+    else:
+        _write_body(node.open(), parts)
+
+
+def _write_body(body: MapBody | ListBody | None, parts: list[bytes]) -> None:
+    match body:
+        case MapBody(entries, next_position):
+            parts.extend((b"\x93", _encode(0), _encode(next_position), _map_head(len(entries))))
+            for name, (position, child) in body.ordered():
+                parts.extend((_encode(name), b"\x93", _encode(position), _encode(child.changed)))
+                _write(child, parts)
+        case ListBody(items, shifted):
+            parts.extend((b"\x92", _encode(shifted), _list_head(len(items))))
+            for item in items:
+                parts.extend((b"\x92", _encode(item.changed)))
+                _write(item, parts)
+
+
+def _map_head(size: int) -> bytes:
+    return b"\xdf" + size.to_bytes(4)
+
+
+def _list_head(size: int) -> bytes:
+    return b"\xdd" + size.to_bytes(4)
+
+
+def _node(changed: int, raw: msgspec.Raw) -> Node:
+    data = bytes(raw)
+    if data[0] == _MAP_HEAD:
+        return Node(changed, body=Imaged(data, is_map=True, open=_open_map))
+    if data[0] == _LIST_HEAD:
+        return Node(changed, body=Imaged(data, is_map=False, open=_open_list))
+    return Node(changed, encoded=_decode_bytes(data))
+
+
+def _open_map(data: bytes) -> MapBody:
+    _, next_position, children = _decode_map(data)
+    entries = ((name, MapEntry(position, _node(changed, raw))) for name, (position, changed, raw) in children.items())
+    return MapBody(map_of(entries), next_position)
+
+
+def _open_list(data: bytes) -> ListBody:
+    shifted, children = _decode_list(data)
+    return ListBody(Sequence(_node(changed, raw) for changed, raw in children), shifted)
+
+
+def _plain(grave: Grave) -> tuple[int, int, dict[str, Any]]:
+    return grave.revision, grave.items, dict(_plain_below(grave))
+
+
+def _plain_below(grave: Grave) -> Iterator[tuple[str, Any]]:
+    return ((name, _plain(child)) for name, child in sorted(grave.below.items()))
+
+
+def _grave(plain: Any) -> Grave:  # noqa: ANN401 - what was just decoded, three parts at each level
+    revision, items, below = plain
+    return Grave(revision, items, Map({name: _grave(child) for name, child in below.items()}))

@@ -1,0 +1,25 @@
+"""What a log is made of, in the words of the store."""
+
+from typing import NamedTuple
+
+
+class LogId(NamedTuple):
+    """One life of one state."""
+
+    state_id: str
+    incarnation: int
+
+
+class LogRow(NamedTuple):
+    """One revision: the encoded change, and the hash that chains it to the one before."""
+
+    revision: int
+    entry: bytes
+    chain: bytes
+
+
+class Head(NamedTuple):
+    """Where a log ends. Revision 0 and an empty chain: it is empty."""
+
+    revision: int
+    chain: bytes

@@ -1,0 +1,79 @@
+"""Images, in pieces: a commit waits for one piece at most, and a crash leaves an image whole or not there.
+
+An image counts when it has its piece 0, which is written last. To be called on the threads of their connections.
+"""
+
+import apsw
+
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId
+from lastgood_daemon.store.sqlite.checksum import piece_checksum
+from lastgood_daemon.store.sqlite.connection import fetch
+from lastgood_daemon.store.sqlite.packing import packed, unpacked
+from lastgood_daemon.store.upkeep import Image, ImageMark
+
+PIECE = 256 * 1024
+
+_LOG = "(SELECT number FROM logs WHERE state_id = ? AND incarnation = ?)"
+_NUMBER = "SELECT number FROM logs WHERE state_id = ? AND incarnation = ?"
+_PUT = "INSERT OR REPLACE INTO images (log, revision, piece, pieces, data, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+_NEWEST = f"SELECT log, max(revision) FROM images WHERE log = {_LOG} AND piece = 0 AND revision <= ?"
+_PIECES = "SELECT piece, pieces, data, checksum FROM images WHERE log = ? AND revision = ? ORDER BY piece"
+_LIST = (
+    f"SELECT revision, sum(length(data)) FROM images WHERE log = {_LOG}"
+    " GROUP BY revision HAVING min(piece) = 0 ORDER BY revision"
+)
+_CLEAR = (
+    f"DELETE FROM images WHERE log = {_LOG}"
+    f" AND revision NOT IN (SELECT revision FROM images WHERE log = {_LOG} AND piece = 0)"
+)
+_DROP = f"DELETE FROM images WHERE log = {_LOG} AND revision = ?"
+
+
+def pieces_of(image: Image) -> list[bytes]:
+    """Give an image as it is to be stored."""
+    data = packed(image.data)
+    return [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
+
+
+def put_piece(connection: apsw.Connection, log: LogId, revision: int, pieces: list[bytes], piece: int) -> bool:
+    """Write a piece; durable when this returns. Gives whether the log is still there."""
+    found = fetch(connection, _NUMBER, log)
+    if not found:
+        return False
+    ((number,),) = found
+    data = pieces[piece]
+    checksum = piece_checksum(number, revision, piece, len(pieces), data)
+    connection.execute(_PUT, (number, revision, piece, len(pieces), data, checksum))
+    return True
+
+
+def clear_incomplete(connection: apsw.Connection, log: LogId) -> None:
+    """Forget what is there of images that a crash has kept from being finished. While none is being written."""
+    connection.execute(_CLEAR, (*log, *log))
+
+
+def newest(connection: apsw.Connection, log: LogId, at_most: int) -> Image | None:
+    """Read the newest image at or below a revision.
+
+    Raises:
+        CorruptRecordError: a piece is missing, or does not match its checksum.
+    """
+    ((number, revision),) = fetch(connection, _NEWEST, (*log, at_most))
+    if revision is None:
+        return None
+    rows = fetch(connection, _PIECES, (number, revision))
+    whole = [piece for piece, _, _, _ in rows] == list(range(rows[0][1]))
+    if not whole or any(piece_checksum(number, revision, *row[:3]) != row[3] for row in rows):
+        message = f"state {log.state_id!r}: the image of revision {revision} does not match its checksum"
+        raise CorruptRecordError(message)
+    return Image(revision, unpacked(b"".join(data for _, _, data, _ in rows)))
+
+
+def marks(connection: apsw.Connection, log: LogId) -> list[ImageMark]:
+    """Say which images there are."""
+    return [ImageMark(*row) for row in fetch(connection, _LIST, log)]
+
+
+def drop(connection: apsw.Connection, log: LogId, revision: int) -> None:
+    """Forget an image."""
+    connection.execute(_DROP, (*log, revision))

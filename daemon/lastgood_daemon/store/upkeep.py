@@ -1,0 +1,78 @@
+"""What the store keeps besides the truth: what makes reading it fast, and what lets go of it.
+
+All of it is written in the background, in small transactions of its own, so that commits go on in between. Losing any of it
+costs time and nothing else, with one exception: the image at the floor of a log is the truth for what was before.
+
+* **images**: whole states, from which a log is read on;
+* **places**: in which revisions something was written at a path, by a hash of the path. A hash may name a revision too
+  many, never one too few;
+* **floors**: the revision below which a log is gone. An image is there.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from lastgood_daemon.store.log import LogId
+
+
+class Image(NamedTuple):
+    """A state at a revision, as bytes."""
+
+    revision: int
+    data: bytes
+
+
+class ImageMark(NamedTuple):
+    """That there is an image, and how many bytes it takes on disk."""
+
+    revision: int
+    stored_bytes: int
+
+
+class Place(NamedTuple):
+    """Something was written at a path in a revision; ``exact``: there, and not only below it."""
+
+    place: int
+    exact: bool
+    revision: int
+
+
+class Upkeep(Protocol):
+    """See the module. Where there is no room, ``StoreFullError``: nothing is half-done, and later calls may work."""
+
+    async def put_image(self, log: LogId, image: Image) -> None:
+        """Keep an image, in pieces between which others commit. Where the log has gone meanwhile, nothing is kept."""
+        ...
+
+    async def image(self, log: LogId, at_most: int) -> Image | None:
+        """Give the newest image at or below a revision.
+
+        Raises:
+            CorruptRecordError: it does not match its checksum.
+        """
+        ...
+
+    async def list_images(self, log: LogId) -> list[ImageMark]:
+        """Say which images there are, oldest first."""
+        ...
+
+    async def drop_image(self, log: LogId, revision: int) -> None:
+        """Forget an image."""
+        ...
+
+    async def indexed(self, log: LogId) -> int:
+        """Give the revision up to which the places of a log are indexed."""
+        ...
+
+    async def add_places(self, log: LogId, until: int, places: Sequence[Place]) -> None:
+        """Index the places of the revisions that follow those indexed so far, up to one."""
+        ...
+
+    async def find_places(
+        self, log: LogId, places: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
+    ) -> list[int]:
+        """Give indexed revisions above ``after`` and below ``before`` that are about any of these places.
+
+        With each place comes whether only exact ones are meant.
+        """
+        ...
