@@ -160,6 +160,9 @@ class LogOf:
     async def read_log(self, _: LogId, after: int, limit: int) -> list[LogRow]:
         return self.rows[after : after + limit]
 
+    def now(self) -> int:
+        return 0
+
     async def image(self, _: LogId, at_most: int) -> None:
         del at_most
 
