@@ -126,7 +126,8 @@ def near_values(draw: st.DrawFn, value: Value) -> Value:
             held = model.put(held, (*path, draw(strategies.names)), draw(strategies.values))
         elif type(present) is list and draw(st.booleans()):
             index = draw(st.just(len(present)) | st.integers(0, len(present)))
-            held = model.put(held, path, [*present[:index], draw(strategies.values), *present[index:]])
+            first = draw(st.sampled_from([0, 0, 1, 2]))
+            held = model.put(held, path, [*present[first:index], draw(strategies.values), *present[index:]])
         elif len(path) > 1:
             held = model.remove(held, path) if draw(st.booleans()) else model.put(held, path, draw(strategies.values))
     return held["value"]

@@ -70,6 +70,10 @@ BASE = {"title": TEXT, "messages": [message(0), message(1)], "draft": TEXT, "usa
             [Put(("messages", "0", "number"), E(7)), Put(("messages", "1", "number"), E(8))],
         ),
         ({**BASE, "messages": ["short", message(1)]}, [Put(("messages", "0"), E("short"))]),
+        (
+            {**BASE, "messages": [message(1), message(2)]},
+            [Splice(("messages",), 0, 1, []), Splice(("messages",), 1, 0, [E(message(2))])],
+        ),
         ({**BASE, "messages": []}, [Splice(("messages",), 0, 2, [])]),
         ({"title": "y" * 300, "messages": []}, None),
         (dict(reversed(BASE.items())), None),
@@ -84,14 +88,24 @@ def test_worked_examples(new: Value, expected: list[Change] | None) -> None:
 
 def test_a_list_of_which_nothing_stays_is_replaced_as_a_whole() -> None:
     numbers = {"text": TEXT, "n": list(range(100))}
-    assert both_ways(numbers, {**numbers, "n": [n + 1 for n in range(100)]}) == [
-        Put(("n",), E([n + 1 for n in range(100)])),
+    assert both_ways(numbers, {**numbers, "n": [n + 1000 for n in range(100)]}) == [
+        Put(("n",), E([n + 1000 for n in range(100)])),
     ]
     one_less = [*range(50), *range(51, 100)]
     assert both_ways(numbers, {**numbers, "n": one_less}) == [Splice(("n",), 50, 1, [])]
     other_middle = [*range(10), *range(110, 120), *range(20, 100)]
     items = [E(n) for n in range(110, 120)]
     assert both_ways(numbers, {**numbers, "n": other_middle}) == [Splice(("n",), 10, 10, items)]
+
+
+def test_a_window_that_slides() -> None:
+    head, window = [message(100), message(101)], [message(n) for n in range(30)]
+    new = [message(n) for n in range(5, 33)]
+    spliced = [Splice((), 2, 5, []), Splice((), 27, 0, [E(message(n)) for n in range(30, 33)])]
+    assert both_ways([*head, *window], [*head, *new]) == spliced
+    assert both_ways([*head, *window, "end"], [*head, *new, "end"]) == spliced
+    assert both_ways([*head, *window], [*head, *new[:20], *new[21:]]) != spliced
+    assert both_ways(window, [message(5), *(message(n) for n in range(50, 79))]) is None
 
 
 def test_a_small_value_is_stored_as_it_is() -> None:

@@ -6,9 +6,10 @@ Agents write naively: they set a list of a thousand messages anew with one more 
     new     {"title": "x", "messages": [m0, m1, m2], "usage": {"in": 10, "out": 25}, "done": True}
     delta   Remove("draft"), Splice("messages", 2, 0, [m2]), Put("usage.out", 25), Put("done", True)
 
-Maps are compared by name, lists by their common front and back and, where what is between is as long in both, item by item;
-all on bytes, since Python takes ``[1]`` and ``[True]`` for the same. A part whose difference is as large as itself is put
-whole, and so is a map whose names have another order: what is added to a map comes last.
+Maps are compared by name. Lists are compared by their common front and back; what is between may have slid, as in
+``messages[-50:]``, which has lost the first and got another at its end, or is compared item by item where it is as long in
+both. All of it goes by bytes, since Python takes ``[1]`` and ``[True]`` for the same. A part whose difference is as large as
+itself is put whole, and so is a map whose names have another order: what is added to a map comes last.
 """
 
 from collections.abc import Iterable
@@ -94,9 +95,15 @@ def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
         return _NOTHING
     items = list(map(bytes, added))
     spliced = _Found([Splice(path, front, stop - front, items)], _size(path, sum(map(len, items)) + 5 * len(items)))
-    if len(added) != stop - front:
+    between = [*(before.part(front, stop) if isinstance(before, Sequence) else before[front:stop])]
+    gone = _slid(between, added)
+    if gone:
+        stay = len(between) - gone
+        removed, appended = Splice(path, front, gone, []), Splice(path, front + stay, 0, items[stay:])
+        slid = _Found([removed, appended], 2 * _size(path, 0) + sum(map(len, items[stay:])) + 5 * (len(items) - stay))
+        return slid if slid.size < spliced.size else spliced
+    if len(added) != len(between):
         return spliced
-    between: Iterable[Node | Raw] = before.part(front, stop) if isinstance(before, Sequence) else before[front:stop]
     one_by_one = _joined(
         _difference(was, item, (*path, str(index)))
         for index, (was, item) in enumerate(zip(between, added, strict=True), start=front)
@@ -113,6 +120,12 @@ def _alike(pairs: Iterable[tuple[Node | Raw, Raw]]) -> int:
             break
         count += 1
     return count
+
+
+def _slid(old: list[Node | Raw], new: list[Raw]) -> int:
+    """Give how many items went at the front of a list whose others all stay, with new ones behind them; else 0."""
+    gone = next((index for index, item in enumerate(old) if new and same(item, new[0])), 0)
+    return gone if gone and _alike(zip(old[gone:], new, strict=False)) == len(old) - gone else 0
 
 
 def _put(path: Path, value: Raw) -> _Found:
