@@ -21,7 +21,7 @@ from msgspec import Raw
 from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.level import is_list, is_map, items_of, names_of, open_list, open_map, same, same_bytes
 from lastgood_daemon.engine.node import Node
-from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_proto.paths import Path
 
 SMALL_BYTES = 256
@@ -96,12 +96,12 @@ def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
     items = list(map(bytes, added))
     spliced = _Found([Splice(path, front, stop - front, items)], _size(path, sum(map(len, items)) + 5 * len(items)))
     between = [*(before.part(front, stop) if isinstance(before, Sequence) else before[front:stop])]
-    gone = _slid(between, added)
+    gone = slid(between, added, same)
     if gone:
         stay = len(between) - gone
         removed, appended = Splice(path, front, gone, []), Splice(path, front + stay, 0, items[stay:])
-        slid = _Found([removed, appended], 2 * _size(path, 0) + sum(map(len, items[stay:])) + 5 * (len(items) - stay))
-        return slid if slid.size < spliced.size else spliced
+        moved = _Found([removed, appended], 2 * _size(path, 0) + sum(map(len, items[stay:])) + 5 * (len(items) - stay))
+        return moved if moved.size < spliced.size else spliced
     if len(added) != len(between):
         return spliced
     one_by_one = _joined(
@@ -120,12 +120,6 @@ def _alike(pairs: Iterable[tuple[Node | Raw, Raw]]) -> int:
             break
         count += 1
     return count
-
-
-def _slid(old: list[Node | Raw], new: list[Raw]) -> int:
-    """Give how many items went at the front of a list whose others all stay, with new ones behind them; else 0."""
-    gone = next((index for index, item in enumerate(old) if new and same(item, new[0])), 0)
-    return gone if gone and _alike(zip(old[gone:], new, strict=False)) == len(old) - gone else 0
 
 
 def _put(path: Path, value: Raw) -> _Found:

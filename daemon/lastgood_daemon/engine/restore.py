@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from lastgood_daemon.engine.change import Change, Put, Remove, Splice
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
-from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
@@ -152,9 +152,15 @@ def _same_names(old: MapBody, new: MapBody) -> bool:
 
 
 def _bridge_lists(old: Sequence[Node], new: Sequence[Node], path: Path, changes: list[Change]) -> None:
-    """Keep the common front and back; bridge what is between item by item where it is as long, else replace it."""
+    """Keep the common front and back; move back what has slid, bridge item by item what is as long, replace the rest."""
     front, back = old.common_ends(new, Node.same_value)
     removed, added = old.part(front, len(old) - back), new.part(front, len(new) - back)
+    back_by = slid(added, removed, Node.same_value)
+    if back_by:
+        stay = len(added) - back_by
+        changes.append(Splice(path, front + stay, len(removed) - stay, []))
+        changes.append(Splice(path, front, 0, [node.encoded() for node in added[:back_by]]))
+        return
     if len(removed) != len(added):
         changes.append(Splice(path, front, len(removed), [node.encoded() for node in added]))
         return

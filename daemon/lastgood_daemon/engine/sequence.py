@@ -192,11 +192,10 @@ def _common(
     count = in_left = in_right = 0
     while count < limit:
         left, right = lefts[-1], rights[-1]
-        if left is right and in_left == in_right:
+        if left is right and not in_left and not in_right:
             lefts.pop()
             rights.pop()
-            count += left.size - in_left
-            in_left = in_right = 0
+            count += left.size
         elif isinstance(left, _Branch) and (isinstance(right, _Leaf) or left.size >= right.size):
             lefts.pop()
             lefts.extend(left.items[::-step])
@@ -217,3 +216,17 @@ def _common(
                 rights.pop()
                 in_right = 0
     return min(count, limit)
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def slid(old: Seq[A], new: Seq[B], same: Callable[[A, B], bool]) -> int:
+    """Give how many items went at the front of a list whose others all stay, with new ones behind them; else 0.
+
+    As from [a, b, c, d] to [c, d, e]: 2.
+    """
+    gone = next((index for index, item in enumerate(old) if new and same(item, new[0])), 0)
+    stay = len(old) - gone
+    return gone if gone and stay <= len(new) and all(map(same, old[gone:], new)) else 0
