@@ -60,7 +60,8 @@ class DrawingMachine(PromisesMachine):
                 known = [value for value in (present, model.lookup(began, path)) if value is not model.MISSING]
                 equal_ish = [st.sampled_from(_twisted(value)) for value in known]
                 new = strategies.values if path or data.draw(st.integers(0, 9)) == 9 else strategies.maps
-                return operation, edits.Set(path, values.encode(data.draw(st.one_of(new, new, *equal_ish))))
+                near = [near_values(present)] * 3 if type(present) in {dict, list} else []
+                return operation, edits.Set(path, values.encode(data.draw(st.one_of(new, new, *equal_ish, *near))))
             case "merge" as operation:
                 return operation, edits.Merge(path, values.encode(data.draw(strategies.maps | strategies.values)))
             case "append" as operation:
@@ -112,6 +113,24 @@ class DrawingMachine(PromisesMachine):
                 return Precondition(None, {p: max(0, known[p] + data.draw(st.sampled_from([0, 0, 0, -1, 1]))) for p in some})
             case _:
                 return Precondition()
+
+
+@st.composite
+def near_values(draw: st.DrawFn, value: Value) -> Value:
+    """Draw a map or list that differs in a few places from one: what agents set who change a value and set it whole."""
+    held: Value = {"value": value}
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(model.paths_of(held)[1:]))
+        present = model.lookup(held, path)
+        if draw(st.booleans()) and type(present) is dict:
+            held = model.put(held, (*path, draw(strategies.names)), draw(strategies.values))
+        elif type(present) is list and draw(st.booleans()):
+            index = draw(st.just(len(present)) | st.integers(0, len(present)))
+            first = draw(st.sampled_from([0, 0, 1, 2]))
+            held = model.put(held, path, [*present[first:index], draw(strategies.values), *present[index:]])
+        elif len(path) > 1:
+            held = model.remove(held, path) if draw(st.booleans()) else model.put(held, path, draw(strategies.values))
+    return held["value"]
 
 
 def _twisted(value: Value) -> list[Value]:

@@ -1,7 +1,7 @@
 """What the engine promises, checked after every command; see ``test_model`` for what that is."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from unittest import mock
 
 from hypothesis import event, note
@@ -14,7 +14,7 @@ from tests.engine.model import Everything, Life, Mark, PointOf, RefusalError
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.outcomes import Outcome
 from lastgood_daemon.authority.world import World
-from lastgood_daemon.engine import sequence, trail
+from lastgood_daemon.engine import delta, sequence, trail
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.errors import CheckpointNotFoundError, RefusedError
 from lastgood_daemon.engine.history import Step, seen_from
@@ -32,6 +32,13 @@ class Answer:
         self.outcome = outcome
 
 
+@contextlib.contextmanager
+def eager_deltas() -> Iterator[None]:
+    """Have deltas made of small values, too, and wherever they save a byte."""
+    with mock.patch.object(delta, "SMALL_BYTES", 0), mock.patch.object(delta, "_size", lambda _, content: content):
+        yield
+
+
 class PromisesMachine(RuleBasedStateMachine):
     """A daemon and a model of it, which must not part."""
 
@@ -43,10 +50,12 @@ class PromisesMachine(RuleBasedStateMachine):
         self.durable = self.model
         self.now = 1_000
 
-    @initialize(trail_length=st.sampled_from([1, 2, 5, 256]), width=st.sampled_from([2, 3, 32]))
-    def configure(self, trail_length: int, width: int) -> None:
+    @initialize(trail_length=st.sampled_from([1, 2, 5, 256]), width=st.sampled_from([2, 3, 32]), eager=st.booleans())
+    def configure(self, trail_length: int, width: int, *, eager: bool) -> None:
         self.cleanup.enter_context(mock.patch.object(trail, "MAX_REVISIONS", trail_length))
         self.cleanup.enter_context(mock.patch.object(sequence, "WIDTH", width))
+        if eager:
+            self.cleanup.enter_context(eager_deltas())
 
     def _on_commit(self) -> None:
         self.durable = self.model

@@ -22,7 +22,7 @@ def node(value: object, changed: int = 1) -> Node:
 def opened(root: Node) -> Node:
     """Give the same value, opened at every level."""
     match root.open():
-        case MapBody(entries, _):
+        case MapBody(entries):
             for entry in entries.values():
                 opened(entry.node)
         case ListBody(items, _):

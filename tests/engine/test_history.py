@@ -2,7 +2,8 @@
 
 import pytest
 
-from lastgood_daemon.engine.edits import Append, Delete, Edit, Merge, Set
+from lastgood_daemon.engine.change import Patch
+from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
 from lastgood_daemon.engine.history import Step, seen_from
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.state import State, plan
@@ -89,3 +90,26 @@ def test_the_operation_is_the_last_that_touched_the_path() -> None:
         item = seen_from(step, parse_path(path))
         assert item is not None
         assert item.operation == operation
+
+
+def test_a_whole_value_set_beside_other_edits_is_named_for_all_that_differs_in_it() -> None:
+    text = "x" * 300
+    steps = steps_of(
+        one("set", Set(("a",), E({"x": 1, "y": 1, "z": 1, "text": text}))),
+        [("increment", Increment(("a", "y"), E(1))), ("set", Set(("a",), E({"x": 2, "y": 2, "z": 1, "text": text})))],
+        one("set", Set((), E({"a": {"x": 2, "y": 2, "z": 3, "text": text}}))),
+    )
+    assert all(isinstance(change, Patch) for step in steps[2:] for change in step.entry.changes())
+    for path, seen in (
+        ("a.x", [1, 2]),
+        ("a.y", [1, 2]),
+        ("a.z", [1, 3]),
+        ("a.text", [1]),
+        ("a", [1, 2, 3]),
+        ("", [1, 2, 3]),
+    ):
+        assert revisions_of(steps, path) == seen
+    for path in ("", "a", "a.x", "a.y"):
+        item = seen_from(steps[1], parse_path(path))
+        assert item is not None
+        assert item.operation == "set"

@@ -9,20 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine import strategies
 
-from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_entry, encode_entry
 
 contents = st.binary(max_size=20)
-changes: st.SearchStrategy[Change] = st.one_of(
+simple_changes: st.SearchStrategy[SimpleChange] = st.one_of(
     st.builds(Put, strategies.paths, contents, st.none() | st.integers(0, 2**40)),
     st.builds(Remove, strategies.paths),
     st.builds(Splice, strategies.paths, st.integers(0, 2**40), st.integers(0, 5), st.lists(contents, max_size=3)),
 )
-edits = st.builds(
-    LoggedEdit, st.sampled_from(["set", "restore"]), strategies.paths, st.lists(changes, max_size=4).map(tuple)
-)
 authors = st.builds(
     Author, st.text(max_size=3), st.text(max_size=3), st.integers(0, 2**40), st.none() | st.integers(0, 2**63)
+)
+patches: st.SearchStrategy[Change] = st.builds(Patch, strategies.paths, st.lists(simple_changes, max_size=3).map(tuple))
+changes = simple_changes | patches
+edits = st.builds(
+    LoggedEdit, st.sampled_from(["set", "restore"]), strategies.paths, st.lists(changes, max_size=4).map(tuple)
 )
 entries = st.builds(Entry, st.integers(0, 2**60), authors, st.lists(edits, max_size=3).map(tuple))
 
@@ -50,6 +52,7 @@ ENTRY = Entry(
         LoggedEdit("set", ("a",), (Put(("a", "b"), b"\x01"), Put(("a",), b"\x01", 4))),
         LoggedEdit("delete", ("c",), (Remove(("c",)),)),
         LoggedEdit("append", ("l",), (Splice(("l",), 2, 1, [b"\x01", b"\x02"]),)),
+        LoggedEdit("set", ("m",), (Patch(("m",), (Put(("x",), b"\x01"), Remove(("y",)))),)),
     ),
 )
 
@@ -88,6 +91,11 @@ def _with(edit: int, change: int, **fields: object) -> Entry:
         _with(2, 0, items=[b"\x01"]),
         _with(2, 0, items=[b"\x01\x02"]),
         _with(2, 0, items=[]),
+        _with(3, 0, path=("n",)),
+        _with(3, 0, changes=(Put(("x",), b"\x01"),)),
+        _with(3, 0, changes=(Put(("x",), b"\x02"), Remove(("y",)))),
+        _with(3, 0, changes=(Put(("z",), b"\x01"), Remove(("y",)))),
+        _with(3, 0, changes=(Remove(("y",)), Put(("x",), b"\x01"))),
     ],
 )
 def test_the_chain_changes_with_every_field(other: Entry) -> None:
@@ -110,6 +118,7 @@ def test_the_chain_can_be_computed_without_the_values(step: int | None) -> None:
             LoggedEdit("set", ("a",), (Put(("a", "b"), digest(b"\x01")), Put(("a",), digest(b"\x01"), 4))),
             LoggedEdit("delete", ("c",), (Remove(("c",)),)),
             LoggedEdit("append", ("l",), (Splice(("l",), 2, 1, [digest(b"\x01"), digest(b"\x02")]),)),
+            LoggedEdit("set", ("m",), (Patch(("m",), (Put(("x",), digest(b"\x01")), Remove(("y",)))),)),
         ),
     )
     by_hand = blake2b(b"before" + (5).to_bytes(8, "big") + msgspec.msgpack.encode(redacted), digest_size=16).digest()

@@ -3,7 +3,8 @@
 Any sequence of commands is evaluated as the committer would: each on a layer of its own over that of its batch; the
 batch is made durable (here: on a ``Disk`` that checks every expectation) or thrown away as a whole; what is not in memory
 is brought from the disk; and the daemon may restart at any time. The trail is kept short and the nodes of lists narrow, so
-that a few commands reach what takes thousands of them in life. After every command:
+that a few commands reach what takes thousands of them in life; half of the runs
+make deltas of the smallest values. After every command:
 
 * **content**: every state has the bytes of the model's tree, so values, types and the order of maps at every level;
 * **last change**, for every path ever heard of. A path that exists changed last in the last revision that wrote to it,

@@ -12,7 +12,7 @@ from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.targets import CheckpointRef, StateRef
 from lastgood_daemon.authority.world import NotLoadedError, TreeNeed, World
-from lastgood_daemon.engine.change import Put, Remove
+from lastgood_daemon.engine.change import Put, Remove, Splice
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
 from lastgood_daemon.engine.errors import ConflictError
 from lastgood_daemon.engine.log import Author, encode_entry
@@ -76,6 +76,17 @@ def test_names_in_the_same_order_are_not_written_because_their_places_are_counte
     assert [change.path for change in bridge(tree.root, node(target))] == [("c", "x")]
     for other in ({"c": 1, "b": 2}, {"d": 1, "b": {"x": 1}, "c": {"x": 1}}, {"b": 0}, {"c": 1, "b": 1, "a": 1}, {}):
         assert after(tree.root, bridge(tree.root, node(other)), 3).encoded() == E(other)
+
+
+def test_a_window_that_slid_slides_back() -> None:
+    for head, tail in (([], []), (["h", 0], []), ([], ["t"]), (["h"], [0, "t"])):
+        start = {"l": [*head, *range(1, 100), *tail]}
+        tree = tree_of(start)
+        later = tree.apply([Put(("l",), E([*head, *range(4, 103), *tail]))], 2)
+        changes = bridge(later.root, tree.root)
+        assert changes == [Splice(("l",), len(head) + 96, 3, []), Splice(("l",), len(head), 0, [E(1), E(2), E(3)])]
+        assert later.apply(changes, 3).root.value() == start
+        assert later.apply(changes, 3).last_change(("l", str(len(head) + 9))) == 3
 
 
 def test_items_that_are_pushed_back_have_moved() -> None:

@@ -1,4 +1,4 @@
-"""What a revision does to a tree, in three kinds of change.
+"""What a revision does to a tree, in three simple kinds of change and one that is made of them.
 
 Changes are what the log keeps, and a state is rebuilt by applying them again, so applying one must always do the same. They
 carry values as bytes and are checked before they are made (``edits``): a change that does not fit its tree is a damaged log.
@@ -9,7 +9,15 @@ A ``Put`` may say at which position of its map the name belongs. Restoring uses 
     Remove("b")          {a, c}
     Put("b", v)          {a, c, b}       b at the end, position 3
     Put("b", v, 1)       {a, b, c}       b where it was
+
+A ``Patch`` is a ``Put`` of a whole new value of which only the difference is stored:
+
+    m: {x: 1, l: [..1000 items]}        all of it last changed in revision 4
+    Put("m", {x: 2, l: [..]})           in revision 5: all of it last changed in 5
+    Patch("m", [Put("x", 2)])           the same, but l is shared with revision 4; m's ``renewed`` says that it is 5, too
 """
+
+from collections.abc import Iterable
 
 import msgspec
 from immutables import Map
@@ -41,11 +49,28 @@ class Splice(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     items: list[bytes]
 
 
-Change = Put | Remove | Splice
+SimpleChange = Put | Remove | Splice
+
+
+class Patch(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """Puts a whole new value at a path, given as what differs: changes whose paths are relative to it."""
+
+    path: Path
+    changes: tuple[SimpleChange, ...]
+
+
+Change = Put | Remove | Splice | Patch
 
 
 class DamagedLogError(Exception):
     """A change does not fit the tree it is applied to."""
+
+
+def simple(change: Change) -> Iterable[SimpleChange]:
+    """Give the simple changes that a change is made of, at paths from the root."""
+    if not isinstance(change, Patch):
+        return (change,)
+    return [msgspec.structs.replace(inner, path=(*change.path, *inner.path)) for inner in change.changes]
 
 
 def apply_change(root: Node, change: Change, revision: int) -> Node:
@@ -59,6 +84,8 @@ def apply_change(root: Node, change: Change, revision: int) -> Node:
         case Splice(path, index, removed, items):
             nodes = [Node(revision, encoded=item) for item in items]
             return _splice(root, path, 0, (index, removed, nodes), revision)
+        case Patch(path, changes):
+            return _patch(root, path, 0, changes, revision)
 
 
 def _put(node: Node, path: Path, depth: int, new: Node, position: int | None) -> Node:
@@ -78,11 +105,11 @@ def _with_child(node: Node, path: Path, depth: int, child: Node, position: int |
             entry = body.entries.get(name)
             position = body.next_position if entry is None else entry.position
         entries = body.entries.set(name, MapEntry(position, child))
-        return Node(child.changed, body=MapBody(entries, max(body.next_position, position + 1)))
+        return Node(child.changed, body=MapBody(entries, max(body.next_position, position + 1), body.renewed))
     index = list_index(name)
     if not isinstance(body, ListBody) or index is None or index >= len(body.items):
         raise _damaged(path)
-    return Node(child.changed, body=ListBody(body.items.replace(index, child), body.shifted))
+    return Node(child.changed, body=ListBody(body.items.replace(index, child), body.renewed))
 
 
 def _remove(node: Node, path: Path, depth: int, revision: int) -> Node:
@@ -95,7 +122,7 @@ def _remove(node: Node, path: Path, depth: int, revision: int) -> Node:
     body = node.body()
     if not isinstance(body, MapBody):
         raise _damaged(path)
-    return Node(revision, body=MapBody(body.entries.delete(name), body.next_position))
+    return Node(revision, body=MapBody(body.entries.delete(name), body.next_position, body.renewed))
 
 
 def _splice(node: Node, path: Path, depth: int, splice: tuple[int, int, list[Node]], revision: int) -> Node:
@@ -109,7 +136,21 @@ def _splice(node: Node, path: Path, depth: int, splice: tuple[int, int, list[Nod
     if not isinstance(body, ListBody) or index + removed > len(body.items):
         raise _damaged(path)
     moves = index + removed < len(body.items) and removed != len(items)
-    return Node(revision, body=ListBody(body.items.splice(index, removed, items), revision if moves else body.shifted))
+    return Node(revision, body=ListBody(body.items.splice(index, removed, items), revision if moves else body.renewed))
+
+
+def _patch(node: Node, path: Path, depth: int, changes: tuple[SimpleChange, ...], revision: int) -> Node:
+    if depth < len(path):
+        child = child_of(node, path[depth])
+        if child is None:
+            raise _damaged(path)
+        return _with_child(node, path, depth, _patch(child, path, depth + 1, changes, revision), None)
+    for change in changes:
+        node = apply_change(node, change, revision)
+    body = node.body()
+    if body is None or not changes:
+        raise _damaged(path)
+    return Node(revision, body=body._replace(renewed=revision))
 
 
 def _damaged(path: Path) -> DamagedLogError:

@@ -10,8 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
-from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from msgspec import Raw
+
+from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
+from lastgood_daemon.engine.delta import delta
 from lastgood_daemon.engine.errors import InvalidValueError, PathError
+from lastgood_daemon.engine.level import same
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, list_index
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 from lastgood_proto import values
@@ -103,8 +107,15 @@ def _put(tree: Tree, path: Path, value: bytes) -> tuple[Change, ...]:
         message = "the root of a state is a map"
         raise InvalidValueError(message, type_name=_kind(new))
     _require_place(tree, path)
-    old = tree.find(path)
-    return () if old is not None and old.same_value(new) else (Put(path, value),)
+    return _put_over(tree.find(path), path, value)
+
+
+def _put_over(old: Node | None, path: Path, value: bytes) -> tuple[Change, ...]:
+    """Give what puts a value where another may be: nothing, what differs, or the value, whichever is the least."""
+    changes = None if old is None else delta(old, value)
+    if changes is None:
+        return (Put(path, value),)
+    return (Patch(path, tuple(changes)),) if changes else ()
 
 
 def _require_place(tree: Tree, path: Path) -> None:
@@ -144,8 +155,8 @@ def _merge_below(old: Node, new: Node, path: Path, changes: list[Change]) -> Non
         present = child_of(old, name)
         if present is not None and present.is_map and child.is_map:
             _merge_below(present, child, (*path, name), changes)
-        elif present is None or not present.same_value(child):
-            changes.append(Put((*path, name), child.encoded()))
+        else:
+            changes.extend(_put_over(present, (*path, name), child.encoded()))
 
 
 def _append(tree: Tree, path: Path, items: tuple[bytes, ...]) -> tuple[Change, ...]:
@@ -177,7 +188,7 @@ def _sum(tree: Tree, path: Path, by: bytes) -> bytes:
 
 def _delete(tree: Tree, path: Path) -> Evaluation:
     old = tree.find(path)
-    if old is None or (not path and old.same_value(EMPTY_TREE.root)):
+    if old is None or (not path and same(old, Raw(EMPTY_TREE.root.encoded()))):
         return _NOTHING
     if not path:
         return Evaluation((Put((), EMPTY_TREE.root.encoded()),))

@@ -8,15 +8,17 @@ because what was removed is no longer in it, so the names of what was removed ar
     revision 5   set("a.new", 1)                as before; a.new has no grave, so before 5 it had never existed
     revision 6   delete("a")                    graves: a: 6, a.x: 6, a.new: 6, a.y: 4, a.y.z: 4
 
-Lists have no names to keep. Where items of a list have gone or moved, it is marked as a whole (``items``), and every index
-that is not there counts as gone since then.
+Lists have no names to keep. Where items of a list have gone or moved, or it was replaced by another value, it is marked as a
+whole (``items``), and every index that is not there counts as gone since then. A map that is set anew with the same list in
+it leaves the list as it was.
 """
 
 from typing import NamedTuple
 
-import msgspec
 from immutables import Map
+from msgspec import Raw
 
+from lastgood_daemon.engine.level import is_list, is_map, names_of, open_map, same, same_bytes
 from lastgood_daemon.engine.node import Node, list_index
 from lastgood_proto.paths import Path
 
@@ -32,9 +34,6 @@ class Grave(NamedTuple):
 
 
 NO_GRAVES = Grave(0, 0, Map())
-
-_decode = msgspec.msgpack.Decoder().decode
-_ABSENT = object()
 
 
 def gone_since(graves: Grave, path: Path) -> int:
@@ -54,11 +53,11 @@ def gone_since(graves: Grave, path: Path) -> int:
     return max(last, grave.revision)
 
 
-def bury(graves: Grave, path: Path, old: Node, new: Node | None, revision: int) -> Grave:
-    """Remember what goes when ``old`` is replaced by ``new`` (or removed) at a path."""
-    if new is not None and not old.is_map and not old.is_list:
+def bury(graves: Grave, path: Path, old: Node | None, new: bytes | None, revision: int) -> Grave:
+    """Remember what goes when ``old`` (if anything) is replaced by ``new``, or removed, at a path."""
+    if old is None:
         return graves
-    dead = _dead(_skeleton(old), _ABSENT if new is None else _skeleton(new), revision)
+    dead = _dead(old, None if new is None else Raw(new), revision)
     return graves if dead is None else _add(graves, path, dead)
 
 
@@ -67,23 +66,20 @@ def bury_items(graves: Grave, path: Path, revision: int) -> Grave:
     return _add(graves, path, Grave(0, revision, Map()))
 
 
-def _skeleton(node: Node) -> object:
-    """Give as much of the value as its names hang on: a list as a whole is one thing."""
-    if node.is_map:
-        return _decode(node.encoded())
-    return [] if node.is_list else None
-
-
-def _dead(old: object, new: object, revision: int) -> Grave | None:
+def _dead(old: Node | Raw, new: Raw | None, revision: int) -> Grave | None:
+    if new is not None and same_bytes(old, new):
+        return None
     below: dict[str, Grave] = {}
-    if type(old) is dict:
-        survivors = new if type(new) is dict else {}
-        for name, child in old.items():
-            dead = _dead(child, survivors.get(name, _ABSENT), revision)
+    items = 0
+    if is_map(old):
+        survivors = open_map(new) if new is not None and is_map(new) else {}
+        for name, (_, child) in names_of(old).items():
+            dead = _dead(child, survivors.get(name), revision)
             if dead is not None:
                 below[name] = dead
-    removed = revision if new is _ABSENT else 0
-    items = revision if type(old) is list else 0
+    elif is_list(old) and (new is None or not same(old, new)):
+        items = revision
+    removed = revision if new is None else 0
     return Grave(removed, items, Map(below)) if removed or items or below else None
 
 

@@ -7,7 +7,7 @@ are compared at the path itself, because a write may put back what was there.
 
 from typing import NamedTuple
 
-from lastgood_daemon.engine.change import Change, Splice
+from lastgood_daemon.engine.change import Change, Patch, Splice, simple
 from lastgood_daemon.engine.log import Entry
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.point import Point
@@ -65,7 +65,10 @@ def _shared(paths: list[Path]) -> Path:
 
 def _changed(step: Step, path: Path, change: Change) -> bool:
     """Whether a change, as part of its revision, made a difference at a path."""
-    _, before, after = step
+    entry, before, after = step
+    if isinstance(change, Patch) and len(entry.edits) == 1:
+        return any(_changed(step, path, inner) for inner in simple(change))
+    # Beside other edits, what a whole value put there is not only where it differs from the value before it.
     if path[: len(change.path)] == change.path:
         return _differ(before.find(path), after.find(path), change if change.path == path else None)
     if change.path[: len(path)] != path:

@@ -82,13 +82,13 @@ def _write(node: Node, parts: list[bytes]) -> None:
 
 def _write_body(body: MapBody | ListBody | None, parts: list[bytes]) -> None:
     match body:
-        case MapBody(entries, next_position):
-            parts.extend((b"\x93", _encode(0), _encode(next_position), _map_head(len(entries))))
+        case MapBody(entries, next_position, renewed):
+            parts.extend((b"\x93", _encode(renewed), _encode(next_position), _map_head(len(entries))))
             for name, (position, child) in body.ordered():
                 parts.extend((_encode(name), b"\x93", _encode(position), _encode(child.changed)))
                 _write(child, parts)
-        case ListBody(items, shifted):
-            parts.extend((b"\x92", _encode(shifted), _list_head(len(items))))
+        case ListBody(items, renewed):
+            parts.extend((b"\x92", _encode(renewed), _list_head(len(items))))
             for item in items:
                 parts.extend((b"\x92", _encode(item.changed)))
                 _write(item, parts)
@@ -112,14 +112,14 @@ def _node(changed: int, raw: msgspec.Raw) -> Node:
 
 
 def _open_map(data: bytes) -> MapBody:
-    _, next_position, children = _decode_map(data)
+    renewed, next_position, children = _decode_map(data)
     entries = ((name, MapEntry(position, _node(changed, raw))) for name, (position, changed, raw) in children.items())
-    return MapBody(map_of(entries), next_position)
+    return MapBody(map_of(entries), next_position, renewed)
 
 
 def _open_list(data: bytes) -> ListBody:
-    shifted, children = _decode_list(data)
-    return ListBody(Sequence(_node(changed, raw) for changed, raw in children), shifted)
+    renewed, children = _decode_list(data)
+    return ListBody(Sequence(_node(changed, raw) for changed, raw in children), renewed)
 
 
 def _plain(grave: Grave) -> tuple[int, int, dict[str, Any]]:

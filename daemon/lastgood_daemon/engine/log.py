@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.point import Point
 from lastgood_proto.paths import Path
 
@@ -83,6 +83,12 @@ def chain(before: bytes, revision: int, entry: Entry) -> bytes:
 
 
 def _without_values(change: Change) -> Change:
+    if isinstance(change, Patch):
+        return Patch(change.path, tuple(map(_without_value, change.changes)))
+    return _without_value(change)
+
+
+def _without_value(change: SimpleChange) -> SimpleChange:
     match change:
         case Put(path, value, position):
             return Put(path, _digest(value), position)

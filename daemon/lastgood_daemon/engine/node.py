@@ -43,6 +43,8 @@ class MapBody(NamedTuple):
 
     entries: Map[str, MapEntry]
     next_position: int
+    renewed: int = 0
+    """The last revision since which all below counts as changed, because the whole was set anew."""
 
     def ordered(self) -> list[tuple[str, MapEntry]]:
         """Give names and entries in order. Two entries share a position only after a restore of single paths."""
@@ -50,10 +52,11 @@ class MapBody(NamedTuple):
 
 
 class ListBody(NamedTuple):
-    """An opened list, and the last revision in which items moved to other indexes."""
+    """An opened list."""
 
     items: Sequence["Node"]
-    shifted: int
+    renewed: int
+    """The last revision since which all below counts as changed: items moved, or the whole was set anew."""
 
 
 class Imaged(NamedTuple):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from lastgood_daemon.engine.change import Change, Put, Remove, Splice
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
+from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
@@ -136,7 +137,7 @@ def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
         for name in [*old_body.entries, *(name for name in new_body.entries if name not in old_body.entries)]:
             _bridge_entry(old, new, path, name, changes)
     elif isinstance(old_body, ListBody) and isinstance(new_body, ListBody):
-        _bridge_lists(list(old_body.items), list(new_body.items), path, changes)
+        _bridge_lists(old_body.items, new_body.items, path, changes)
     elif not old.same_value(new):
         changes.append(Put(path, new.encoded()))
 
@@ -150,16 +151,16 @@ def _same_names(old: MapBody, new: MapBody) -> bool:
     return [name for name, _ in old.ordered()] == [name for name, _ in new.ordered()]
 
 
-def _bridge_lists(old: list[Node], new: list[Node], path: Path, changes: list[Change]) -> None:
-    """Keep the common front and back; bridge what is between item by item where it is as long, else replace it."""
-    shorter = min(len(old), len(new))
-    front = 0
-    while front < shorter and old[front].same_value(new[front]):
-        front += 1
-    back = 0
-    while back < shorter - front and old[-1 - back].same_value(new[-1 - back]):
-        back += 1
-    removed, added = old[front : len(old) - back], new[front : len(new) - back]
+def _bridge_lists(old: Sequence[Node], new: Sequence[Node], path: Path, changes: list[Change]) -> None:
+    """Keep the common front and back; move back what has slid, bridge item by item what is as long, replace the rest."""
+    front, back = old.common_ends(new, Node.same_value)
+    removed, added = old.part(front, len(old) - back), new.part(front, len(new) - back)
+    back_by = slid(added, removed, Node.same_value)
+    if back_by:
+        stay = len(added) - back_by
+        changes.append(Splice(path, front + stay, len(removed) - stay, []))
+        changes.append(Splice(path, front, 0, [node.encoded() for node in added[:back_by]]))
+        return
     if len(removed) != len(added):
         changes.append(Splice(path, front, len(removed), [node.encoded() for node in added]))
         return

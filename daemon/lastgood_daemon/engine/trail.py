@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from immutables import Map
 
-from lastgood_daemon.engine.change import Change, Put, Splice
+from lastgood_daemon.engine.change import Change, Put, SimpleChange, Splice, simple
 from lastgood_daemon.engine.log import Author, Other
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
@@ -34,8 +34,9 @@ class Trail(NamedTuple):
 
     def extend(self, tree: Tree, changes: list[Change], author: Author) -> "Trail":
         """Give the trail with another revision, made by these changes."""
-        added = sum(map(_size, changes))
-        marks = self.marks.set(tree.revision, _Mark(tree, tuple(change.path for change in changes), author, added))
+        made = [inner for change in changes for inner in simple(change)]
+        added = sum(map(_size, made))
+        marks = self.marks.set(tree.revision, _Mark(tree, tuple(change.path for change in made), author, added))
         oldest, size = self.oldest or tree.revision, self.size + added
         while len(marks) > 1 and (len(marks) > MAX_REVISIONS or size > MAX_BYTES):
             size -= marks[oldest].size
@@ -64,7 +65,7 @@ class Trail(NamedTuple):
         ]
 
 
-def _size(change: Change) -> int:
+def _size(change: SimpleChange) -> int:
     match change:
         case Put(_, value):
             return len(value)

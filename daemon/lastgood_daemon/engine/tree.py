@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_change, empty_root
+from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice, apply_change, empty_root
 from lastgood_daemon.engine.graves import NO_GRAVES, Grave, bury, bury_items, gone_since
 from lastgood_daemon.engine.node import ListBody, Node, child_of, find
 from lastgood_proto.paths import Path
@@ -29,16 +29,16 @@ class Tree(NamedTuple):
         a list, moving to another index is a change.
         """
         node = self.root
-        moved = 0
+        renewed = 0
         for segment in path:
             body = node.body()
-            if isinstance(body, ListBody):
-                moved = max(moved, body.shifted)
+            if body is not None:
+                renewed = max(renewed, body.renewed)
             child = child_of(node, segment)
             if child is None:
                 return gone_since(self.graves, path)
             node = child
-        return max(node.changed, moved)
+        return max(node.changed, renewed)
 
     def apply(self, changes: Iterable[Change], revision: int, timestamp: int = 0) -> "Tree":
         """Give the tree of a later revision."""
@@ -56,13 +56,28 @@ def _graves_after(tree: Tree, change: Change, revision: int) -> Grave:
             body = None if old is None else old.body()
             appends = not removed and isinstance(body, ListBody) and index == len(body.items)
             return tree.graves if appends else bury_items(tree.graves, path, revision)
-        case Put(path, value):
-            old = tree.find(path)
-            new: Node | None = Node(revision, encoded=value)
+        case Patch(path, changes):
+            return _graves_after_patch(tree, path, changes, revision)
+        case Put(path, new):
+            return bury(tree.graves, path, tree.find(path), new, revision)
         case Remove(path):
-            old = tree.find(path)
-            new = None
-    return tree.graves if old is None else bury(tree.graves, path, old, new, revision)
+            return bury(tree.graves, path, tree.find(path), None, revision)
+
+
+def _graves_after_patch(tree: Tree, path: Path, changes: Iterable[SimpleChange], revision: int) -> Grave:
+    """Give the graves as they are when the whole new value is put: a list that changes anywhere is marked as a whole."""
+    graves = tree.graves
+    root = tree.find(path)
+    for change in changes:
+        node, depth = root, 0
+        while node is not None and not node.is_list and depth < len(change.path):
+            node, depth = child_of(node, change.path[depth]), depth + 1
+        place = (*path, *change.path[:depth])
+        if node is not None and node.is_list and (depth < len(change.path) or isinstance(change, Splice)):
+            graves = bury_items(graves, place, revision)
+        elif not isinstance(change, Splice):
+            graves = bury(graves, place, node, change.value if isinstance(change, Put) else None, revision)
+    return graves
 
 
 EMPTY_TREE = Tree(0, 0, empty_root(), NO_GRAVES)

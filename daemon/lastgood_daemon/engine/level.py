@@ -1,0 +1,83 @@
+"""Looking into values one level at a time, and leaving them as they are.
+
+Two values are compared, or a new one is compared with what is there, without opening nodes that nobody has written into and
+without encoding those that are opened: what is still bytes is taken apart into runs of bytes (``Raw``, which copy nothing),
+what is opened is walked.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from lastgood_daemon.engine.node import _LIST_HEADS, _MAP_HEADS, ListBody, MapBody, Node
+from lastgood_daemon.engine.sequence import Sequence
+
+open_map = msgspec.msgpack.Decoder(dict[str, Raw]).decode
+open_list = msgspec.msgpack.Decoder(list[Raw]).decode
+
+
+def is_map(value: Node | Raw) -> bool:
+    """Whether a value is a map."""
+    return value.is_map if isinstance(value, Node) else memoryview(value)[0] in _MAP_HEADS
+
+
+def is_list(value: Node | Raw) -> bool:
+    """Whether a value is a list."""
+    return value.is_list if isinstance(value, Node) else memoryview(value)[0] in _LIST_HEADS
+
+
+def names_of(value: Node | Raw) -> Mapping[str, tuple[int, Node | Raw]]:
+    """Give the names of a map, each with its position and what is there; in any order."""
+    if isinstance(value, Node) and not value.sealed_bytes:
+        body = value.body()
+        return body.entries if isinstance(body, MapBody) else {}
+    children = open_map(value.encoded() if isinstance(value, Node) else value)
+    return {name: (position, child) for position, (name, child) in enumerate(children.items())}
+
+
+def items_of(value: Node | Raw) -> list[Raw] | Sequence[Node]:
+    """Give the items of a list."""
+    if isinstance(value, Node) and not value.sealed_bytes:
+        body = value.body()
+        return body.items if isinstance(body, ListBody) else Sequence()
+    return open_list(value.encoded() if isinstance(value, Node) else value)
+
+
+def same_bytes(old: Node | Raw, new: Raw) -> bool:
+    """Whether the old value is not opened, and has the same bytes."""
+    if isinstance(old, Raw):
+        return old == new
+    return bool(old.sealed_bytes) and old.encoded() == bytes(new)
+
+
+def same(old: Node | Raw, new: Raw) -> bool:
+    """Whether two values are the same, types and the order of maps included; looks no further than the first difference."""
+    if same_bytes(old, new):
+        return True
+    if isinstance(old, Raw) or old.sealed_bytes:
+        return False
+    body = old.body()
+    return _same_map(body, new) if isinstance(body, MapBody) else isinstance(body, ListBody) and _same_list(body, new)
+
+
+def _same_map(body: MapBody, new: Raw) -> bool:
+    if not is_map(new):
+        return False
+    names = open_map(new)
+    if len(names) != len(body.entries):
+        return False
+    before = (-1, "")
+    for name, child in names.items():
+        entry = body.entries.get(name)
+        if entry is None or (entry.position, name) < before or not same(entry.node, child):
+            return False
+        before = (entry.position, name)
+    return True
+
+
+def _same_list(body: ListBody, new: Raw) -> bool:
+    if not is_list(new):
+        return False
+    items = open_list(new)
+    return len(items) == len(body.items) and all(map(same, body.items, items))
