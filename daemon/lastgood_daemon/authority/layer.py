@@ -17,6 +17,7 @@ from lastgood_daemon.authority.world import World, written_by_others
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
+from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import Author, LoggedEdit, Other, encode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
@@ -30,6 +31,11 @@ _encode = msgspec.msgpack.Encoder().encode
 def state_key(state_id: str) -> RecordKey:
     """Name the record of ``About``."""
     return RecordKey("state", state_id, "")
+
+
+def kept_key(state_id: str, incarnation: int) -> RecordKey:
+    """Name the record of ``Kept``."""
+    return RecordKey("kept", state_id, str(incarnation))
 
 
 def snapshot_key(state_id: str, snapshot_id: str) -> RecordKey:
@@ -156,8 +162,14 @@ class Layer:
         self.staged.records[state_key(state.state_id)] = _encode(after.about)
         for snapshot_id in state.snapshots:
             self.staged.records[snapshot_key(state.state_id, snapshot_id)] = None
+        self.staged.records[kept_key(state.state_id, state.incarnation)] = None
         self.staged.drops.append(LogId(state.state_id, state.incarnation))
         self.staged.states[state.state_id] = after
+
+    def put_kept(self, state: State, kept: Kept) -> None:
+        """Have all revisions of a state but these be gone."""
+        self.staged.records[kept_key(state.state_id, state.incarnation)] = _encode(kept)
+        self.staged.states[state.state_id] = replace(state, kept=kept)
 
     def put_snapshot(self, state: State, snapshot: Snapshot) -> None:
         """Keep a snapshot."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.authority.layer import session_key, state_key, workflow_key
+from lastgood_daemon.authority.layer import kept_key, session_key, state_key, workflow_key
 from lastgood_daemon.authority.replay import PAGE, rebuilt
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
@@ -32,7 +32,8 @@ from lastgood_daemon.authority.world import (
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
-from lastgood_daemon.engine.log import decode_entry
+from lastgood_daemon.engine.kept import Kept
+from lastgood_daemon.engine.log import decode_row
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import LogId, Record, Store
@@ -106,7 +107,8 @@ class Loader:
             state, image_size, image_log_bytes = await rebuilt(self._store, state.point(0))
             self._world.images[LogId(state_id, about.incarnation)] = ImageNote(image_log_bytes, image_size)
         snapshots = [self._decoded(r, Snapshot) for r in await self._store.records("snapshot", state_id)]
-        return replace(state, about=about, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
+        kept = self._decoded(await self._store.record(kept_key(state_id, about.incarnation)), Kept) or Kept()
+        return replace(state, about=about, kept=kept, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
 
     async def _workflow(self, workflow_id: str) -> Workflow:
         progress = self._decoded(await self._store.record(workflow_key(workflow_id)), Progress)
@@ -150,12 +152,13 @@ class Loader:
 
     async def _revision_at(self, log: LogId, time: int) -> int:
         """Find it by halving: times never go backwards within a log."""
-        low, high = 0, (await self._store.head(log)).revision
+        head = await self._store.head(log)
+        low, high = head.floor, head.revision
         while low < high:
             middle = (low + high + 1) // 2
             rows = await self._store.read_log(log, middle - 1, 1)
-            if not rows or decode_entry(rows[0].entry).timestamp > time:
+            if not rows or decode_row(rows[0].entry).timestamp > time:
                 high = middle - 1
             else:
-                low = middle
+                low = rows[0].revision
         return low

@@ -15,7 +15,7 @@ import msgspec
 from lastgood_daemon.engine.history import Step
 from lastgood_daemon.engine.image import DamagedImageError, decode_image
 from lastgood_daemon.engine.labour import working
-from lastgood_daemon.engine.log import chain, decode_entry
+from lastgood_daemon.engine.log import Entry, Squash, chain, decode_row, seal_of
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.engine.trail import MAX_REVISIONS, Trail
@@ -38,6 +38,10 @@ class Rebuilt(NamedTuple):
     image_log_bytes: int
 
 
+class RewrittenError(Exception):
+    """The log was compacted while it was read: to be read again."""
+
+
 async def rebuilt(store: Store, point: Point) -> Rebuilt:
     """Rebuild a state at a revision, 0: at its present one.
 
@@ -45,31 +49,49 @@ async def rebuilt(store: Store, point: Point) -> Rebuilt:
         CorruptRecordError: its log is damaged.
     """
     name = LogId(point.state_id, point.incarnation)
-    head = await store.head(name)
-    start, image_size = await nearest(store, name, point.revision or head.revision)
-    state = await replay(store, start, until=point.revision, trail_from=head.revision - MAX_REVISIONS)
-    whole = point.revision == 0
-    if state.revision < min(point.revision, head.revision) or (whole and (state.revision, state.chain) != head):
-        message = f"state {point.state_id!r}: the log ends at revision {state.revision}, its head says {head.revision}"
-        raise CorruptRecordError(message)
-    return Rebuilt(state, image_size, start.log_bytes)
+    while True:
+        head = await store.head(name)
+        try:
+            start, image_size = await nearest(store, name, point.revision or head.revision)
+            state = await replay(store, start, until=point.revision, trail_from=head.revision - MAX_REVISIONS)
+        except RewrittenError:
+            continue
+        whole = point.revision == 0
+        if state.revision < min(point.revision, head.revision) or (whole and (state.revision, state.chain) != head[:2]):
+            if await store.head(name) != head:
+                continue  # it has grown, or gone, meanwhile
+            message = f"state {point.state_id!r}: the log ends at {state.revision}, its head says {head.revision}"
+            raise CorruptRecordError(message)
+        return Rebuilt(state, image_size, start.log_bytes)
 
 
 async def nearest(store: Store, name: LogId, at_most: int) -> tuple[State, int]:
     """Give the state at the newest image at or below a revision, and how large that is; an empty one where there is none.
 
-    An image that is damaged is passed over: all that it says is in the log, too.
+    An image that is damaged is passed over: all that it says is in the log, too; but for the one at the floor.
+
+    Raises:
+        CorruptRecordError: the image at the floor is damaged.
     """
+    floor = (await store.head(name)).floor
+    below = max(at_most, floor)
     while True:
         try:
-            image = await store.image(name, at_most)
+            image = await store.image(name, below)
+            if image is None and floor:
+                message = f"state {name.state_id!r}: the image of revision {floor}, before which the log is gone, is missing"
+                raise CorruptRecordError(message)
             if image is None:
                 return State(name.state_id, About(incarnation=name.incarnation)), 0
             return await asyncio.to_thread(_of_image, name, image), len(image.data)
         except (CorruptRecordError, DamagedImageError) as error:
+            marks = [mark.revision for mark in await store.list_images(name) if mark.revision <= below]
+            if max(marks, default=0) <= floor:
+                message = f"state {name.state_id!r}: {error}; nothing before it is left"
+                if floor:
+                    raise CorruptRecordError(message) from error
             log.warning("passing over a damaged image: %s", error)
-            marks = await store.list_images(name)
-            at_most = max((mark.revision for mark in marks if mark.revision <= at_most), default=1) - 1
+            below = max(marks, default=1) - 1
 
 
 def _of_image(name: LogId, image: Image) -> State:
@@ -105,6 +127,7 @@ async def replay(store: Store, start: State, visit: Visit | None = None, until: 
     while not stop and (not until or state.revision < until):
         limit = min(PAGE, until - state.revision) if until else PAGE
         rows = await store.read_log(name, state.revision, limit)
+        rows = [row for row in rows if not until or row.revision <= until]
         if not rows:
             break
         state, stop = await asyncio.to_thread(_apply, state, rows, visit, trail_from)
@@ -114,19 +137,39 @@ async def replay(store: Store, start: State, visit: Visit | None = None, until: 
 def _apply(state: State, rows: Sequence[LogRow], visit: Visit | None, trail_from: int) -> tuple[State, bool]:
     steps: list[Step] = []
     for row in rows:
-        try:
-            entry = decode_entry(row.entry)
-        except msgspec.DecodeError as error:
-            raise _corrupt(state, row) from error
-        if row.revision != state.revision + 1 or chain(state.chain, row.revision, entry) != row.chain:
-            raise _corrupt(state, row)
-        after = working(partial(state.replay, entry, row.chain)).logged(len(row.entry))
+        after, entry = applied(state, row)
         if row.revision < trail_from:
             after = replace(after, trail=Trail(oldest=row.revision + 1))
-        if visit is not None:
+        if visit is not None and entry is not None:
             steps.append(Step(entry, state.tree, after.tree))
         state = after
     return state, visit is not None and visit(steps)
+
+
+def applied(state: State, row: LogRow) -> tuple[State, Entry | None]:
+    """Give the state after the next row of its log, and the entry that it is; none for a squashed delta.
+
+    Raises:
+        CorruptRecordError: the row does not match its chain.
+        RewrittenError: it follows on an earlier state than this one.
+    """
+    try:
+        entry = decode_row(row.entry)
+    except msgspec.DecodeError as error:
+        raise _corrupt(state, row) from error
+    if isinstance(entry, Squash):
+        if entry.before < state.revision:
+            raise RewrittenError
+        if entry.before > state.revision or seal_of(entry, row.revision, row.chain) != entry.seal:
+            raise _corrupt(state, row)
+        after = working(partial(state.replay_squash, entry, row.revision, row.chain))
+        return after.logged(len(row.entry)), None
+    if not state.exact:
+        message = f"state {state.state_id!r}: the image of revision {state.revision}, from where the log is whole, is damaged"
+        raise CorruptRecordError(message)
+    if row.revision != state.revision + 1 or chain(state.chain, row.revision, entry) != row.chain:
+        raise _corrupt(state, row)
+    return working(partial(state.replay, entry, row.chain)).logged(len(row.entry)), entry
 
 
 def _corrupt(state: State, row: LogRow) -> CorruptRecordError:

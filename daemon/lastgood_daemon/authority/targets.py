@@ -70,7 +70,7 @@ def find(reader: Reader, state: State, target: Target | None) -> Found:
     """Give what a target names; without one, the present content.
 
     Raises:
-        RevisionUnavailableError: the revision is not reached yet.
+        RevisionUnavailableError: the revision is not reached yet, or has been compacted.
         StateNotFoundError: the state that it is of has been deleted.
         CheckpointNotFoundError: there is no such checkpoint.
     """
@@ -94,7 +94,7 @@ def find(reader: Reader, state: State, target: Target | None) -> Found:
 
 def _at(reader: Reader, point: Point) -> Found:
     owner = find_state(reader, StateRef(point.state_id, point.incarnation))
-    owner.require_reached(point.revision)
+    owner.require_kept(point.revision)
     if point.revision == owner.revision:
         return Found(owner.tree.root, point)
     return Found(reader.tree(point).root, point)

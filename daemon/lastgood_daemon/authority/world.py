@@ -12,8 +12,9 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from lastgood_daemon.authority.memory import BUDGET, LEAST, PER_BYTE, PER_PART, Memory
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.versions import Versions
+from lastgood_daemon.engine.errors import TimeUnavailableError
 from lastgood_daemon.engine.labour import LabourError
-from lastgood_daemon.engine.log import Other, decode_entry
+from lastgood_daemon.engine.log import Entry, Other, decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.trail import Trail
@@ -266,6 +267,13 @@ class World:
         """Give the last revision of a state made at or before a time."""
         if time >= state.tree.timestamp:
             return state.revision
+        kept = state.kept
+        if time < kept.floor.timestamp:
+            revision = kept.at(time)
+            if revision is None:
+                nearest = kept.nearest_in_time(time)
+                raise TimeUnavailableError(state.state_id, kept.oldest, state.revision, nearest)
+            return revision
         need = TimeNeed(state.state_id, state.incarnation, time)
         revision = self.times.get(need)
         if revision is None:
@@ -290,9 +298,9 @@ class World:
 
 def written_by_others(workflow_id: str, rows: Iterable[LogRow]) -> list[Other]:
     """Pick the revisions of a workflow's state that none of its attempts has written."""
-    entries = [(row.revision, decode_entry(row.entry)) for row in rows]
+    entries = [(row.revision, decode_row(row.entry)) for row in rows]
     return [
         Other(revision, entry.author.agent_id, entry.timestamp)
         for revision, entry in entries
-        if entry.author.workflow_id != workflow_id
+        if isinstance(entry, Entry) and entry.author.workflow_id != workflow_id
     ]

@@ -9,7 +9,7 @@
     ├── CheckpointNotFoundError  CHECKPOINT_NOT_FOUND workflow_id, step
     ├── StateExistsError      STATE_EXISTS            state_id
     ├── ConflictError         REVISION_CONFLICT       path, expected, actual
-    ├── RevisionUnavailableError REVISION_UNAVAILABLE revision, oldest, newest
+    ├── RevisionUnavailableError REVISION_UNAVAILABLE revision, oldest, newest, nearest
     ├── FencedError           FENCED                  workflow_id, attempt, current
     ├── WorkflowBusyError     WORKFLOW_BUSY           workflow_id, holder, remaining
     ├── LeaseLostError        LEASE_LOST              workflow_id, attempt
@@ -129,9 +129,26 @@ class RevisionUnavailableError(RefusedError):
 
     reason = "REVISION_UNAVAILABLE"
 
-    def __init__(self, state_id: str, revision: int, newest: int) -> None:
-        message = f"state {state_id!r} has no revision {revision}; there are 0 to {newest}"
-        super().__init__(message, revision=revision, oldest=0, newest=newest)
+    def __init__(self, state_id: str, revision: int, oldest: int, newest: int, nearest: int) -> None:
+        if revision > newest:
+            message = f"state {state_id!r} has no revision {revision}; there are {oldest} to {newest}"
+        else:
+            message = (
+                f"revision {revision} of state {state_id!r} has been compacted; "
+                f"the oldest there is is {oldest}, the nearest {nearest}"
+            )
+        super().__init__(message, revision=revision, oldest=oldest, newest=newest, nearest=nearest)
+
+
+class TimeUnavailableError(RevisionUnavailableError):
+    """What a state was at a time has been compacted."""
+
+    def __init__(self, state_id: str, oldest: int, newest: int, nearest: int) -> None:
+        message = (
+            f"what state {state_id!r} was at that time has been compacted; "
+            f"the oldest revision there is is {oldest}, the nearest {nearest}"
+        )
+        RefusedError.__init__(self, message, oldest=oldest, newest=newest, nearest=nearest)
 
 
 class FencedError(RefusedError):

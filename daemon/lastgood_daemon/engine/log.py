@@ -7,6 +7,7 @@ rewrite the file.
     chain(n) = blake2b-128( chain(n-1) + n + entry n with each value replaced by its blake2b-128 )
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -48,6 +49,20 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         return [change for edit in self.edits for change in edit.changes]
 
 
+class Squash(msgspec.Struct, frozen=True, array_like=True):
+    """What stands in a compacted log for all revisions after ``before``, up to its own: the difference between the two.
+
+    The chain cannot be followed through it, so it has a hash of its own (``seal``); the next entry goes on from the chain of
+    the last revision that it stands for.
+    """
+
+    before: int
+    timestamp: int
+    """Of the last revision."""
+    changes: tuple[Change, ...]
+    seal: bytes
+
+
 class Other(NamedTuple):
     """A revision of a workflow's state that none of its attempts has written. ``timestamp`` as in its entry."""
 
@@ -58,6 +73,7 @@ class Other(NamedTuple):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
+_squash_decoder = msgspec.msgpack.Decoder(Squash)
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -68,6 +84,32 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_entry(encoded: bytes) -> Entry:
     """Give the entry of bytes that ``encode_entry`` has made."""
     return _decoder.decode(encoded)
+
+
+def encode_squash(squash: Squash) -> bytes:
+    """Give a squashed delta as bytes, which no entry begins like."""
+    return _SQUASH + _encoder.encode(squash)
+
+
+def decode_row(encoded: bytes) -> Entry | Squash:
+    """Give the entry or the squashed delta of bytes."""
+    return _squash_decoder.decode(encoded[1:]) if encoded[:1] == _SQUASH else _decoder.decode(encoded)
+
+
+_SQUASH = b"\xc1"
+
+
+def sealed(before: int, revision: int, timestamp: int, changes: Iterable[Change], entry_chain: bytes) -> Squash:
+    """Make a squashed delta that ends at a revision with that chain."""
+    squash = Squash(before, timestamp, tuple(changes), b"")
+    return msgspec.structs.replace(squash, seal=seal_of(squash, revision, entry_chain))
+
+
+def seal_of(squash: Squash, revision: int, entry_chain: bytes) -> bytes:
+    """Give the hash that a squashed delta must have; over the hashes of its values, as the chain is."""
+    changes = tuple(map(_without_values, squash.changes))
+    skeleton = _encoder.encode((squash.before, revision, squash.timestamp, changes))
+    return blake2b(entry_chain + skeleton, digest_size=16).digest()
 
 
 def chain(before: bytes, revision: int, entry: Entry) -> bytes:

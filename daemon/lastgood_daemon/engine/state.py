@@ -11,7 +11,8 @@ from immutables import Map
 
 from lastgood_daemon.engine.edits import Edit, evaluate
 from lastgood_daemon.engine.errors import RevisionUnavailableError, SnapshotNotFoundError, StateNotFoundError
-from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain
+from lastgood_daemon.engine.kept import Kept
+from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, chain
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
@@ -55,7 +56,10 @@ class State:
     chain: bytes = b""
     log_bytes: int = 0
     """How much log has led here; each entry counts as ``LEAST_BYTES`` at least, for what applying it again costs."""
+    kept: Kept = Kept()  # noqa: RUF009 - immutable
     trail: Trail = Trail()  # noqa: RUF009 - immutable
+    exact: bool = True
+    """Whether its positions and last changes are known; after a squashed delta only its values are."""
     snapshots: Map[str, Snapshot] = Map()  # noqa: RUF009 - immutable
 
     @property
@@ -77,10 +81,13 @@ class State:
         if incarnation not in {0, self.incarnation}:
             raise StateNotFoundError(self.state_id)
 
-    def require_reached(self, revision: int) -> None:
-        """Raise ``RevisionUnavailableError`` where a revision is not reached yet."""
+    def require_kept(self, revision: int) -> None:
+        """Raise ``RevisionUnavailableError`` where a revision is not reached yet, or has been compacted."""
         if revision > self.revision:
-            raise RevisionUnavailableError(self.state_id, revision, self.revision)
+            raise RevisionUnavailableError(self.state_id, revision, self.kept.oldest, self.revision, self.revision)
+        if not self.kept.has(revision):
+            nearest = self.kept.nearest(revision)
+            raise RevisionUnavailableError(self.state_id, revision, self.kept.oldest, self.revision, nearest)
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """Give a snapshot, or raise ``SnapshotNotFoundError``."""
@@ -108,6 +115,12 @@ class State:
         tree = self.tree.apply(changes, self.revision + 1, entry.timestamp)
         trail = self.trail.extend(tree, changes, entry.author)
         return replace(self, about=about, tree=tree, chain=entry_chain, trail=trail)
+
+    def replay_squash(self, squash: Squash, revision: int, entry_chain: bytes) -> "State":
+        """Give the state after a squashed delta of the log, which ends at a revision."""
+        tree = self.tree.apply(squash.changes, revision, squash.timestamp)
+        about = msgspec.structs.replace(self.about, born=True)
+        return replace(self, about=about, tree=tree, chain=entry_chain, exact=False, trail=Trail(oldest=revision + 1))
 
     def logged(self, size: int) -> "State":
         """Give the state with an entry of so many bytes counted as part of its log."""

@@ -19,7 +19,11 @@ class LogRow(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where a log ends. Revision 0 and an empty chain: it is empty."""
+    """Where a log ends. Revision 0 and an empty chain: it is empty.
+
+    ``floor``: the revision up to which its rows are gone, and at which there is an image instead; 0: all are there.
+    """
 
     revision: int
     chain: bytes
+    floor: int = 0

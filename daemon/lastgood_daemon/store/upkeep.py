@@ -12,7 +12,7 @@ costs time and nothing else, with one exception: the image at the floor of a log
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from lastgood_daemon.store.log import LogId
+from lastgood_daemon.store.log import LogId, LogRow
 
 
 class Image(NamedTuple):
@@ -58,6 +58,21 @@ class Upkeep(Protocol):
 
     async def drop_image(self, log: LogId, revision: int) -> None:
         """Forget an image."""
+        ...
+
+    async def squash(self, log: LogId, after: int, row: LogRow) -> None:
+        """Replace the rows above ``after``, up to that of a revision, by one for that revision, and drop the images between."""
+        ...
+
+    async def raise_floor(self, log: LogId, revision: int) -> None:
+        """Let go of all rows up to a revision, of which there is an image, and of earlier images. ``sweep`` removes them."""
+        ...
+
+    async def sweep(self) -> int:
+        """Remove some of what has been let go of, and give some of the room back to the file system.
+
+        Gives how many bytes were given back; -1 where there is nothing more to do.
+        """
         ...
 
     async def indexed(self, log: LogId) -> int:

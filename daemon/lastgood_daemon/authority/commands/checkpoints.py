@@ -58,7 +58,7 @@ class MakeCheckpoint:
                 return state.point(), state.tree.timestamp
             case Point(state_id, incarnation, revision):
                 state = find_state(layer, StateRef(state_id, incarnation))
-                state.require_reached(revision)
+                state.require_kept(revision)
                 return self.source, layer.tree(self.source).timestamp
             case Content(encoded):
                 copy = layer.state(self.copy_id)

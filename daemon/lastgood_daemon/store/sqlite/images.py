@@ -16,10 +16,14 @@ PIECE = 256 * 1024
 _LOG = "(SELECT number FROM logs WHERE state_id = ? AND incarnation = ?)"
 _NUMBER = "SELECT number FROM logs WHERE state_id = ? AND incarnation = ?"
 _PUT = "INSERT OR REPLACE INTO images (log, revision, piece, pieces, data, checksum) VALUES (?, ?, ?, ?, ?, ?)"
-_NEWEST = f"SELECT log, max(revision) FROM images WHERE log = {_LOG} AND piece = 0 AND revision <= ?"
+_NEWEST = (
+    "SELECT log, max(revision) FROM images JOIN logs ON log = number"
+    " WHERE state_id = ? AND incarnation = ? AND piece = 0 AND revision >= floor AND revision <= ?"
+)
 _PIECES = "SELECT piece, pieces, data, checksum FROM images WHERE log = ? AND revision = ? ORDER BY piece"
 _LIST = (
-    f"SELECT revision, sum(length(data)) FROM images WHERE log = {_LOG}"
+    "SELECT revision, sum(length(data)) FROM images JOIN logs ON log = number"
+    " WHERE state_id = ? AND incarnation = ? AND revision >= floor"
     " GROUP BY revision HAVING min(piece) = 0 ORDER BY revision"
 )
 _CLEAR = (

@@ -19,9 +19,8 @@ _EMPTY = Head(0, b"")
 
 _HEAD = "SELECT number, head, chain, updated_at, floor, checksum FROM logs WHERE state_id = ? AND incarnation = ?"
 _ROWS = (
-    "SELECT revision, entry, chain FROM changes"
-    " WHERE log = (SELECT number FROM logs WHERE state_id = ? AND incarnation = ?) AND revision > ?"
-    " ORDER BY revision LIMIT ?"
+    "SELECT revision, entry, chain FROM changes JOIN logs ON log = number"
+    " WHERE state_id = ? AND incarnation = ? AND revision > max(?, floor) ORDER BY revision LIMIT ?"
 )
 _COLUMNS = "SELECT kind, owner, key, version, updated_at, value, checksum FROM records"
 _ONE = f"{_COLUMNS} WHERE kind = ? AND owner = ? AND key = ?"
@@ -48,7 +47,7 @@ def head(connection: apsw.Connection, log: LogId) -> Head:
     if log_checksum(*log, number, revision, chain, updated_at, floor) != checksum:
         message = f"state {log.state_id!r}: the head of its log does not match its checksum"
         raise CorruptRecordError(message)
-    return Head(revision, chain)
+    return Head(revision, chain, floor)
 
 
 def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) -> list[LogRow]:

@@ -25,8 +25,8 @@ from lastgood_daemon.store.protocol import (
     StoreFullError,
     Unit,
 )
+from lastgood_daemon.store.sqlite import compacting, images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite import images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite.clock import Clock
 from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
@@ -151,6 +151,18 @@ class SqliteStore:
     async def drop_image(self, log: LogId, revision: int) -> None:
         """Forget an image."""
         await self._write(images.drop, log, revision)
+
+    async def squash(self, log: LogId, after: int, row: LogRow) -> None:
+        """Replace rows by one."""
+        await self._write(compacting.squash, log, after, row)
+
+    async def raise_floor(self, log: LogId, revision: int) -> None:
+        """Let go of the rows up to a revision."""
+        await self._write(compacting.raise_floor, log, revision)
+
+    async def sweep(self) -> int:
+        """Remove some of what has been let go of."""
+        return await self._write(compacting.sweep)
 
     async def indexed(self, log: LogId) -> int:
         """Up to where a log is indexed."""
