@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.authority.layer import session_key, state_key, workflow_key
+from lastgood_daemon.authority.layer import retention_key, session_key, state_key, workflow_key
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
     MAX_OTHERS,
@@ -17,6 +17,7 @@ from lastgood_daemon.authority.world import (
     Others,
     OthersNeed,
     Reader,
+    RetentionNeed,
     SessionNeed,
     StateNeed,
     TimeNeed,
@@ -31,6 +32,7 @@ from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import Step
 from lastgood_daemon.engine.log import chain, decode_entry
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Record, Store
@@ -84,6 +86,9 @@ class Loader:
                 world.workflows[workflow_id] = await self._workflow(workflow_id)
             case SessionNeed(session_id):
                 world.sessions.put(session_id, await self._session(session_id))
+            case RetentionNeed(owner):
+                record = await self._store.record(retention_key(owner))
+                world.retentions[owner] = self._decoded(record, Retention)
             case TreeNeed(point):
                 state = await self._rebuilt(point)
                 # A revision of a batch that is not durable yet is not in the log; whoever waits for it has to ask again.

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.engine.log import Other, decode_entry
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
@@ -41,6 +42,13 @@ class SessionNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionNeed:
+    """The policy that was set for an id; ``""``: the default."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class TreeNeed:
     """The content of a state at an earlier revision."""
 
@@ -64,7 +72,7 @@ class OthersNeed:
     after: int
 
 
-Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed | OthersNeed
+Need = StateNeed | WorkflowNeed | SessionNeed | RetentionNeed | TreeNeed | TimeNeed | OthersNeed
 
 
 class NotLoadedError(Exception):
@@ -91,6 +99,10 @@ class Reader(Protocol):
 
     def workflow(self, workflow_id: str) -> Workflow:
         """Give a workflow."""
+        ...
+
+    def retention(self, owner: str) -> Retention | None:
+        """Give the policy that was set for an id (``""``: the default), if there is one."""
         ...
 
     def tree(self, point: Point) -> Tree:
@@ -143,6 +155,8 @@ class World:
         self.states: dict[str, State] = {}
         self.workflows: dict[str, Workflow] = {}
         self.sessions: Recent[str, Session] = Recent(MAX_SESSIONS)
+        self.retentions: dict[str, Retention | None] = {}
+        """Policies; ``None``: it is known that there is none."""
         self.versions: dict[RecordKey, int] = {}
         """Versions of the records that are in memory, for the expectations of the next write."""
         self.trees: Recent[Point, Tree] = Recent(64)
@@ -176,6 +190,12 @@ class World:
         if found is None:
             raise NotLoadedError(SessionNeed(session_id))
         return found
+
+    def retention(self, owner: str) -> Retention | None:
+        """Give the policy that was set for an id, if there is one."""
+        if owner not in self.retentions:
+            raise NotLoadedError(RetentionNeed(owner))
+        return self.retentions[owner]
 
     def tree(self, point: Point) -> Tree:
         """Give the content of a state at a revision that it has reached."""

@@ -110,6 +110,14 @@ class SqliteStore:
         self._refuse_when_closed()
         return await self._writer.run(writing.expire, kind, before)
 
+    async def give_back(self) -> int:
+        """Shrink the file by at most a MiB of what is free in it; how many bytes."""
+        self._refuse_when_closed()
+        given = await self._writer.run(writing.give_back)
+        if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
+            self._writer.later(_checkpoint)
+        return given
+
     async def head(self, log: LogId) -> Head:
         """Where a log ends."""
         self._refuse_when_closed()
@@ -134,6 +142,11 @@ class SqliteStore:
         """A page of the records of a kind; its last owner comes complete, even beyond ``limit``."""
         self._refuse_when_closed()
         return await self._reader.run(reading.list_records, kind, after_owner, limit)
+
+    async def list_owners(self, kind: str, after_owner: str, limit: int) -> list[str]:
+        """A page of the owners of a kind."""
+        self._refuse_when_closed()
+        return await self._reader.run(reading.list_owners, kind, after_owner, limit)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.
