@@ -15,7 +15,7 @@ from lastgood_daemon.engine.retention import Retention, is_expired, last_written
 def in_force(reader: Reader, owner: str) -> tuple[Retention | None, bool]:
     """Give the policy in force for an id (``""``: the default), and whether it was set for that id itself."""
     own = reader.retention(owner)
-    return (reader.retention(""), False) if own is None else (own, True)
+    return (reader.retention(""), False) if own is None else (own, bool(owner))
 
 
 @dataclass(frozen=True, slots=True)
