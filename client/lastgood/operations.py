@@ -98,8 +98,6 @@ LIST_EFFECTS = Operation("list_effects", workflows.ListEffectsRequest, workflows
 
 SET_RETENTION = Operation("set_retention", retention.SetRetentionRequest, retention.SetRetentionResponse)
 GET_RETENTION = Operation("get_retention", retention.GetRetentionRequest, retention.GetRetentionResponse, writes=False)
-COMPACT = Operation(
-    "compact", retention.CompactRequest, retention.CompactResponse, writes=False
-)  # may be repeated by anyone
+COMPACT = Operation("compact", retention.CompactRequest, retention.CompactResponse)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

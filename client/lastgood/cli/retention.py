@@ -67,7 +67,7 @@ def register(app: typer.Typer) -> None:
     )(compact)
 
 
-async def retention(  # noqa: PLR0913, PLR0917 - what a policy consists of
+async def retention(  # noqa: PLR0913 - what a policy consists of
     given: Given,
     state: OptionalState = None,
     revisions: Revisions = None,

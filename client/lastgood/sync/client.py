@@ -170,7 +170,7 @@ class Client:
 
         Args:
             retention: the policy; None removes it.
-            state_id: of which state or workflow. One of its own replaces the default as a whole, and stays when the state is
+            state_id: of which state or workflow. One of its own replaces the default as a whole, and stays when that is
                 deleted. None: the default, for all that have none of their own.
             timeout: seconds; None is the client's.
         """
@@ -192,7 +192,7 @@ class Client:
     def compact(self, state_id: str | None = None, *, timeout: float | None = None) -> Compaction:
         """Apply the policies now: to a state and the workflow of its id, or to all. Tells what went.
 
-        Where there is much to do, give it time. If that runs out (DaemonUnavailableError), the daemon goes on with it all the
+        Where there is much to do, give it time. If that runs out (OutcomeUnknownError), the daemon goes on with it all the
         same; asking again does no harm.
         """
         request = CompactRequest(context=ChangeContext(agent_id=self._agent_id), state_id=_id_or_all(state_id))
