@@ -43,11 +43,10 @@ def length_text(given: timedelta) -> str:
 
 
 def size_text(count: int) -> str:
-    """Give a number of bytes in the biggest unit that it is whole in."""
-    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "KB"):
-        if count % _SIZES[unit.upper()] == 0:
-            return f"{count // _SIZES[unit.upper()]}{unit}"
-    return f"{count}B"
+    """Give a number of bytes as shortly as can be without rounding."""
+    units = ("B", "KB", "MB", "GB", "KiB", "MiB", "GiB")
+    whole = [unit for unit in units if count % _SIZES[unit.upper()] == 0]
+    return min((f"{count // _SIZES[unit.upper()]}{unit}" for unit in whole), key=len)
 
 
 def _split(text: str) -> tuple[Decimal, str]:

@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
              "retention": {"revisions", "age", "bytes", "ttl", "checkpoints",
                "superseded"} or null}; times in seconds
         """,
-        notes="TIME is 90s, 15m, 12h or 7d; SIZE is 512KB, 10MB or 1GB (KiB, MiB and GiB count by 1024).",
+        notes="TIME is such as 90s, 15m, 12h or 7d; SIZE such as 512KB, 10MB or 1GiB.",
     )(retention)
     command(
         app,
@@ -63,7 +63,10 @@ def register(app: typer.Typer) -> None:
             lastgood compact
             lastgood compact trip --json
         """,
-        document='{"states", "revisions", "checkpoints", "effects", "deleted", "copies", "damaged", "bytes"}',
+        document="""
+            {"states", "revisions", "checkpoints", "effects", "deleted", "copies",
+             "damaged", "bytes"}
+        """,
     )(compact)
 
 
@@ -79,7 +82,7 @@ async def retention(  # noqa: PLR0913 - what a policy consists of
     *,
     clear: Clear = False,
 ) -> None:
-    """Say how long the past is kept; without options, tell it.
+    """Say how long the past is kept; or tell it.
 
     Of all states and workflows; with STATE of one, whose policy replaces that of all. The daemon applies it every now and
     then. What exceeds one of the bounds goes, but never the present, nor what a snapshot or a checkpoint refers to, nor the
@@ -101,7 +104,7 @@ async def retention(  # noqa: PLR0913 - what a policy consists of
 
 
 async def compact(given: Given, state: OptionalState = None) -> None:
-    """Give up now what the policies let go of, and tell what that was.
+    """Give up now what the policies let go of.
 
     Where there is much to do, give it a longer --timeout.
     """

@@ -12,7 +12,6 @@ finds what is left. Something damaged is passed over; a full disk ends the round
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -20,9 +19,10 @@ import msgspec
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.retention import DropCopy, ExpireState, PruneWorkflow
 from lastgood_daemon.authority.committer import Committer
-from lastgood_daemon.authority.compaction import Kept, compact_log
+from lastgood_daemon.authority.compaction import compact_log
+from lastgood_daemon.authority.floors import find_kept, measured, snapshots
 from lastgood_daemon.authority.layer import state_key, workflow_key
-from lastgood_daemon.authority.loader import PAGE, Loader
+from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, Outcome, Pruned, Refused
 from lastgood_daemon.authority.policies import in_force
 from lastgood_daemon.authority.references import References, gather
@@ -31,22 +31,16 @@ from lastgood_daemon.authority.scanning import Owned, scan
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
-from lastgood_daemon.engine.retention import Logged, Retention, floor, is_dead, is_expired, lowest, surplus
-from lastgood_daemon.engine.state import About, Snapshot
+from lastgood_daemon.engine.retention import Retention, is_dead, is_expired, surplus
+from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Record, Store, StoreFullError
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Record, Store, StoreFullError
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 _ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
 """The refusals that are about the daemon, and not about what was handed in."""
-
-
-class _Stamp(msgspec.Struct, array_like=True):
-    """The beginning of an entry of the log."""
-
-    timestamp: int
 
 
 class Housekeeper:
@@ -105,9 +99,9 @@ class Housekeeper:
         if is_expired(latest, policy, self._store.now()) and about.born:
             head = await self._store.head(LogId(state_id, about.incarnation))
             rows = await self._store.read_log(LogId(state_id, about.incarnation), head.revision - 1, 1)
-            latest = max([latest, *(logged.timestamp for logged in _logged(rows))])
+            latest = max([latest, *(logged.timestamp for logged in measured(rows))])
         if is_expired(latest, policy, self._store.now()):
-            latest = max([latest, *(taken.created_at for taken in await self._snapshots(state_id))])
+            latest = max([latest, *(taken.created_at for taken in await snapshots(self._store, state_id))])
         return latest
 
     async def _prune(self, made: Round) -> None:
@@ -152,36 +146,14 @@ class Housekeeper:
         made.found.copies += isinstance(done, Done) and done.existed
 
     async def _shorten(self, made: Round, log_id: LogId, references: References, since: int) -> None:
-        lowest_kept = await self._floor(log_id, made.policies.of(log_id.state_id))
-        if lowest_kept <= 1:
+        kept = await find_kept(self._store, log_id, made.policies.of(log_id.state_id), references, since)
+        if kept.floor <= 1:
             return
-        pins = references.revisions(log_id) | {taken.revision for taken in await self._snapshots(log_id.state_id)}
         async with self._compacting:  # one log at a time, whoever asked for it
-            given_up = await compact_log(self._store, self._committer, self._loader, log_id, Kept(lowest_kept, pins, since))
+            given_up = await compact_log(self._store, self._committer, self._loader, log_id, kept)
         made.found.revisions += given_up.revisions
         if given_up.revisions:
             made.changed(log_id.state_id)
-
-    async def _floor(self, log_id: LogId, policy: Retention) -> int:
-        """Give the lowest revision of a log that its policy keeps. Reads no more of the log than what may go, twice."""
-        head = await self._store.head(log_id)
-        start = lowest(policy, head.revision) - 1
-        if policy.age is None and policy.bytes is None:
-            return start + 1
-        size = 0
-        if policy.bytes is not None:
-            after = start
-            while rows := await self._store.read_log(log_id, after, PAGE):
-                size += sum(len(row.entry) for row in rows)
-                after = rows[-1].revision
-        while rows := await self._store.read_log(log_id, start, PAGE):
-            logged = await asyncio.to_thread(_logged, rows)
-            found = floor(policy, self._store.now(), head.revision, size, logged)
-            if found is not None:
-                return found
-            size -= sum(row.size for row in logged)
-            start = rows[-1].revision
-        return head.revision
 
     async def _give_back(self, made: Round) -> None:
         try:
@@ -192,9 +164,6 @@ class Housekeeper:
             raise RoundEndedError(reason, f"the disk is too full to give some of it back: {error}") from error
 
     # What they are made of.
-
-    async def _snapshots(self, state_id: str) -> list[Snapshot]:
-        return [msgspec.msgpack.decode(r.value, type=Snapshot) for r in await self._store.records("snapshot", state_id)]
 
     async def _hand_in(self, command: Command) -> Outcome:
         answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -218,12 +187,3 @@ async def _about(owned: Owned) -> About:
 
 def _decoded(record: Record | None, kind: type[R]) -> R | None:
     return None if record is None else msgspec.msgpack.decode(record.value, type=kind)
-
-
-def _logged(rows: Sequence[LogRow]) -> list[Logged]:
-    try:
-        stamps = [msgspec.msgpack.decode(row.entry, type=_Stamp) for row in rows]
-    except msgspec.DecodeError as error:
-        message = f"a revision from {rows[0].revision} to {rows[-1].revision} cannot be read: {error}"
-        raise CorruptRecordError(message) from error
-    return [Logged(row.revision, stamp.timestamp, len(row.entry)) for row, stamp in zip(rows, stamps, strict=True)]
