@@ -108,8 +108,8 @@ async def test_floors(daemon: Daemon) -> None:
 
 
 async def test_a_log_of_several_pages(daemon: Daemon) -> None:
-    edit = Set(("x",), encode("x" * 100))
-    for _ in range(2 * PAGE + 10):
+    for number in range(2 * PAGE + 10):
+        edit = Set(("x",), encode("ab"[number % 2] * 100))
         daemon.ask(Write(StateRef("wf"), NOBODY, Precondition(), (("set", edit),), 1))
     await write(daemon, size=100)
     (row,) = await daemon.store.read_log(LOG, 2 * PAGE, 1)
