@@ -38,7 +38,6 @@ from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Record, St
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-
 _ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
 """The refusals that are about the daemon, and not about what was handed in."""
 
@@ -96,6 +95,8 @@ class Housekeeper:
         """Give when something was last written, as far as it matters: no further once that is not long ago. 0: never."""
         progress = _decoded(await self._store.record(workflow_key(state_id)), Progress) or Progress()
         latest = max(progress.updated_at, about.created_at if about.born else 0)
+        if not latest:
+            return 0
         if is_expired(latest, policy, self._store.now()) and about.born:
             head = await self._store.head(LogId(state_id, about.incarnation))
             rows = await self._store.read_log(LogId(state_id, about.incarnation), head.revision - 1, 1)

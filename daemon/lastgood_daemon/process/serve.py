@@ -31,7 +31,7 @@ from lastgood_daemon.process.folder import DataFolder, Endpoint
 from lastgood_daemon.process.idle import until_idle
 from lastgood_daemon.process.notify import notify, supervised
 from lastgood_daemon.rpc.server import RpcServer
-from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite import SqliteStore
 from lastgood_proto.v1.server_pb2 import ServerInfo
 
@@ -182,8 +182,8 @@ async def _keep_house(authority: Authority, interval: float) -> None:
         except StoreBrokenError as error:
             authority.fail(error)
             return
-        except RefusedError as refusal:
-            log.warning("housekeeping is put off", reason=refusal.reason, message=refusal.message)
+        except (RefusedError, StoreFullError) as error:
+            log.warning("housekeeping is put off until the next round", error=str(error))
         except Exception:
             log.exception("housekeeping failed")  # it is no reason for not serving
         await anyio.sleep(interval)
