@@ -59,6 +59,7 @@ from lastgood.errors import (
 )
 from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
+from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.retry import Retry
 from lastgood.state.shared import SharedState
 from lastgood.state.transaction import Transaction
@@ -75,6 +76,7 @@ __all__ = [
     "CheckpointNotFoundError",
     "Client",
     "ClientUnusableError",
+    "Compaction",
     "CorruptDataError",
     "DaemonUnavailableError",
     "Difference",
@@ -102,6 +104,8 @@ __all__ = [
     "Preview",
     "Reading",
     "ResumableWorkflow",
+    "Retention",
+    "RetentionInForce",
     "Retry",
     "RevisionConflictError",
     "RevisionUnavailableError",

@@ -73,7 +73,8 @@ def test_the_first_that_says_something_counts(tmp_path: Path, config: Path, firs
 
 def test_every_setting_can_stand_in_the_file(tmp_path: Path, config: Path) -> None:
     folder = tmp_path / "data"
-    config.write_text(f'data_dir = "{folder}"\naddress = "localhost:0"\ntoken = "t"\nautostarted = true\nidle_exit = 0.2\n')
+    numbers = "idle_exit = 0.2\nhousekeeping_interval = 60\n"
+    config.write_text(f'data_dir = "{folder}"\naddress = "localhost:0"\ntoken = "t"\nautostarted = true\n{numbers}')
     process = subprocess.Popen(COMMAND, env=environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
     try:
         _, logged = process.communicate(timeout=30)  # by itself: it idles
@@ -94,6 +95,7 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path, config: Path) -> No
         (["--data-dir"], "--data-dir"),
         (["--idle-exit", "soon"], "--idle-exit"),
         (["--idle-exit", "0"], "--idle-exit"),
+        (["--housekeeping-interval", "0"], "--housekeeping-interval"),
         (["--address", "0.0.0.0:7000"], "tls-certificate"),
         (["--address", "nonsense"], "nonsense"),
         (["--tls-key", "key.pem"], "tls-certificate"),

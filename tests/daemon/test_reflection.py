@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.support.daemons import DaemonProcess
 
-SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "ServerService")
+SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "RetentionService", "ServerService")
 
 
 class ForeignClient:

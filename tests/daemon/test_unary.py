@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc import StatusCode, aio
@@ -19,6 +19,8 @@ from lastgood_proto.v1 import (
     common_pb2,
     history_pb2,
     history_pb2_grpc,
+    retention_pb2,
+    retention_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     state_pb2,
@@ -32,6 +34,7 @@ MODULES = {
     "History": (history_pb2, history_pb2_grpc.HistoryServiceStub),
     "Checkpoint": (checkpoints_pb2, checkpoints_pb2_grpc.CheckpointServiceStub),
     "Workflow": (workflows_pb2, workflows_pb2_grpc.WorkflowServiceStub),
+    "Retention": (retention_pb2, retention_pb2_grpc.RetentionServiceStub),
     "Server": (server_pb2, server_pb2_grpc.ServerServiceStub),
 }
 CALL_SECONDS = 20.0
@@ -184,6 +187,37 @@ async def test_checkpoint_service(call: Grpcurl, state_id: str) -> None:
     gone = await call("Checkpoint.DeleteCheckpoints", context=key("delete"), workflow_id=state_id)
     assert gone.existed
     assert await call("Checkpoint.DeleteCheckpoints", context=key("delete"), workflow_id=state_id) == gone
+
+
+async def test_retention_service(call: Grpcurl, state_id: str) -> None:
+    policy = {"checkpoints": "2", "superseded": "0s", "ttl": "1.5s"}
+    context = {"idempotency_key": f"{state_id} set"}
+    made = await call("Retention.SetRetention", state_id=state_id, context=context, retention=policy)
+    assert not made.existed
+    assert await call("Retention.SetRetention", state_id=state_id, context=context, retention=policy) == made
+    found = await call("Retention.GetRetention", state_id=state_id)
+    assert found.own
+    assert MessageToDict(found.retention) == {"checkpoints": "2", "superseded": "0s", "ttl": "1.500s"}
+    assert (await call("Retention.Compact", state_id=state_id)).compaction.states == 0
+    assert (await call("Retention.SetRetention", state_id=state_id)).existed
+    assert not (await call("Retention.GetRetention", state_id=state_id)).own
+
+
+@pytest.mark.parametrize(
+    ("field", "bound"),
+    [
+        ("revisions", "0"),
+        ("bytes", "0"),
+        ("checkpoints", "18446744073709551615"),
+        ("age", "0s"),
+        ("ttl", "-1s"),
+        ("superseded", "-0.5s"),
+    ],
+)
+async def test_a_bound_that_makes_no_sense(call: Grpcurl, state_id: str, field: str, bound: str) -> None:
+    refused = await call.refused("Retention.SetRetention", state_id=state_id, retention={field: bound})
+    assert refused == (StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", {"field": field})
+    assert not (await call("Retention.GetRetention", state_id=state_id)).own
 
 
 async def test_server_service(call: Grpcurl, daemon: DaemonProcess) -> None:

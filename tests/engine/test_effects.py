@@ -69,7 +69,7 @@ def test_lists_show_failures_and_no_results() -> None:
 def test_they_are_listed_by_step_then_key_then_line() -> None:
     workflow = ledger(effect(10), effect(2, "b"), effect(2, "a"), effect(3))
     assert [each.order for each in workflow.effects_from(3)] == [(3, "mail", 0), (10, "mail", 0)]
-    workflow, _ = workflow.back_to(mark(1, 1))
+    workflow, _ = workflow.back_to(mark(1, 1), 0)
     workflow = workflow.enter(effect(2, "b", line=1)).enter(effect(2, "a", line=1))
     assert places(workflow.all_effects()) == [
         (2, "a", 0, True),
@@ -84,8 +84,8 @@ def test_they_are_listed_by_step_then_key_then_line() -> None:
 
 def test_going_back_twice_keeps_both_lines_apart() -> None:
     workflow = ledger(effect(1), effect(2))
-    workflow, first = workflow.back_to(mark(1, 1))
-    workflow, second = workflow.enter(effect(2, line=1)).back_to(mark(1, 1))
+    workflow, first = workflow.back_to(mark(1, 1), 0)
+    workflow, second = workflow.enter(effect(2, line=1)).back_to(mark(1, 1), 0)
     assert [each.order for each in (*first, *second) if isinstance(each, Effect)] == [(2, "mail", 0), (2, "mail", 1)]
     workflow = workflow.enter(effect(2, line=2))
     assert places(workflow.all_effects()) == [
@@ -98,7 +98,7 @@ def test_going_back_twice_keeps_both_lines_apart() -> None:
 
 
 def test_clearing_the_ledger_of_a_step_takes_all_its_lines_and_begins_a_new_one() -> None:
-    workflow, _ = ledger(effect(1), effect(2)).back_to(mark(1, 1))
+    workflow, _ = ledger(effect(1), effect(2)).back_to(mark(1, 1), 0)
     workflow = workflow.enter(effect(2, line=1)).enter(effect(3, line=1))
     without, gone = workflow.without_effects(2)
     assert places(gone) == [(2, "mail", 0, True), (2, "mail", 1, False)]

@@ -51,7 +51,7 @@ marks = st.builds(
 
 @given(st.lists(marks, max_size=10), st.integers(-1, 12), st.integers(0, 12))
 def test_what_counts_goes_by_step_and_attempt_never_by_time(made: list[Checkpoint], step: int, attempt: int) -> None:
-    workflow, superseded = workflow_of(*made).back_to(mark(step, attempt))
+    workflow, superseded = workflow_of(*made).back_to(mark(step, attempt), 0)
     by_order = {checkpoint.order: checkpoint for checkpoint in made}
     live = sorted(order for order in by_order if order <= (step, attempt))
     good = [order for order in live if by_order[order].status == COMPLETED]
@@ -99,7 +99,7 @@ def test_an_empty_workflow() -> None:
 
 def test_a_crash_after_going_back_does_not_resume_in_what_was_put_aside() -> None:
     workflow = workflow_of(*(mark(step) for step in range(1, 9)))
-    workflow, superseded = workflow.back_to(mark(3, 9))
+    workflow, superseded = workflow.back_to(mark(3, 9), 0)
     assert sorted(c.step for c in superseded) == [4, 5, 6, 7, 8]
     assert workflow.progress.line == 1
     workflow = workflow.record(mark(4, 2))
@@ -107,7 +107,7 @@ def test_a_crash_after_going_back_does_not_resume_in_what_was_put_aside() -> Non
     assert last_good is not None
     assert last_good.order == (4, 2)
     assert (4, 1, True) in orders(workflow)
-    again, superseded = workflow.back_to(mark(3, 9))
+    again, superseded = workflow.back_to(mark(3, 9), 0)
     assert [c.order for c in superseded] == [(4, 2)]
     assert again.progress.line == 2
 
@@ -119,12 +119,12 @@ def test_the_same_step_and_attempt_replaces() -> None:
 
 
 def test_recorded_again_a_superseded_checkpoint_counts() -> None:
-    workflow, _ = workflow_of(mark(1, 0), mark(2, 0)).back_to(mark(1, 9))
+    workflow, _ = workflow_of(mark(1, 0), mark(2, 0)).back_to(mark(1, 9), 0)
     assert workflow.record(mark(2, 0)).of_step(2).superseded is False
 
 
 def test_deleting_checkpoints() -> None:
-    workflow, _ = workflow_of(mark(1), mark(2), mark(2, 2), mark(3)).back_to(mark(2, 9))
+    workflow, _ = workflow_of(mark(1), mark(2), mark(2, 2), mark(3)).back_to(mark(2, 9), 0)
     without, gone = workflow.without(2)
     assert [c.order for c in gone] == [(2, 1), (2, 2)]
     assert orders(without) == [(1, 1, False), (3, 1, True)]
@@ -161,7 +161,7 @@ def test_a_workflow_begins_once_in_each_life_of_its_state() -> None:
 
 def test_a_workflow_at_a_moment_stays_as_it_was() -> None:
     workflow = workflow_of(mark(1), mark(2))
-    workflow.back_to(mark(1, 9))
+    workflow.back_to(mark(1, 9), 0)
     workflow.without(None)
     workflow.begin_attempt(State("wf"), "ann", 0, by_itself=False)
     assert orders(workflow) == [(1, 1, False), (2, 1, False)]

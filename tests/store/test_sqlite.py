@@ -317,6 +317,34 @@ async def test_listing_by_owner_loses_nothing_between_pages(path: Path) -> None:
         assert await store.list_records("none", "", 10) == []
 
 
+async def test_owners_are_listed_whatever_their_records_are_like(path: Path) -> None:
+    keys = [RecordKey("k", owner, key) for owner in ("a", "b", "c", "\U0001f600") for key in ("1", "2")]
+    async with opened(path) as store:
+        await store.commit([Unit(writes=[put(key, b"") for key in (*keys, RecordKey("l", "bb", ""))])])
+        tamper(path, "UPDATE records SET checksum = x'00' WHERE owner = 'b'")
+        assert await store.list_owners("k", "", 3) == ["a", "b", "c"]
+        assert await store.list_owners("k", "c", 3) == ["\U0001f600"]
+        assert await store.list_owners("k", "\U0001f600", 3) == []
+
+
+async def test_what_is_free_goes_back_to_the_disk_piece_by_piece(path: Path) -> None:
+    async with opened(path) as store:
+        await store.commit([Unit([append(ONE, 1, 40, size=100_000)])])
+        await store.commit([Unit([append(TWO, 1, 3)])])
+        assert await store.give_back() == 0, "nothing is free"
+        await store.commit([Unit(drops=[ONE])])
+        given = []
+        while piece := await store.give_back():
+            given.append(piece)
+            assert await store.read_log(TWO, 0, 10) == rows(1, 3)
+        assert sum(given) > 3_900_000
+        assert max(given) <= 256 * 4096
+        assert await store.commit([Unit([append(TWO, 4, 5)])]) == [DONE]
+    assert path.stat().st_size < 200_000
+    async with opened(path) as store:
+        assert await store.read_log(TWO, 0, 10) == rows(1, 5)
+
+
 async def test_expire_takes_the_old_of_one_kind(path: Path) -> None:
     old, new, other = (RecordKey(kind, "o", key) for kind, key in (("s", "old"), ("s", "new"), ("t", "old")))
     async with opened(path) as store:
@@ -476,6 +504,8 @@ async def test_a_store_that_contradicts_itself_is_broken_for_good(path: Path) ->
         store.record(SNAPSHOT),
         store.records("k", "o"),
         store.list_records("k", "", 1),
+        store.list_owners("k", "", 1),
+        store.give_back(),
     ):
         with pytest.raises(StoreBrokenError, match="ConstraintError"):
             await call

@@ -30,6 +30,8 @@ COMMANDS = {
     "checkpoints": "workflows",
     "resume": "resuming",
     "release": "resuming",
+    "retention": "retention",
+    "compact": "retention",
     "workflow": "workflow",
 }
 """Each command or group of commands, and the module that has it. Help lists groups last."""

@@ -58,6 +58,7 @@ from lastgood.errors import (
 )
 from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
+from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.retry import Retry
 from lastgood.sync.checkpoints import CheckpointManager
 from lastgood.sync.client import Client, connect
@@ -76,6 +77,7 @@ __all__ = [
     "CheckpointNotFoundError",
     "Client",
     "ClientUnusableError",
+    "Compaction",
     "CorruptDataError",
     "DaemonUnavailableError",
     "Difference",
@@ -103,6 +105,8 @@ __all__ = [
     "Preview",
     "Reading",
     "ResumableWorkflow",
+    "Retention",
+    "RetentionInForce",
     "Retry",
     "RevisionConflictError",
     "RevisionUnavailableError",

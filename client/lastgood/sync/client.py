@@ -10,17 +10,28 @@ import grpc
 
 from lastgood import arguments, convert
 from lastgood.attempts import WorkflowStatus
+from lastgood.convert_retention import compaction_from, in_force_from, retention_to
 from lastgood.convert_workflows import workflow_from
 from lastgood.errors import InvalidArgumentError
 from lastgood.locate import locate, may_autostart
 from lastgood.models import ServerInfo
-from lastgood.operations import DELETE_STATE, GET_SERVER_INFO, LIST_STATES, LIST_WORKFLOWS
+from lastgood.operations import (
+    COMPACT,
+    DELETE_STATE,
+    GET_RETENTION,
+    GET_SERVER_INFO,
+    LIST_STATES,
+    LIST_WORKFLOWS,
+    SET_RETENTION,
+)
+from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.sync.checkpoints import CheckpointManager
 from lastgood.sync.state.shared import SharedState
 from lastgood.sync.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.sync.transport.registry import register
 from lastgood.sync.workflow import ResumableWorkflow
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, StateRef
+from lastgood_proto.v1.retention_pb2 import CompactRequest, GetRetentionRequest, SetRetentionRequest
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
 from lastgood_proto.v1.workflows_pb2 import ListWorkflowsRequest
@@ -152,6 +163,41 @@ class Client:
         answer = self._connection.call(DELETE_STATE, request, timeout=timeout)
         return answer.existed
 
+    def set_retention(
+        self, retention: Retention | None, state_id: str | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Say how long the past is kept. The daemon applies that by itself every now and then, or at once by ``compact``.
+
+        Args:
+            retention: the policy; None removes it.
+            state_id: of which state or workflow. One of its own replaces the default as a whole, and stays when that is
+                deleted. None: the default, for all that have none of their own.
+            timeout: seconds; None is the client's.
+        """
+        if retention is not None and not isinstance(retention, Retention):
+            text = f"retention is a Retention or None, not a {arguments.type_name(retention)}"
+            raise InvalidArgumentError(text, field="retention")
+        request = SetRetentionRequest(
+            context=ChangeContext(agent_id=self._agent_id),
+            state_id=_id_or_all(state_id),
+            retention=None if retention is None else retention_to(retention),
+        )
+        self._connection.call(SET_RETENTION, request, timeout=timeout)
+
+    def get_retention(self, state_id: str | None = None, *, timeout: float | None = None) -> RetentionInForce:
+        """Tell which policy is in force for a state or workflow; without one, the default."""
+        request = GetRetentionRequest(state_id=_id_or_all(state_id))
+        return in_force_from(self._connection.call(GET_RETENTION, request, timeout=timeout))
+
+    def compact(self, state_id: str | None = None, *, timeout: float | None = None) -> Compaction:
+        """Apply the policies now: to a state and the workflow of its id, or to all. Tells what went.
+
+        Where there is much to do, give it time. If that runs out (OutcomeUnknownError), the daemon goes on with it all the
+        same; asking again does no harm.
+        """
+        request = CompactRequest(context=ChangeContext(agent_id=self._agent_id), state_id=_id_or_all(state_id))
+        return compaction_from((self._connection.call(COMPACT, request, timeout=timeout)).compaction)
+
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Tell about the daemon: its version, its address, its folder, its id."""
         answer = self._connection.call(GET_SERVER_INFO, GetServerInfoRequest(), timeout=timeout)
@@ -167,6 +213,10 @@ class Client:
 
     def _connected(self) -> Connection:
         return self._connection
+
+
+def _id_or_all(state_id: str | None) -> str:
+    return "" if state_id is None else arguments.check_text(state_id, "state_id")
 
 
 def connect(  # all but the first by name

@@ -8,6 +8,7 @@ import msgspec
 
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.committer import Committer
+from lastgood_daemon.authority.housekeeping import Housekeeper
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
@@ -32,6 +33,7 @@ class Authority:
         self.loader = Loader(store, self._world)
         self.background = Background(self.fail)
         self._committer = Committer(store, self._world, self.loader, self.background)
+        self.housekeeper = Housekeeper(store, self._committer, self.loader)
 
     @property
     def daemon_id(self) -> str:
@@ -84,12 +86,17 @@ class Authority:
 
     async def list_workflows(self, after: str, limit: int) -> tuple[list[tuple[str, Progress]], bool]:
         """Give the ids of workflows after an id, in their order, with how far they are; and whether there are more."""
-        records = await self._store.list_records("workflow", after, limit + 1)
         found: list[tuple[str, Progress]] = []
-        for record in records[:limit]:
-            progress = msgspec.msgpack.decode(record.value, type=Progress)
-            found.append((record.key.owner, progress.answering_since(self._store.leases_since)))
-        return found, len(records) > limit
+        while len(found) <= limit:
+            records = await self._store.list_records("workflow", after, limit + 1)
+            if not records:
+                return found, False
+            after = records[-1].key.owner
+            for record in records:
+                progress = msgspec.msgpack.decode(record.value, type=Progress)
+                if progress.updated_at:
+                    found.append((record.key.owner, progress.answering_since(self._store.leases_since)))
+        return found[:limit], True
 
     def now(self) -> int:
         """Give the time by the store's clock, in microseconds."""

@@ -124,6 +124,11 @@ class Committer:
         self.broken = self.broken or error
         self._wake.set()
 
+    async def moment(self) -> int:
+        """Give a time: all that was evaluated before it has been answered, and what was to be written is durable."""
+        async with self._turn:
+            return self._store.now()
+
     async def expire_sessions(self, before: int) -> int:
         """Forget the sessions that were last written before a time; how many. Never while a group is being committed."""
         async with self._turn:

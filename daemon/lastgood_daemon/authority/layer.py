@@ -20,6 +20,7 @@ from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import Author, LoggedEdit, Other, encode_entry
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Workflow
@@ -84,6 +85,11 @@ def session_key(session_id: str) -> RecordKey:
     return RecordKey("session", session_id, "")
 
 
+def retention_key(owner: str) -> RecordKey:
+    """Name the record of a policy."""
+    return RecordKey("retention", owner, "")
+
+
 @dataclass(slots=True)
 class Staged:
     """What a layer holds: the new versions of things, and what the store is to write for them."""
@@ -91,6 +97,7 @@ class Staged:
     states: dict[str, State] = field(default_factory=dict)
     workflows: dict[str, Workflow] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
+    retentions: dict[str, Retention | None] = field(default_factory=dict)
     rows: dict[LogId, list[LogRow]] = field(default_factory=dict)
     records: dict[RecordKey, bytes | None] = field(default_factory=dict)
     drops: list[LogId] = field(default_factory=list)
@@ -100,6 +107,7 @@ class Staged:
         self.states.update(later.states)
         self.workflows.update(later.workflows)
         self.sessions.update(later.sessions)
+        self.retentions.update(later.retentions)
         self.records.update(later.records)
         self.drops.extend(later.drops)
         for log, rows in later.rows.items():
@@ -126,6 +134,10 @@ class Layer:
     def session(self, session_id: str) -> Session:
         """Give a session."""
         return self.staged.sessions.get(session_id) or self._below.session(session_id)
+
+    def retention(self, owner: str) -> Retention | None:
+        """Give the policy that was set for an id, if there is one."""
+        return self.staged.retentions[owner] if owner in self.staged.retentions else self._below.retention(owner)
 
     def tree(self, point: Point) -> Tree:
         """Give the content of a state at a revision that it has reached."""
@@ -171,6 +183,17 @@ class Layer:
         self.staged.records[kept_key(state.state_id, state.incarnation)] = _encode(kept)
         self.staged.states[state.state_id] = replace(state, kept=kept)
 
+    def erase(self, state: State) -> None:
+        """Delete a state without a tombstone, which nobody needs of a copy: its id is never used again."""
+        self.bury(state)
+        self.staged.records[state_key(state.state_id)] = None
+
+    def note_reference(self, state: State, now: int) -> None:
+        """Note that a checkpoint has been made of a state; see ``About.referred_at``."""
+        about = msgspec.structs.replace(state.about, referred_at=now)
+        self.staged.records[state_key(state.state_id)] = _encode(about)
+        self.staged.states[state.state_id] = replace(state, about=about)
+
     def put_snapshot(self, state: State, snapshot: Snapshot) -> None:
         """Keep a snapshot."""
         self.staged.records[snapshot_key(state.state_id, snapshot.snapshot_id)] = _encode(snapshot)
@@ -191,6 +214,20 @@ class Layer:
         for part in gone:
             self.staged.records[part_key(workflow_id, part)] = None
         self.staged.workflows[workflow_id] = workflow
+
+    def bury_workflow(self, workflow: Workflow) -> None:
+        """Delete a workflow with all its parts."""
+        workflow_id, after = workflow.workflow_id, workflow.buried()
+        parts: list[Part] = [*workflow.checkpoints.values(), *workflow.attempts.values(), *workflow.all_effects()]
+        for part in parts:
+            self.staged.records[part_key(workflow_id, part)] = None
+        self.staged.records[workflow_key(workflow_id)] = _encode(after.progress)
+        self.staged.workflows[workflow_id] = after
+
+    def put_retention(self, owner: str, retention: Retention | None) -> None:
+        """Set a policy, or remove it."""
+        self.staged.records[retention_key(owner)] = None if retention is None else _encode(retention)
+        self.staged.retentions[owner] = retention
 
     def own_session(self, session_id: str) -> Session:
         """Give a session to record answers in: a copy of the layer's own."""
@@ -236,6 +273,8 @@ class Layer:
             world.drop(name)
         for session_id in self.staged.sessions:
             world.sessions.pop(session_id)
+        for owner in self.staged.retentions:
+            world.retentions.pop(owner, None)
         for key in (*self.staged.records, *map(session_key, self.staged.sessions)):
             world.versions.pop(key)
 
@@ -243,6 +282,7 @@ class Layer:
         """Make this layer, the lowest, part of the world, now that its unit is durable."""
         world.states.update(self.staged.states)
         world.workflows.update(self.staged.workflows)
+        world.retentions.update(self.staged.retentions)
         for session_id, session in self.staged.sessions.items():
             for forgotten in world.sessions.put(session_id, session):
                 world.versions.pop(session_key(forgotten))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.authority.layer import kept_key, session_key, state_key, workflow_key
+from lastgood_daemon.authority.layer import kept_key, retention_key, session_key, state_key, workflow_key
 from lastgood_daemon.authority.replay import PAGE, rebuilt
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
@@ -20,6 +20,7 @@ from lastgood_daemon.authority.world import (
     Others,
     OthersNeed,
     Reader,
+    RetentionNeed,
     SessionNeed,
     StateNeed,
     TimeNeed,
@@ -34,6 +35,7 @@ from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import decode_row
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import LogId, Record, Store
@@ -72,7 +74,7 @@ class Loader:
         # The one who asks may be cancelled; the others still want it.
         return asyncio.shield(task)
 
-    async def _bring(self, need: Need) -> None:
+    async def _bring(self, need: Need) -> None:  # noqa: C901 - one case for each need
         world = self._world
         world.trim(self._store.now())
         match need:
@@ -88,6 +90,9 @@ class Loader:
                 world.weigh(workflow_id)
             case SessionNeed(session_id):
                 world.sessions.put(session_id, await self._session(session_id))
+            case RetentionNeed(owner):
+                record = await self._store.record(retention_key(owner))
+                world.retentions[owner] = self._decoded(record, Retention)
             case TreeNeed(point):
                 state, _, _ = await rebuilt(self._store, point)
                 # A revision of a batch that is not durable yet is not in the log; whoever waits for it has to ask again.

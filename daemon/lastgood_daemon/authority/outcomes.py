@@ -106,6 +106,13 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag=10):
     existed: bool = True
 
 
+class Pruned(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Parts of a workflow were dropped by its policy: how many."""
+
+    checkpoints: int
+    effects: int
+
+
 Outcome = (
     Written
     | SnapshotTaken
@@ -118,6 +125,7 @@ Outcome = (
     | EffectClaimed
     | EffectKnown
     | Done
+    | Pruned
 )
 
 encode_outcome = msgspec.msgpack.Encoder().encode

@@ -78,20 +78,23 @@ async def nearest(store: Store, name: LogId, at_most: int) -> tuple[State, int]:
     while True:
         try:
             image = await store.image(name, below)
-            if image is None and floor:
-                message = f"state {name.state_id!r}: the image of revision {floor}, before which the log is gone, is missing"
-                raise CorruptRecordError(message)
-            if image is None:
+            if image is None and not floor:
                 return State(name.state_id, About(incarnation=name.incarnation)), 0
+            if image is None:
+                raise _lost(name, floor)
             return await asyncio.to_thread(_of_image, name, image), len(image.data)
         except (CorruptRecordError, DamagedImageError) as error:
             marks = [mark.revision for mark in await store.list_images(name) if mark.revision <= below]
-            if max(marks, default=0) <= floor:
-                message = f"state {name.state_id!r}: {error}; nothing before it is left"
-                if floor:
-                    raise CorruptRecordError(message) from error
+            if floor and max(marks, default=0) <= floor:
+                raise _lost(name, floor) from error
             log.warning("passing over a damaged image: %s", error)
             below = max(marks, default=1) - 1
+
+
+def _lost(name: LogId, floor: int) -> CorruptRecordError:
+    return CorruptRecordError(
+        f"state {name.state_id!r}: the image of revision {floor}, before which the log is gone, does not match its checksum"
+    )
 
 
 def _of_image(name: LogId, image: Image) -> State:
@@ -105,7 +108,7 @@ def _of_image(name: LogId, image: Image) -> State:
         tree,
         entry_chain,
         log_bytes,
-        Trail(oldest=tree.revision + 1),
+        trail=Trail(oldest=tree.revision + 1),
     )
 
 
@@ -165,7 +168,9 @@ def applied(state: State, row: LogRow) -> tuple[State, Entry | None]:
         after = working(partial(state.replay_squash, entry, row.revision, row.chain))
         return after.logged(len(row.entry)), None
     if not state.exact:
-        message = f"state {state.state_id!r}: the image of revision {state.revision}, from where the log is whole, is damaged"
+        message = (
+            f"state {state.state_id!r}: the image of revision {state.revision}, from where the log is whole, is damaged"
+        )
         raise CorruptRecordError(message)
     if row.revision != state.revision + 1 or chain(state.chain, row.revision, entry) != row.chain:
         raise _corrupt(state, row)

@@ -16,6 +16,7 @@ from lastgood_daemon.engine.errors import TimeUnavailableError
 from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.engine.log import Entry, Other, decode_row
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
@@ -46,6 +47,13 @@ class SessionNeed:
     """A session, by its id."""
 
     session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionNeed:
+    """The policy that was set for an id; ``""``: the default."""
+
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class LabourNeed:
         return cls(labour.subject, labour.work, id(labour.subject))
 
 
-Need = StateNeed | WorkflowNeed | SessionNeed | TreeNeed | TimeNeed | OthersNeed | LabourNeed
+Need = StateNeed | WorkflowNeed | SessionNeed | RetentionNeed | TreeNeed | TimeNeed | OthersNeed | LabourNeed
 
 
 class NotLoadedError(Exception):
@@ -113,6 +121,10 @@ class Reader(Protocol):
 
     def workflow(self, workflow_id: str) -> Workflow:
         """Give a workflow."""
+        ...
+
+    def retention(self, owner: str) -> Retention | None:
+        """Give the policy that was set for an id (``""``: the default), if there is one."""
         ...
 
     def tree(self, point: Point) -> Tree:
@@ -186,6 +198,8 @@ class World:
         """The last images of the states that are in memory, where they have one."""
         self.workflows: dict[str, Workflow] = {}
         self.sessions: Recent[str, Session] = Recent(MAX_SESSIONS)
+        self.retentions: dict[str, Retention | None] = {}
+        """Policies; ``None``: it is known that there is none."""
         self.results: dict[str, int] = {}
         """How many bytes the effects of the workflows in memory have."""
         self.versions = Versions()
@@ -226,6 +240,7 @@ class World:
         self.workflows.pop(name, None)
         if state is not None:
             self.images.pop(LogId(name, state.incarnation), None)
+        self.retentions.pop(name, None)
         self.results.pop(name, None)
         self.versions.forget(name)
 
@@ -251,6 +266,12 @@ class World:
         if found is None:
             raise NotLoadedError(SessionNeed(session_id))
         return found
+
+    def retention(self, owner: str) -> Retention | None:
+        """Give the policy that was set for an id, if there is one."""
+        if owner not in self.retentions:
+            raise NotLoadedError(RetentionNeed(owner))
+        return self.retentions[owner]
 
     def tree(self, point: Point) -> Tree:
         """Give the content of a state at a revision that it has reached."""

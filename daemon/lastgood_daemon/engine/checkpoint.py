@@ -36,6 +36,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     metadata: bytes | None
     created_at: int
     superseded: bool = False
+    superseded_at: int = 0
 
     @property
     def order(self) -> tuple[int, int]:

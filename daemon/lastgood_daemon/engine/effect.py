@@ -41,6 +41,7 @@ class Effect(msgspec.Struct, frozen=True):
     result: bytes | None = None
     failure: Failure | None = None
     superseded: bool = False
+    superseded_at: int = 0
 
     @property
     def order(self) -> tuple[int, str, int]:

@@ -56,9 +56,9 @@ class Squash(msgspec.Struct, frozen=True, array_like=True):
     the last revision that it stands for.
     """
 
-    before: int
     timestamp: int
     """Of the last revision."""
+    before: int
     changes: tuple[Change, ...]
     seal: bytes
 
@@ -88,27 +88,27 @@ def decode_entry(encoded: bytes) -> Entry:
 
 def encode_squash(squash: Squash) -> bytes:
     """Give a squashed delta as bytes, which no entry begins like."""
-    return _SQUASH + _encoder.encode(squash)
+    return SQUASHED + _encoder.encode(squash)
 
 
 def decode_row(encoded: bytes) -> Entry | Squash:
     """Give the entry or the squashed delta of bytes."""
-    return _squash_decoder.decode(encoded[1:]) if encoded[:1] == _SQUASH else _decoder.decode(encoded)
+    return _squash_decoder.decode(encoded[1:]) if encoded[:1] == SQUASHED else _decoder.decode(encoded)
 
 
-_SQUASH = b"\xc1"
+SQUASHED = b"\xc1"
 
 
 def sealed(before: int, revision: int, timestamp: int, changes: Iterable[Change], entry_chain: bytes) -> Squash:
     """Make a squashed delta that ends at a revision with that chain."""
-    squash = Squash(before, timestamp, tuple(changes), b"")
+    squash = Squash(timestamp, before, tuple(changes), b"")
     return msgspec.structs.replace(squash, seal=seal_of(squash, revision, entry_chain))
 
 
 def seal_of(squash: Squash, revision: int, entry_chain: bytes) -> bytes:
     """Give the hash that a squashed delta must have; over the hashes of its values, as the chain is."""
     changes = tuple(map(_without_values, squash.changes))
-    skeleton = _encoder.encode((squash.before, revision, squash.timestamp, changes))
+    skeleton = _encoder.encode((squash.timestamp, squash.before, revision, changes))
     return blake2b(entry_chain + skeleton, digest_size=16).digest()
 
 

@@ -32,6 +32,9 @@ class About(msgspec.Struct, frozen=True):
     """Whether it is a copy that was made for a checkpoint."""
     origin: Point | None = None
     """Where a fork came from."""
+    referred_at: int = 0
+    """When a checkpoint was last made of it that its own workflow does not tell of: one of another workflow, or of a
+    revision that was not the present one. Whoever deletes what no checkpoint refers to compares that with when it looked."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

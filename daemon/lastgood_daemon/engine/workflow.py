@@ -10,7 +10,9 @@ Without that, a crash after going back from step 8 to step 3 would resume at ste
 "Latest", "last good", "of step k" and the ledger pass over what is superseded; it stays listed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import msgspec
 from immutables import Map
@@ -55,6 +57,7 @@ class Progress(msgspec.Struct, frozen=True):
     poison_after: int = 0
     """How many processes may die under one step before it is not resumed; 0: any number."""
     updated_at: int = 0
+    """0: there is none, or it has been deleted."""
     rolled_back: RolledBack | None = None
 
     def holds(self, now: int) -> bool:
@@ -154,12 +157,23 @@ class Workflow:
         kept = {order: c for order, c in self.checkpoints.items() if step is not None and c.step != step}
         return _counted(replace(self, checkpoints=Map(kept))), gone
 
+    def without_parts(self, checkpoints: Iterable[Checkpoint], effects: Iterable[Effect]) -> "Workflow":
+        """Give the workflow without some of its checkpoints and superseded effects."""
+        gone, aside = {checkpoint.order for checkpoint in checkpoints}, {effect.order for effect in effects}
+        kept = {order: checkpoint for order, checkpoint in self.checkpoints.items() if order not in gone}
+        left = {order: effect for order, effect in self.put_aside.items() if order not in aside}
+        return _counted(replace(self, checkpoints=Map(kept), put_aside=Map(left)))
+
+    def buried(self) -> "Workflow":
+        """Give what is left after a deletion, so that no attempt before it may write, and no idempotency key comes again."""
+        return Workflow(self.workflow_id, Progress(attempt=self.progress.attempt + 1, line=self.progress.line + 1))
+
     # Lines.
 
-    def back_to(self, checkpoint: Checkpoint) -> tuple["Workflow", list[Checkpoint | Effect]]:
+    def back_to(self, checkpoint: Checkpoint, now: int) -> tuple["Workflow", list[Checkpoint | Effect]]:
         """Begin a new line after a checkpoint. Gives the workflow, and what is superseded by that."""
-        later = [msgspec.structs.replace(other, superseded=True) for other in self._live() if other.order > checkpoint.order]
-        aside = [msgspec.structs.replace(effect, superseded=True) for effect in self.effects_from(checkpoint.step + 1)]
+        later = [_superseded(other, now) for other in self._live() if other.order > checkpoint.order]
+        aside = [_superseded(effect, now) for effect in self.effects_from(checkpoint.step + 1)]
         there = replace(
             self,
             checkpoints=self.checkpoints.update({other.order: other for other in later}),
@@ -268,6 +282,7 @@ class Workflow:
             point_created_at=state.tree.timestamp,
             created_at=now,
             superseded=False,
+            superseded_at=0,
         )
         return there.record(made), [made]
 
@@ -306,6 +321,13 @@ class Workflow:
     def released(self) -> "Workflow":
         """Forget how many processes have died under the step at work."""
         return _with(self, step=None)
+
+
+P = TypeVar("P", Checkpoint, Effect)
+
+
+def _superseded(part: P, now: int) -> P:
+    return msgspec.structs.replace(part, superseded=True, superseded_at=now)
 
 
 def _with(workflow: Workflow, **changes: object) -> Workflow:

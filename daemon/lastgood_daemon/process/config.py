@@ -65,6 +65,9 @@ class Config(BaseSettings):
     idle_exit: Annotated[
         float, Field(gt=0, description="seconds without clients after which an autostarted daemon ends")
     ] = 60.0
+    housekeeping_interval: Annotated[
+        float, Field(gt=0, description="seconds between rounds of housekeeping, which apply the retention policies")
+    ] = 600.0
     autostarted: Annotated[CliImplicitFlag[bool], Field(description="set by the client that starts the daemon")] = False
 
     @model_validator(mode="after")

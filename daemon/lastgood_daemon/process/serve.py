@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import anyio
@@ -25,18 +26,20 @@ import structlog
 
 from lastgood_daemon import __version__
 from lastgood_daemon.authority.authority import Authority
+from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.process.config import Config
 from lastgood_daemon.process.folder import DataFolder, Endpoint
 from lastgood_daemon.process.idle import until_idle
 from lastgood_daemon.process.notify import notify, supervised
 from lastgood_daemon.rpc.server import RpcServer
-from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite import SqliteStore
 from lastgood_proto.v1.server_pb2 import ServerInfo
 
 EXIT_STORAGE_FAILED = 74
 """As EX_IOERR: the storage failed underneath, and a restart recovers."""
-HOUSEKEEPING_SECONDS = 3600.0
+FIRST_ROUND_SECONDS = 20.0
+"""Of housekeeping: so soon that a daemon that is started for one command, and then idles for a minute, does it, too."""
 SWITCH_SECONDS = 0.0005
 """How long a thread that images or opens a large state may keep the event loop waiting: a tenth of Python's default."""
 
@@ -169,15 +172,31 @@ async def _until_end(
 
         group.start_soon(on_signal)
         group.start_soon(on_broken)
-        group.start_soon(_keep_house, authority)
+        group.start_soon(_keep_house, authority, config.housekeeping_interval)
         if config.autostarted:
             group.start_soon(on_idle)
     return reasons[0]
 
 
-async def _keep_house(authority: Authority) -> None:
+async def _keep_house(authority: Authority, interval: float) -> None:
+    await anyio.sleep(min(interval, FIRST_ROUND_SECONDS))
     while True:
-        await anyio.sleep(HOUSEKEEPING_SECONDS)
-        expired = await authority.expire_sessions()
-        if expired:
-            log.info("forgot sessions without a sign of life", sessions=expired)
+        try:
+            await _round(authority)
+        except StoreBrokenError as error:
+            authority.fail(error)
+            return
+        except (RefusedError, StoreFullError) as error:
+            log.warning("housekeeping is put off until the next round", error=str(error))
+        except Exception:
+            log.exception("housekeeping failed")  # it is no reason for not serving
+        await anyio.sleep(interval)
+
+
+async def _round(authority: Authority) -> None:
+    expired = await authority.expire_sessions()
+    if expired:
+        log.info("forgot sessions without a sign of life", sessions=expired)
+    found = await authority.housekeeper.keep()
+    if not found.is_empty:
+        log.info("applied the retention policies", **asdict(found))

@@ -146,6 +146,14 @@ class Store(Upkeep, Protocol):
         """
         ...
 
+    async def list_owners(self, kind: str, after_owner: str, limit: int) -> list[str]:
+        """Owners of records of a kind above ``after_owner``, in order, at most ``limit``: also where a record is damaged."""
+        ...
+
+    async def give_back(self) -> int:
+        """Shrink the file by some of what is free in it; how many bytes. 0: there is nothing more to give back."""
+        ...
+
     async def expire(self, kind: str, before: int) -> int:
         """Delete the records of a kind that were last written before that time (microseconds); how many."""
         ...

@@ -61,18 +61,15 @@ class Upkeep(Protocol):
         ...
 
     async def squash(self, log: LogId, after: int, row: LogRow) -> None:
-        """Replace the rows above ``after``, up to that of a revision, by one for that revision, and drop the images between."""
+        """Replace the rows above ``after``, up to that of a revision, by one for it, and drop the images between."""
         ...
 
     async def raise_floor(self, log: LogId, revision: int) -> None:
         """Let go of all rows up to a revision, of which there is an image, and of earlier images. ``sweep`` removes them."""
         ...
 
-    async def sweep(self) -> int:
-        """Remove some of what has been let go of, and give some of the room back to the file system.
-
-        Gives how many bytes were given back; -1 where there is nothing more to do.
-        """
+    async def sweep(self) -> bool:
+        """Remove some of what has been let go of; whether there may be more. ``give_back`` then shrinks the file."""
         ...
 
     async def indexed(self, log: LogId) -> int:

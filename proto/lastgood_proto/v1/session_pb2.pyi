@@ -25,6 +25,7 @@ from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 from lastgood_proto.v1 import checkpoints_pb2 as _checkpoints_pb2
 from lastgood_proto.v1 import history_pb2 as _history_pb2
+from lastgood_proto.v1 import retention_pb2 as _retention_pb2
 from lastgood_proto.v1 import server_pb2 as _server_pb2
 from lastgood_proto.v1 import state_pb2 as _state_pb2
 from lastgood_proto.v1 import workflows_pb2 as _workflows_pb2
@@ -166,6 +167,9 @@ class Call(_message.Message):
     DELETE_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     GET_SERVER_INFO_FIELD_NUMBER: _builtins.int
+    GET_RETENTION_FIELD_NUMBER: _builtins.int
+    COMPACT_FIELD_NUMBER: _builtins.int
+    SET_RETENTION_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
     RENEW_FIELD_NUMBER: _builtins.int
     GIVE_UP_FIELD_NUMBER: _builtins.int
@@ -294,6 +298,18 @@ class Call(_message.Message):
         """ServerService.GetServerInfo"""
 
     @_builtins.property
+    def get_retention(self) -> _retention_pb2.GetRetentionRequest:
+        """RetentionService.GetRetention"""
+
+    @_builtins.property
+    def compact(self) -> _retention_pb2.CompactRequest:
+        """RetentionService.Compact"""
+
+    @_builtins.property
+    def set_retention(self) -> _retention_pb2.SetRetentionRequest:
+        """RetentionService.SetRetention"""
+
+    @_builtins.property
     def claim(self) -> _workflows_pb2.ClaimRequest:
         """WorkflowService.Claim"""
 
@@ -377,6 +393,9 @@ class Call(_message.Message):
         delete_checkpoints: _checkpoints_pb2.DeleteCheckpointsRequest | None = ...,
         resume: _workflows_pb2.ResumeRequest | None = ...,
         get_server_info: _server_pb2.GetServerInfoRequest | None = ...,
+        get_retention: _retention_pb2.GetRetentionRequest | None = ...,
+        compact: _retention_pb2.CompactRequest | None = ...,
+        set_retention: _retention_pb2.SetRetentionRequest | None = ...,
         claim: _workflows_pb2.ClaimRequest | None = ...,
         renew: _workflows_pb2.RenewRequest | None = ...,
         give_up: _workflows_pb2.GiveUpRequest | None = ...,
@@ -391,11 +410,11 @@ class Call(_message.Message):
         list_attempts: _workflows_pb2.ListAttemptsRequest | None = ...,
         list_effects: _workflows_pb2.ListEffectsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -508,6 +527,9 @@ class Reply(_message.Message):
     DELETE_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     GET_SERVER_INFO_FIELD_NUMBER: _builtins.int
+    GET_RETENTION_FIELD_NUMBER: _builtins.int
+    COMPACT_FIELD_NUMBER: _builtins.int
+    SET_RETENTION_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
     RENEW_FIELD_NUMBER: _builtins.int
     GIVE_UP_FIELD_NUMBER: _builtins.int
@@ -636,6 +658,18 @@ class Reply(_message.Message):
         """ServerService.GetServerInfo"""
 
     @_builtins.property
+    def get_retention(self) -> _retention_pb2.GetRetentionResponse:
+        """RetentionService.GetRetention"""
+
+    @_builtins.property
+    def compact(self) -> _retention_pb2.CompactResponse:
+        """RetentionService.Compact"""
+
+    @_builtins.property
+    def set_retention(self) -> _retention_pb2.SetRetentionResponse:
+        """RetentionService.SetRetention"""
+
+    @_builtins.property
     def claim(self) -> _workflows_pb2.ClaimResponse:
         """WorkflowService.Claim"""
 
@@ -719,6 +753,9 @@ class Reply(_message.Message):
         delete_checkpoints: _checkpoints_pb2.DeleteCheckpointsResponse | None = ...,
         resume: _workflows_pb2.ResumeResponse | None = ...,
         get_server_info: _server_pb2.GetServerInfoResponse | None = ...,
+        get_retention: _retention_pb2.GetRetentionResponse | None = ...,
+        compact: _retention_pb2.CompactResponse | None = ...,
+        set_retention: _retention_pb2.SetRetentionResponse | None = ...,
         claim: _workflows_pb2.ClaimResponse | None = ...,
         renew: _workflows_pb2.RenewResponse | None = ...,
         give_up: _workflows_pb2.GiveUpResponse | None = ...,
@@ -733,11 +770,11 @@ class Reply(_message.Message):
         list_attempts: _workflows_pb2.ListAttemptsResponse | None = ...,
         list_effects: _workflows_pb2.ListEffectsResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

@@ -97,7 +97,7 @@ class _Beginning:
         else:
             checkpoint = workflow.of_step(self.step)
             effects = workflow.effects_from(self.step + 1)
-            workflow, superseded = workflow.back_to(checkpoint)
+            workflow, superseded = workflow.back_to(checkpoint, now)
             changed.extend(superseded)
         number = workflow.progress.attempt
         author = Author(self.author.agent_id, self.workflow_id, number)

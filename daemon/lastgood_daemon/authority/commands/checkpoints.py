@@ -12,6 +12,7 @@ from lastgood_daemon.authority.targets import Content, StateRef, find_state
 from lastgood_daemon.engine.checkpoint import Checkpoint, Metrics
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,24 @@ class MakeCheckpoint:
         match self.source:
             case StateRef():
                 state = find_state(layer, self.source)
+                self._note(layer, state, state.revision, now)
                 return state.point(), state.tree.timestamp
             case Point(state_id, incarnation, revision):
                 state = find_state(layer, StateRef(state_id, incarnation))
                 state.require_kept(revision)
-                return self.source, layer.tree(self.source).timestamp
+                timestamp = layer.tree(self.source).timestamp
+                self._note(layer, state, revision, now)
+                return self.source, timestamp
             case Content(encoded):
                 copy = layer.state(self.copy_id)
                 copy = replace(copy, about=msgspec.structs.replace(copy.about, hidden=True))
                 copy = begin_with(layer, copy, "copy", encoded, self.author, now)
                 return copy.point(), copy.tree.timestamp
+
+    def _note(self, layer: Layer, state: State, revision: int, now: int) -> None:
+        """Have whoever is about to delete what no checkpoint refers to notice this one."""
+        if state.about.born and (state.state_id, state.revision) != (self.workflow_id, revision):
+            layer.note_reference(state, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,6 @@ def restoring(state: State, found: Found, paths: tuple[Path, ...] = ()) -> list[
 
 def _begin_line(layer: Layer, checkpoint: Checkpoint, now: int) -> None:
     """Supersede what comes after a checkpoint. It counts again itself, if it had been superseded."""
-    workflow, superseded = layer.workflow(checkpoint.workflow_id).back_to(checkpoint)
-    live = msgspec.structs.replace(checkpoint, superseded=False)
+    workflow, superseded = layer.workflow(checkpoint.workflow_id).back_to(checkpoint, now)
+    live = msgspec.structs.replace(checkpoint, superseded=False, superseded_at=0)
     layer.put_workflow(workflow.record(live), now, [live, *superseded])

@@ -11,7 +11,7 @@ from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.packing import packed
 
 CHUNK = 2000
-"""Rows, and pages, that are removed at a time: some milliseconds."""
+"""Rows that are removed at a time: some milliseconds."""
 
 _FIND = "SELECT number, head, chain, updated_at, floor FROM logs WHERE state_id = ? AND incarnation = ?"
 _BETWEEN = "log = ? AND revision > ? AND revision < ?"
@@ -22,13 +22,17 @@ _IMAGED = "SELECT count(*) FROM images WHERE log = ? AND revision = ? AND piece 
 _RAISE = "UPDATE logs SET floor = ?, checksum = ? WHERE number = ?"
 _FORGET_INDEX = "UPDATE indexes SET log = -number WHERE log = ?"
 """Its places go with ``sweep``; meanwhile the log has none, and gets a new index."""
-_DEAD = (
+_DEAD_ROWS = (
     "DELETE FROM changes WHERE rowid IN (SELECT changes.rowid FROM logs JOIN changes ON log = number"
-    f" WHERE floor > 0 AND revision <= floor LIMIT {CHUNK})",
+    f" WHERE floor > 0 AND revision <= floor LIMIT {CHUNK})"
+)
+_DEAD_IMAGES = (
     "DELETE FROM images WHERE rowid IN (SELECT images.rowid FROM logs JOIN images ON log = number"
-    f" WHERE floor > 0 AND revision < floor LIMIT {CHUNK // 100})",
+    f" WHERE floor > 0 AND revision < floor LIMIT {CHUNK // 100})"
+)
+_DEAD_PLACES = (
     "DELETE FROM places WHERE (number, place, exact, revision) IN (SELECT places.number, place, exact, revision"
-    f" FROM indexes JOIN places USING (number) WHERE log < 0 LIMIT {CHUNK})",
+    f" FROM indexes JOIN places USING (number) WHERE log < 0 LIMIT {CHUNK})"
 )
 _FORGOTTEN = "DELETE FROM indexes WHERE log < 0 AND NOT EXISTS (SELECT 1 FROM places WHERE places.number = indexes.number)"
 
@@ -67,16 +71,11 @@ def raise_floor(connection: apsw.Connection, log: LogId, revision: int) -> None:
     connection.execute("COMMIT")
 
 
-def sweep(connection: apsw.Connection) -> int:
-    """Remove a chunk of what has been let go of, or give a chunk of free pages back; gives bytes, or -1 at the end."""
-    for statement in _DEAD:
+def sweep(connection: apsw.Connection) -> bool:
+    """Remove a chunk of what has been let go of; whether there may be more."""
+    for statement in (_DEAD_ROWS, _DEAD_IMAGES, _DEAD_PLACES):
         connection.execute(statement)
         if connection.changes():
-            return 0
+            return True
     connection.execute(_FORGOTTEN)
-    free = fetch(connection, "PRAGMA freelist_count")[0][0]
-    if not free:
-        return -1
-    size = fetch(connection, "PRAGMA page_size")[0][0]
-    connection.execute(f"PRAGMA incremental_vacuum({CHUNK})").fetchall()
-    return int(size) * int(free - fetch(connection, "PRAGMA freelist_count")[0][0])
+    return False

@@ -19,7 +19,7 @@ _EMPTY = Head(0, b"")
 
 _HEAD = "SELECT number, head, chain, updated_at, floor, checksum FROM logs WHERE state_id = ? AND incarnation = ?"
 _ROWS = (
-    "SELECT revision, entry, chain FROM changes JOIN logs ON log = number"
+    "SELECT revision, entry, changes.chain FROM changes JOIN logs ON log = number"
     " WHERE state_id = ? AND incarnation = ? AND revision > max(?, floor) ORDER BY revision LIMIT ?"
 )
 _COLUMNS = "SELECT kind, owner, key, version, updated_at, value, checksum FROM records"
@@ -30,6 +30,8 @@ _LAST_OWNER = (  # of a page: that of its last record, or the last of all where 
     " (SELECT max(owner) FROM records WHERE kind = ?1))"
 )
 _OF_KIND = f"{_COLUMNS} WHERE kind = ?1 AND owner > ?2 AND owner <= {_LAST_OWNER} ORDER BY owner, key"
+
+_OWNERS = "SELECT DISTINCT owner FROM records WHERE kind = ? AND owner > ? ORDER BY owner LIMIT ?"
 
 Row = tuple[str, str, str, int, int, bytes, bytes]
 
@@ -95,6 +97,11 @@ def list_records(connection: apsw.Connection, kind: str, after_owner: str, limit
     if limit < 1:
         return []
     return _verified(fetch(connection, _OF_KIND, (kind, after_owner, limit)))
+
+
+def list_owners(connection: apsw.Connection, kind: str, after_owner: str, limit: int) -> list[str]:
+    """Owners of a kind by code point; their records are not looked at."""
+    return [owner for (owner,) in fetch(connection, _OWNERS, (kind, after_owner, limit))]
 
 
 def _verified(rows: Iterable[Row]) -> list[Record]:

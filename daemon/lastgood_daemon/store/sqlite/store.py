@@ -110,6 +110,10 @@ class SqliteStore:
         """Delete old records of a kind; how many."""
         return await self._write(writing.expire, kind, before)
 
+    async def give_back(self) -> int:
+        """Shrink the file by at most a MiB of what is free in it; how many bytes."""
+        return await self._write(writing.give_back)
+
     async def head(self, log: LogId) -> Head:
         """Where a log ends."""
         return await self._read(reading.head, log)
@@ -160,7 +164,7 @@ class SqliteStore:
         """Let go of the rows up to a revision."""
         await self._write(compacting.raise_floor, log, revision)
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> bool:
         """Remove some of what has been let go of."""
         return await self._write(compacting.sweep)
 
@@ -177,6 +181,10 @@ class SqliteStore:
     ) -> list[int]:
         """Indexed revisions about any of these places."""
         return await self._read(places.find, log, places_, after, before, limit, newest_first=newest_first)
+
+    async def list_owners(self, kind: str, after_owner: str, limit: int) -> list[str]:
+        """A page of the owners of a kind."""
+        return await self._read(reading.list_owners, kind, after_owner, limit)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.

@@ -10,6 +10,9 @@ from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.packing import packed
 from lastgood_daemon.store.sqlite.plan import Plan, StoredLog
 
+PAGES_AT_A_TIME = 256
+"""That are given back in one transaction, while commits wait."""
+
 _FIND_LOG = "SELECT number, head, floor FROM logs WHERE state_id = ? AND incarnation = ?"
 _FIND_VERSION = "SELECT version FROM records WHERE kind = ? AND owner = ? AND key = ?"
 _DROP = (
@@ -72,6 +75,20 @@ def expire(connection: apsw.Connection, kind: str, before: int) -> int:
     """Delete the records of a kind that were last written before a time (microseconds); how many that were."""
     connection.execute(_EXPIRE, (kind, before))
     return connection.changes()
+
+
+def give_back(connection: apsw.Connection) -> int:
+    """Give some of the free pages back to the file system; how many bytes.
+
+    Page for page: a free page in the middle is filled with the last one of the file.
+    """
+    ((before,),) = fetch(connection, "PRAGMA freelist_count")
+    if not before:
+        return 0
+    fetch(connection, f"PRAGMA incremental_vacuum({PAGES_AT_A_TIME})")  # to its last row: each step frees one
+    ((after,),) = fetch(connection, "PRAGMA freelist_count")
+    ((size,),) = fetch(connection, "PRAGMA page_size")
+    return int(max(before - after, 0) * size)
 
 
 def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:

@@ -1,0 +1,54 @@
+"""Lengths of time and sizes, as people write them."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import typer
+
+_LENGTHS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", re.ASCII)
+
+
+def length(text: str) -> timedelta:
+    """Read a length of time, such as ``90s`` or ``7d``."""
+    number, unit = _split(text)
+    if unit.lower() not in _LENGTHS:
+        message = f"{text!r} is no length of time such as 90s, 15m, 12h or 7d"
+        raise typer.BadParameter(message)
+    try:
+        return timedelta(seconds=float(number * _LENGTHS[unit.lower()]))
+    except OverflowError:
+        message = f"{text!r} is too long"
+        raise typer.BadParameter(message) from None
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, such as ``512KB`` or ``10MiB``."""
+    number, unit = _split(text)
+    if unit.upper() not in _SIZES:
+        message = f"{text!r} is no size such as 4096, 512KB or 10MB"
+        raise typer.BadParameter(message)
+    return int(number * _SIZES[unit.upper()])
+
+
+def length_text(given: timedelta) -> str:
+    """Give a length of time in the biggest unit that it is whole in."""
+    seconds = given.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _LENGTHS[unit] == 0:
+            return f"{int(seconds) // _LENGTHS[unit]}{unit}"
+    return f"{seconds:g}s"
+
+
+def size_text(count: int) -> str:
+    """Give a number of bytes as shortly as can be without rounding."""
+    units = ("B", "KB", "MB", "GB", "KiB", "MiB", "GiB")
+    whole = [unit for unit in units if count % _SIZES[unit.upper()] == 0]
+    return min((f"{count // _SIZES[unit.upper()]}{unit}" for unit in whole), key=len)
+
+
+def _split(text: str) -> tuple[Decimal, str]:
+    found = _QUANTITY.fullmatch(text.strip())
+    return (Decimal(found[1]), found[2]) if found else (Decimal(0), "?")

@@ -1,0 +1,36 @@
+"""Letting go of revisions."""
+
+from dataclasses import dataclass
+
+from lastgood_daemon.authority.layer import Layer
+from lastgood_daemon.authority.outcomes import Done
+from lastgood_daemon.engine.kept import KeptAt
+from lastgood_daemon.store.protocol import LogId
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """Have only the revisions from a floor on, and some pinned ones below it, be there.
+
+    Nothing is done where something may have been pinned after the pins were looked for; there will be another time.
+    """
+
+    log: LogId
+    floor: KeptAt
+    pins: tuple[KeptAt, ...]
+    since: int
+    """When the pins were looked for."""
+    size: int = 0
+
+    def evaluate(self, layer: Layer, now: int) -> Done:
+        """See ``Command``."""
+        del now
+        state = layer.state(self.log.state_id)
+        kept = state.kept.after(self.floor, self.pins)
+        taken = {snapshot.revision for snapshot in state.snapshots.values()}
+        stale = state.incarnation != self.log.incarnation or state.about.referred_at >= self.since
+        if stale or self.floor.revision < state.kept.floor.revision or not all(map(kept.has, filter(state.kept.has, taken))):
+            return Done(existed=False)
+        if kept != state.kept:
+            layer.put_kept(state, kept)
+        return Done()

@@ -1,0 +1,190 @@
+"""Applying the policies: a round through everything that is stored.
+
+    expire    whole states and workflows that nobody has written for long
+    prune     checkpoints that are too many, and what has been superseded for long
+    copies    made for checkpoints that are gone
+    logs      what neither a policy nor a pin keeps
+    space     what has become free goes back to the file system
+
+A round looks through the store in pages, and hands in a command for what may have to go, one at a time and among those of
+everybody else: each decides for itself, in its turn (``commands/retention.py``). It can be cut off anywhere; the next round
+finds what is left. Something damaged is passed over; a full disk ends the round.
+"""
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+
+from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.retention import DropCopy, ExpireState, PruneWorkflow
+from lastgood_daemon.authority.committer import Committer
+from lastgood_daemon.authority.compaction import compact_log
+from lastgood_daemon.authority.floors import find_wanted, measured, snapshots
+from lastgood_daemon.authority.layer import state_key, workflow_key
+from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.outcomes import Done, Outcome, Pruned, Refused
+from lastgood_daemon.authority.policies import in_force
+from lastgood_daemon.authority.references import References, gather
+from lastgood_daemon.authority.rounds import Compaction, Round, RoundEndedError
+from lastgood_daemon.authority.scanning import Owned, scan
+from lastgood_daemon.authority.submission import Submission
+from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.effect import Effect
+from lastgood_daemon.engine.retention import Retention, is_dead, is_expired, surplus
+from lastgood_daemon.engine.state import About
+from lastgood_daemon.engine.workflow import Progress
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Record, Store, StoreFullError
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+_ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
+"""The refusals that are about the daemon, and not about what was handed in."""
+
+
+class Housekeeper:
+    """See the module."""
+
+    def __init__(self, store: Store, committer: Committer, loader: Loader) -> None:
+        self._store = store
+        self._committer = committer
+        self._loader = loader
+        self._compacting = asyncio.Lock()
+
+    async def keep(self, only: str | None = None) -> Compaction:
+        """Do a round; only for one id, and for copies that nobody needs, where that is named.
+
+        Raises:
+            RoundEndedError: the disk is full, the daemon ends, or what is named is damaged.
+        """
+        made = Round(await in_force(self._store, only), only)
+        if made.policies.any(lambda policy: policy.ttl is not None):
+            await made.guard(self._expire(made))
+        if made.policies.any(lambda policy: policy.prunes):
+            await self._prune(made)
+        await made.guard(self._clear(made))
+        if not made.found.is_empty:
+            await self._give_back(made)
+        return made.found
+
+    # The parts of a round.
+
+    async def _expire(self, made: Round) -> None:
+        since = await self._committer.moment()
+        references = await gather(self._store)
+        for kind in ("workflow", "state"):
+            async for owned in scan(self._store, kind, made.only):
+                if made.policies.of(owned.owner).ttl is not None:
+                    await made.guard(self._expire_one(made, owned, references, since))
+
+    async def _expire_one(self, made: Round, owned: Owned, references: References, since: int) -> None:
+        owned.records()
+        state_id, policy = owned.owner, made.policies.of(owned.owner)
+        about = _decoded(await self._store.record(state_key(state_id)), About) or About()
+        if references.is_needed(LogId(state_id, about.incarnation)) or about.hidden:
+            return
+        written_at = await self._last_written(state_id, about, policy)
+        if not written_at or not is_expired(written_at, policy, self._store.now()):
+            return
+        done = await self._hand_in(ExpireState(state_id, since))
+        if isinstance(done, Done) and done.existed:
+            made.found.deleted += 1
+            made.changed(state_id)
+
+    async def _last_written(self, state_id: str, about: About, policy: Retention) -> int:
+        """Give when something was last written, as far as it matters: no further once that is not long ago. 0: never."""
+        progress = _decoded(await self._store.record(workflow_key(state_id)), Progress) or Progress()
+        latest = max(progress.updated_at, about.created_at if about.born else 0)
+        if not latest:
+            return 0
+        if is_expired(latest, policy, self._store.now()) and about.born:
+            head = await self._store.head(LogId(state_id, about.incarnation))
+            rows = await self._store.read_log(LogId(state_id, about.incarnation), head.revision - 1, 1)
+            latest = max([latest, *(logged.timestamp for logged in measured(rows))])
+        if is_expired(latest, policy, self._store.now()):
+            latest = max([latest, *(taken.created_at for taken in await snapshots(self._store, state_id))])
+        return latest
+
+    async def _prune(self, made: Round) -> None:
+        async for owned in scan(self._store, "checkpoint", made.only):
+            await made.guard(self._prune_one(made, owned, Checkpoint))
+        if made.policies.any(lambda policy: policy.superseded is not None):
+            async for owned in scan(self._store, "effect", made.only):
+                await made.guard(self._prune_one(made, owned, Effect))
+
+    async def _prune_one(self, made: Round, owned: Owned, kind: type[Checkpoint] | type[Effect]) -> None:
+        policy, now = made.policies.of(owned.owner), self._store.now()
+        if not policy.prunes:
+            return
+        parts = [msgspec.msgpack.decode(record.value, type=kind) for record in owned.records()]
+        many = surplus([part for part in parts if isinstance(part, Checkpoint)], policy)
+        if not many and not any(is_dead(part, policy, now) for part in parts):
+            return
+        pruned = await self._hand_in(PruneWorkflow(owned.owner))
+        if isinstance(pruned, Pruned) and (pruned.checkpoints or pruned.effects):
+            made.found.checkpoints += pruned.checkpoints
+            made.found.effects += pruned.effects
+            made.changed(owned.owner)
+
+    async def _clear(self, made: Round) -> None:
+        """Drop the copies that nobody needs, and shorten logs."""
+        since = await self._committer.moment()
+        references: References | None = None
+        async for owned in scan(self._store, "state"):
+            about = await made.guard(_about(owned))
+            if about is None or not about.born or not (about.hidden or made.shortens(owned.owner)):
+                continue
+            references = references or await gather(self._store)
+            log_id = LogId(owned.owner, about.incarnation)
+            if about.hidden:
+                if about.created_at < since and not references.revisions(log_id):
+                    await made.guard(self._drop_copy(made, owned.owner, since))
+            else:
+                await made.guard(self._shorten(made, log_id, references, since))
+
+    async def _drop_copy(self, made: Round, state_id: str, since: int) -> None:
+        done = await self._hand_in(DropCopy(state_id, since))
+        made.found.copies += isinstance(done, Done) and done.existed
+
+    async def _shorten(self, made: Round, log_id: LogId, references: References, since: int) -> None:
+        wanted = await find_wanted(self._store, log_id, made.policies.of(log_id.state_id), references, since)
+        if wanted.floor <= 1:
+            return
+        async with self._compacting:  # one log at a time, whoever asked for it
+            given_up = await compact_log(self._store, self._hand_in, self._loader, log_id, wanted)
+        made.found.revisions += given_up
+        if given_up:
+            made.changed(log_id.state_id)
+
+    async def _give_back(self, made: Round) -> None:
+        try:
+            while given := await self._store.give_back():
+                made.found.bytes += given
+        except StoreFullError as error:
+            reason = "OVERLOADED"
+            raise RoundEndedError(reason, f"the disk is too full to give some of it back: {error}") from error
+
+    # What they are made of.
+
+    async def _hand_in(self, command: Command) -> Outcome:
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def deliver(outcome: Outcome) -> None:
+            if not answered.done():  # whoever waited may have been cut off
+                answered.set_result(outcome)
+
+        self._committer.submit(Submission(command, deliver))
+        outcome = await answered
+        if isinstance(outcome, Refused):
+            if outcome.reason in _ENDS:
+                raise RoundEndedError(outcome.reason, outcome.message)
+            raise CorruptRecordError(outcome.message)
+        return outcome
+
+
+async def _about(owned: Owned) -> About:
+    return msgspec.msgpack.decode(owned.records()[0].value, type=About)
+
+
+def _decoded(record: Record | None, kind: type[R]) -> R | None:
+    return None if record is None else msgspec.msgpack.decode(record.value, type=kind)
