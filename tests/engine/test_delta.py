@@ -105,13 +105,19 @@ def test_a_window_that_slides() -> None:
     assert both_ways([*head, *window], [*head, *new]) == spliced
     assert both_ways([*head, *window, "end"], [*head, *new, "end"]) == spliced
     assert both_ways([*head, *window], [*head, *new[:20], *new[21:]]) != spliced
+    assert both_ways(window, window[5:20]) is None
     assert both_ways(window, [message(5), *(message(n) for n in range(50, 79))]) is None
 
 
 def test_a_small_value_is_stored_as_it_is() -> None:
     assert both_ways({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 2, 3]}) is None
     assert both_ways({"a": 1}, {"a": True}) is None
+    for shorter, longer in (({"a": 1}, {"a": 1, "b": 2}), ({"l": [1]}, {"l": [1, 2]}), ({"l": [{}]}, {"l": [{"a": 1}]})):
+        assert both_ways(shorter, longer) is None
+        assert both_ways(longer, shorter) is None
     assert both_ways({"a": float("nan")}, {"a": float("nan")}) == []
+    assert both_ways({"text": TEXT[:200], "n": 1}, {"text": TEXT[:200], "n": 2}) is None
+    assert both_ways({"text": TEXT, "n": 1}, {"text": TEXT, "n": 2}) == [Put(("n",), E(2))]
 
 
 @pytest.mark.parametrize(

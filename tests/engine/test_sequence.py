@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastgood_daemon.engine import sequence
-from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.sequence import Sequence, slid
 
 WIDTHS = st.sampled_from([2, 3, 4, 32])
 
@@ -136,6 +136,14 @@ def test_what_two_versions_share_is_not_compared() -> None:
             assert equality.asked <= asked, ends
         compared = _walked(shared, other)
         assert compared <= 20 * sequence.WIDTH
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.lists(st.integers(0, 2), max_size=6))
+def test_a_window_that_slides(size: int, gone: int, length: int, some: list[int]) -> None:
+    old, new = list(range(size)), list(range(gone, gone + length))
+    assert slid(old, new, int.__eq__) == (gone if gone < size <= gone + length else 0)
+    found = slid(some, new, int.__eq__)
+    assert not found or new[: len(some) - found] == some[found:]
 
 
 def _walked(one: Sequence[int], other: Sequence[int]) -> int:

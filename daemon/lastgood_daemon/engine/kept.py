@@ -44,7 +44,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
     def nearest(self, revision: int) -> int:
         """Give the revision there is that is nearest to one that is not; the earlier of two."""
-        return min((*self._revisions(), self.floor.revision), key=lambda kept: abs(kept - revision))
+        return min((*self._revisions(), self.floor.revision), key=lambda kept: (abs(kept - revision), kept))
 
     def nearest_in_time(self, time: int) -> int:
         """Give the revision there is that was made nearest to a time below the floor."""

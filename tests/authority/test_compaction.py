@@ -1,0 +1,277 @@
+"""Compaction: what is kept reads as before, whatever is given up, and wherever it is cut off."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from tests.authority.at_work import Daemon, running
+
+from lastgood_daemon.authority import compaction, imaging
+from lastgood_daemon.authority.commands.restore import Restore
+from lastgood_daemon.authority.commands.retention import SetRetention
+from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
+from lastgood_daemon.authority.commands.write import Write
+from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
+from lastgood_daemon.authority.targets import Revision, StateRef, Time, find
+from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
+from lastgood_daemon.engine.errors import RevisionUnavailableError
+from lastgood_daemon.engine.log import Author, decode_row
+from lastgood_daemon.engine.preconditions import Precondition
+from lastgood_daemon.engine.retention import Retention
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId
+from lastgood_proto.values import decode, encode
+
+LOG = LogId("s", 1)
+REF = StateRef("s")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes thousands of revisions in life takes a few here."""
+    monkeypatch.setattr(imaging, "FIRST_BYTES", 4_000)
+    monkeypatch.setattr(compaction, "CHUNK", 7)
+
+
+def write(edit: Edit) -> Write:
+    return Write(REF, Author("me"), Precondition(), (("set", edit),), 1)
+
+
+def draw(rng: random.Random, content: dict[str, Any]) -> Write | Restore:
+    names = sorted(content)
+    match rng.randrange(6):
+        case 0 if names:
+            return write(Delete((rng.choice(names),)))
+        case 1:
+            return write(Append(("list",), (encode(rng.randrange(9)),)))
+        case 2:
+            return write(Set(("map", rng.choice("abc"), rng.choice("xyz")), encode(rng.randrange(99))))
+        case 3:
+            return Restore(REF, Author(), Precondition(), Revision(rng.randrange(3)), (), 1)
+        case 4:
+            return write(Set(("map",), encode({name: {"x": rng.randrange(9)} for name in rng.sample("abcde", 3)})))
+        case _:
+            return write(Set((rng.choice("klmn"),), encode(rng.randrange(99))))
+
+
+async def read(daemon: Daemon, revision: int) -> bytes:
+    found = await daemon.authority.ask(lambda reader: find(reader, reader.state("s"), Revision(revision)))
+    return found.root.encoded()
+
+
+async def filled(daemon: Daemon, rng: random.Random, revisions: int) -> dict[int, bytes]:
+    """Make revisions, one a microsecond, and give what each reads."""
+    contents = {0: await read(daemon, 0)}
+    while len(contents) <= revisions:
+        daemon.store.turned += 1
+        outcome = await daemon.do(draw(rng, decode(contents[len(contents) - 1])))
+        if isinstance(outcome, Written) and outcome.point.revision == len(contents):
+            contents[outcome.point.revision] = await read(daemon, outcome.point.revision)
+            await daemon.authority.background.idle()
+    return contents
+
+
+async def snapshot(daemon: Daemon) -> str:
+    taken = await daemon.do(TakeSnapshot(REF, Author(), f"snap{random.random()}", None, None, 1))
+    assert isinstance(taken, SnapshotTaken)
+    return taken.snapshot.snapshot_id
+
+
+async def keep(daemon: Daemon, revisions: int) -> int:
+    await daemon.do(SetRetention("s", Retention(revisions=revisions), 1))
+    return (await daemon.authority.housekeeper.keep("s")).revisions
+
+
+async def check(daemon: Daemon, contents: dict[int, bytes], kept: set[int], oldest: int) -> None:
+    """See that what is kept reads as before, and that the rest says what there is."""
+    for revision, content in contents.items():
+        if revision in kept:
+            assert await read(daemon, revision) == content, revision
+        else:
+            with pytest.raises(RevisionUnavailableError) as caught:
+                await read(daemon, revision)
+            nearest = min(kept - {0}, key=lambda each: (abs(each - revision), each))
+            assert caught.value.metadata == {
+                "revision": str(revision),
+                "oldest": str(oldest),
+                "newest": str(max(contents)),
+                "nearest": str(nearest),
+            }
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_is_kept_reads_as_before(tmp_path: Path, seed: int) -> None:
+    """Several rounds, with snapshots taken and dropped in between, and the daemon started anew after each."""
+    rng = random.Random(seed)
+    contents: dict[int, bytes] = {}
+    pins: dict[str, int] = {}
+    kept: set[int] = set()
+    for number in range(4):
+        async with running(tmp_path) as daemon:
+            began = max(contents, default=0)
+            if not contents:
+                contents = await filled(daemon, rng, 10)
+            while max(contents) < began + 40:
+                if rng.random() < 0.15:
+                    pins[await snapshot(daemon)] = max(contents)
+                before = dict(contents)
+                daemon.store.turned += 1
+                outcome = await daemon.do(draw(rng, decode(before[max(before)])))
+                if isinstance(outcome, Written) and outcome.point.revision not in contents:
+                    contents[outcome.point.revision] = await read(daemon, outcome.point.revision)
+            await daemon.authority.background.idle()
+            if pins and number:
+                gone = rng.choice(sorted(pins))
+                await daemon.do(DropSnapshot(REF, Author(), gone))
+                del pins[gone]
+            head = max(contents)
+            there = set(contents) if not number else {r for r in contents if r in kept or r > began}
+            await keep(daemon, 15)
+            floor = head - 14
+            kept = {0, *range(floor, head + 1), *(pin for pin in pins.values() if pin in there)}
+            oldest = min(kept - {0})
+            await check(daemon, contents, kept, oldest)
+            assert await keep(daemon, 15) == 0
+        async with running(tmp_path) as daemon:
+            await check(daemon, contents, kept, oldest)
+
+
+async def test_the_rows_are_gone_and_the_file_shrinks(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        for number in range(300):
+            await daemon.do(write(Set(("k",), encode(random.Random(number).randbytes(2_000)))))
+        await daemon.authority.background.idle()
+    before = (tmp_path / "lastgood.db").stat().st_size
+    async with running(tmp_path) as daemon:
+        assert await keep(daemon, 10) == 290
+        assert len(await daemon.store.read_log(LOG, 0, 1000)) == 9
+        assert (await daemon.store.head(LOG)).floor == 291
+    assert (tmp_path / "lastgood.db").stat().st_size < before / 10
+
+
+async def test_a_forgotten_snapshot_costs_its_own_delta(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await daemon.do(write(Set(("big",), encode(random.Random(0).randbytes(100_000)))))
+        for number in range(300):
+            await daemon.do(write(Set(("k",), encode(random.Random(number).randbytes(2_000)))))
+            if number in {100, 150}:
+                await snapshot(daemon)
+        await keep(daemon, 1)
+        rows = await daemon.store.read_log(LOG, 0, 1000)
+    assert [row.revision for row in rows] == [152, 301]
+    assert all(len(row.entry) < 2_200 for row in rows)
+
+
+async def test_a_time_in_a_gap_is_not_answered_by_guessing(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        contents = await filled(daemon, random.Random(3), 12)
+        await snapshot(daemon)
+        times = {}
+        for revision in contents:
+            state = await daemon.authority.ask(lambda reader: reader.state("s"))
+            rows = await daemon.store.read_log(LOG, revision - 1, 1) if revision else []
+            times[revision] = decode_row(rows[0].entry).timestamp if rows else 0
+            assert state.revision == 12
+        for _ in range(10):
+            daemon.store.turned += 1
+            await daemon.do(write(Set(("k",), encode(daemon.store.turned))))
+        await keep(daemon, 5)
+
+        async def at(time: int) -> bytes:
+            found = await daemon.authority.ask(lambda reader: find(reader, reader.state("s"), Time(time)))
+            return found.root.encoded()
+
+        for revision in range(1, 12):
+            with pytest.raises(RevisionUnavailableError) as caught:
+                await at(times[revision])
+            assert caught.value.metadata == {"oldest": "12", "newest": "22", "nearest": "12"}
+        with pytest.raises(RevisionUnavailableError):
+            await at(times[12])  # 13 is gone, and may have been made in the same microsecond
+        assert decode(await at(times[12] + 10**9))["k"] == daemon.store.turned
+
+
+STEPS = ("put_image", "raise_floor", "squash", "sweep")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("calls", [1, 2, 5])
+async def test_cut_off_anywhere_it_reads_the_same_and_is_taken_up_again(tmp_path: Path, step: str, calls: int) -> None:
+    rng = random.Random(calls)
+    async with running(tmp_path) as daemon:
+        contents = await filled(daemon, rng, 30)
+        await snapshot(daemon)
+        for _ in range(20):
+            contents |= await more(daemon, rng, contents)
+        await snapshot(daemon)
+        for _ in range(20):
+            contents |= await more(daemon, rng, contents)
+        kept = {0, 30, 50, *range(66, 71)}
+        left = calls
+        real: Callable[..., Awaitable[object]] = getattr(daemon.store, step)
+
+        async def cut(*arguments: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise asyncio.CancelledError
+            return await real(*arguments)
+
+        setattr(daemon.store, step, cut)
+        with contextlib.suppress(asyncio.CancelledError):
+            await keep(daemon, 5)
+        setattr(daemon.store, step, real)
+        await check(daemon, contents, kept, 30)
+    async with running(tmp_path) as daemon:
+        await check(daemon, contents, kept, 30)
+        await keep(daemon, 5)
+        await check(daemon, contents, kept, 30)
+        assert [row.revision for row in await daemon.store.read_log(LOG, 0, 1000)] == [50, 66, 67, 68, 69, 70]
+
+
+async def more(daemon: Daemon, rng: random.Random, contents: dict[int, bytes]) -> dict[int, bytes]:
+    newest = max(contents)
+    while True:
+        daemon.store.turned += 1
+        outcome = await daemon.do(draw(rng, decode(contents[newest])))
+        if isinstance(outcome, Written) and outcome.point.revision > newest:
+            return {newest + 1: await read(daemon, newest + 1)}
+
+
+async def test_a_damaged_base_image_refuses_the_state_and_says_why(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(1), 30)
+        await daemon.do(Write(StateRef("other"), Author(), Precondition(), (("set", Set(("k",), encode(1))),), 1))
+        await keep(daemon, 5)
+    connection = apsw.Connection(str(tmp_path / "lastgood.db"))
+    connection.execute("UPDATE images SET data = zeroblob(length(data))").fetchall()
+    connection.close()
+    async with running(tmp_path) as daemon:
+        with pytest.raises(CorruptRecordError, match=r"state 's': the image of revision 26, before which the log is gone"):
+            await read(daemon, 30)
+        other = await daemon.authority.ask(lambda reader: reader.state("other"))
+        assert decode(other.tree.root.encoded()) == {"k": 1}
+
+
+async def test_a_damaged_squashed_delta_refuses_what_needs_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        contents = await filled(daemon, random.Random(1), 10)
+        await snapshot(daemon)
+        contents |= {11: (await more(daemon, random.Random(5), contents))[11]}
+        await snapshot(daemon)
+        contents |= await more(daemon, random.Random(6), contents)
+        contents |= await more(daemon, random.Random(7), contents)
+        await keep(daemon, 1)
+    connection = apsw.Connection(str(tmp_path / "lastgood.db"))
+    ((entry,),) = connection.execute("SELECT entry FROM changes WHERE revision = 11").fetchall()
+    damaged = entry[:-30] + bytes([entry[-30] ^ 1]) + entry[-29:]
+    connection.execute("UPDATE changes SET entry = ? WHERE revision = 11", (damaged,)).fetchall()
+    connection.close()
+    async with running(tmp_path) as daemon:
+        assert await read(daemon, 13) == contents[13]
+        assert await read(daemon, 10) == contents[10]
+        with pytest.raises(CorruptRecordError, match="revision 11"):
+            await read(daemon, 11)
