@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.authority.at_work import Daemon, SlowStore, give_up, running, told
+from tests.support.waiting import until
 
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
 from lastgood_daemon.authority.commands.retention import DropCopy, ExpireState, PruneWorkflow, SetRetention
@@ -37,10 +38,12 @@ class BusyStore(SlowStore):
 
     held: asyncio.Event | None = None
     """Until that is set, nothing is committed."""
+    at_commit = False
     while_listing: tuple[str, Callable[[], Awaitable[object]]] | None = None
 
     async def commit(self, units: Sequence[Unit]) -> list[Stored]:
         if self.held is not None:
+            self.at_commit = True
             await self.held.wait()
         return await super().commit(units)
 
@@ -186,8 +189,8 @@ async def test_a_copy_that_a_checkpoint_is_made_of_which_is_not_durable_yet_stay
     await daemon.do(DeleteCheckpoints("wf", None, NOBODY, effects=False))
     daemon.store.turned, daemon.store.held = 1, asyncio.Event()
     answer = daemon.ask(make("other", 0, copy))
-    await asyncio.sleep(0)  # it is evaluated, and on its way to the disk
-    await asyncio.sleep(0)
+    store = daemon.store
+    await until(lambda: store.at_commit)
     daemon.store.turned = 2
     at_it = asyncio.create_task(keep(daemon))
     for _ in range(20):  # reads come one after the other: by then it has looked at all that it wants to
