@@ -246,6 +246,23 @@ async def test_a_workflow_goes_as_a_whole_and_begins_anew(client: Client, state_
         await before.checkpoint(1, "agent", COMPLETED)
 
 
+async def test_nothing_of_it_comes_back_with_a_restart(own_daemon: DaemonProcess, alone: Client) -> None:
+    workflow = alone.workflow("wf")
+    await workflow.try_resume()
+    for step in range(2):
+        async with workflow.step(step, "agent") as at_work:
+            await at_work.once("call", str)
+    await workflow.try_resume(step=0)
+    await alone.set_retention(Retention(ttl=AT_ONCE), "wf")
+    assert (await alone.compact()).deleted == 1
+    own_daemon.kill()
+    own_daemon.start()
+    assert await steps(alone, "wf") == []
+    assert await workflow.list_attempts() == []
+    assert await workflow.list_effects() == []
+    assert await alone.list_workflows() == []
+
+
 async def test_what_is_held_is_not_deleted(client: Client, state_id: str) -> None:
     await client.set_retention(Retention(ttl=AT_ONCE), state_id)
     async with client.workflow(state_id, initial_state={"x": 0}) as workflow:

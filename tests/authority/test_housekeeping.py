@@ -1,11 +1,13 @@
 """Rounds of housekeeping, with a clock that is turned by hand, among what others do at the same time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import apsw
 import pytest
-from tests.authority.at_work import Daemon, SlowStore, give_up, running
+from tests.authority.at_work import Daemon, SlowStore, give_up, running, told
+from tests.support.waiting import until
 
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
 from lastgood_daemon.authority.commands.retention import DropCopy, ExpireState, PruneWorkflow, SetRetention
@@ -22,7 +24,8 @@ from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
-from lastgood_daemon.store.protocol import CorruptRecordError, Record
+from lastgood_daemon.store.protocol import CorruptRecordError, Record, Unit
+from lastgood_daemon.store.protocol import Outcome as Stored
 from lastgood_proto.values import encode
 
 NOBODY = Author()
@@ -33,7 +36,16 @@ TTL = 1_000_000
 class BusyStore(SlowStore):
     """While it lists records of a kind, something may happen: after it has looked, and before it tells."""
 
+    held: asyncio.Event | None = None
+    """Until that is set, nothing is committed."""
+    at_commit = False
     while_listing: tuple[str, Callable[[], Awaitable[object]]] | None = None
+
+    async def commit(self, units: Sequence[Unit]) -> list[Stored]:
+        if self.held is not None:
+            self.at_commit = True
+            await self.held.wait()
+        return await super().commit(units)
 
     async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
         found = await super().list_records(kind, after_owner, limit)
@@ -169,6 +181,24 @@ async def test_a_copy_that_somebody_refers_to_while_it_is_looked_for_stays(daemo
     outcome = await daemon.do(make("other", 1, copy))
     assert isinstance(outcome, Refused)
     assert outcome.reason == "STATE_NOT_FOUND"
+
+
+async def test_a_copy_that_a_checkpoint_is_made_of_which_is_not_durable_yet_stays(daemon: Daemon) -> None:
+    assert isinstance(daemon.store, BusyStore)
+    copy = await made(daemon, make("wf", 0))
+    await daemon.do(DeleteCheckpoints("wf", None, NOBODY, effects=False))
+    daemon.store.turned, daemon.store.held = 1, asyncio.Event()
+    answer = daemon.ask(make("other", 0, copy))
+    store = daemon.store
+    await until(lambda: store.at_commit)
+    daemon.store.turned = 2
+    at_it = asyncio.create_task(keep(daemon))
+    for _ in range(20):  # reads come one after the other: by then it has looked at all that it wants to
+        await daemon.store.list_owners("checkpoint", "", 1)
+    daemon.store.held.set()
+    assert isinstance(await told(answer), CheckpointMade)
+    assert await at_it == Compaction()
+    assert await ids(daemon) == [copy.state_id]
 
 
 async def test_a_copy_that_is_made_while_it_is_looked_stays(daemon: Daemon) -> None:

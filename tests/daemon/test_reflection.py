@@ -128,6 +128,9 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> Non
         "WorkflowService.Resume": workflow,
         "WorkflowService.FailStep": {**workflow, **second, "step": 1},
         "WorkflowService.Release": workflow,
+        "RetentionService.SetRetention": {"state_id": "reflected", "retention": {"revisions": 10, "age": "60s"}},
+        "RetentionService.GetRetention": {"state_id": "reflected"},
+        "RetentionService.Compact": {"state_id": "reflected"},
         "ServerService.GetServerInfo": {},
         "StateService.DeleteState": {"state": state},
     }
