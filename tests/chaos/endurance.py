@@ -1,0 +1,61 @@
+"""One regime of breaking things: the same disturbance again and again under the same load."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from tests.chaos.workload import Figures, Workload
+
+import lastgood
+
+
+@dataclass(frozen=True)
+class Load:
+    """Who writes, and how much between two disturbances.
+
+    Each chapter writes into a state of its own, beside those of the chapters before: a state that had the writes of all of
+    them would take seconds to read back after every disturbance.
+    """
+
+    chapters: int
+    disturbances: int
+    """Of each chapter."""
+    writes: int
+    """At least so many are acknowledged before each disturbance."""
+    clients: int
+    tasks: int
+
+
+async def endure(load: Load, connect: Callable[[], lastgood.Client], disturb: Callable[[], object]) -> Figures:
+    """Write and disturb; every chapter is checked when it ends, and all of them in the end."""
+    past: list[Workload] = []
+    for chapter in range(load.chapters):
+        state_id = f"chapter{chapter}"
+        async with Workload(connect, clients=load.clients, tasks=load.tasks, state_id=state_id) as workload:
+            for _ in range(load.disturbances):
+                await workload.progress(load.writes)
+                await asyncio.to_thread(disturb)
+            await workload.progress()
+            await workload.finish()
+        async with connect() as client:
+            await workload.check(client)
+        past.append(workload)
+    async with connect() as client:
+        return sum([await workload.check(client) for workload in past], Figures())
+
+
+class Report:
+    """Tells what a regime showed, for whoever quotes it: ``pytest -rP`` prints it, and a JUnit report has it."""
+
+    def __init__(self, record_property: Callable[[str, object], None], regime: str) -> None:
+        self._record_property = record_property
+        self._regime = regime
+        self._begun = time.monotonic()
+
+    def tell(self, disturbances: int, figures: Figures) -> None:
+        seconds = time.monotonic() - self._begun
+        self._record_property("disturbances", disturbances)
+        self._record_property("figures", str(figures))
+        print(f"{disturbances:,} x {self._regime}: {figures}; {seconds:.0f} s")  # noqa: T201 - it is to be read
