@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pytest
 from tests.chaos.workload import Figures, Workload
 
 import lastgood

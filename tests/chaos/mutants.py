@@ -36,7 +36,7 @@ def forget_answers() -> None:
     from lastgood_daemon.authority.outcomes import Outcome  # noqa: PLC0415
     from lastgood_daemon.authority.sessions import Session  # noqa: PLC0415
 
-    def forgetful(_self: Session, _sequence: int) -> Outcome | None:
+    def forgetful(self: Session, sequence: int) -> Outcome | None:  # noqa: ARG001 - that is what is wrong with it
         return None
 
     Session.recall = forgetful  # type: ignore[method-assign]

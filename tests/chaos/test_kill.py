@@ -52,7 +52,9 @@ async def test_acknowledged_writes_survive_kills_once_and_in_order(
 
 @pytest.mark.skipif(not sizes.LONG, reason="mutants are for the long form: LASTGOOD_CHAOS=long")
 @pytest.mark.parametrize(
-    ("mutant", "fault"), [(mutants.answer_before_commit, "lost"), (mutants.forget_answers, "twice")], ids=["hasty", "forgetful"]
+    ("mutant", "fault"),
+    [(mutants.answer_before_commit, "lost"), (mutants.forget_answers, "twice")],
+    ids=["hasty", "forgetful"],
 )
 async def test_the_kills_find_a_broken_daemon(
     tmp_path: Path, record_property: Callable[[str, object], None], mutant: Callable[[], None], fault: str

@@ -36,9 +36,8 @@ def disk(tmp_path: Path) -> Iterator[LoopDisk]:
 async def cut_off(load: Load, disk: LoopDisk, mutant: Callable[[], None] | None = None) -> Figures:
     """The clients are outside: they live on, and their connections to where the daemon listens break with it."""
     address = f"unix:{disk.folder.with_name('daemon.sock')}"
-    healthy = DaemonProcess(disk.folder, "--address", address, forked=True).start()
-    healthy.kill()  # it has made the file
-    daemon = DaemonProcess(disk.folder, "--address", address, forked=True, mutant=mutant).start()
+    healthy = DaemonProcess(disk.folder, "--address", address, forked=True)
+    daemon = DaemonProcess(disk.folder, "--address", address, forked=True, mutant=mutant)
 
     def connect() -> lastgood.Client:
         return lastgood.connect(address, timeout=30.0)
@@ -53,9 +52,27 @@ async def cut_off(load: Load, disk: LoopDisk, mutant: Callable[[], None] | None 
         daemon.start()
 
     try:
+        healthy.start().kill()  # the file has been made by one that is well
+        daemon.start()
         return await endure(load, connect, cut)
     finally:
+        healthy.close()
         daemon.close()
+
+
+def test_a_cut_leaves_what_was_synced_and_nothing_else(disk: LoopDisk) -> None:
+    for name, synced in (("synced", True), ("not synced", False)):
+        with (disk.folder / name).open("wb") as file:
+            file.write(b"written")
+            file.flush()
+            if synced:
+                os.fsync(file.fileno())
+    disk.cut()
+    with pytest.raises(OSError, match="Input/output error"):
+        (disk.folder / "later").touch()
+    disk.mount_again()
+    assert (disk.folder / "synced").read_bytes() == b"written"
+    assert {path.name for path in disk.folder.iterdir()} == {"lost+found", "synced"}
 
 
 @pytest.mark.timeout(sizes.of(120, 3600))
