@@ -94,6 +94,7 @@ class LoopDisk:
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     if done.returncode != 0:
-        message = f"{command[0]} failed: {done.stderr.strip()}"
+        why, _, _ = done.stderr.strip().partition("\n")
+        message = f"{command[0]} failed: {why}"
         raise NotHereError(message)
     return done.stdout
