@@ -35,7 +35,7 @@ async def endure(load: Load, connect: Callable[[], lastgood.Client], disturb: Ca
         async with Workload(connect, clients=load.clients, tasks=load.tasks, state_id=state_id) as workload:
             for _ in range(load.disturbances):
                 await workload.progress(load.writes)
-                await asyncio.to_thread(disturb)
+                await _to_its_end(disturb)
             await workload.progress()
             await workload.finish()
         async with connect() as client:
@@ -43,6 +43,15 @@ async def endure(load: Load, connect: Callable[[], lastgood.Client], disturb: Ca
         past.append(workload)
     async with connect() as client:
         return sum([await workload.check(client) for workload in past], Figures())
+
+
+async def _to_its_end(disturb: Callable[[], object]) -> None:
+    """Disturb while the clients go on; also who gives up waits until it is done, since it may be starting a daemon."""
+    disturbing = asyncio.ensure_future(asyncio.to_thread(disturb))
+    try:
+        await asyncio.shield(disturbing)
+    finally:
+        await asyncio.wait([disturbing])
 
 
 class Report:
