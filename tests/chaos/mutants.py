@@ -13,19 +13,20 @@ def sync_less() -> None:
 
 
 def answer_before_commit() -> None:
-    """The commit is handed to the writer, and at once said to be done."""
+    """A commit is said to be done when it begins. The next one waits for it, so only one is ever at stake."""
     import asyncio  # noqa: PLC0415
 
     from lastgood_daemon.store.protocol import Committed, Outcome, Unit  # noqa: PLC0415
     from lastgood_daemon.store.sqlite import SqliteStore  # noqa: PLC0415
 
     commit = SqliteStore.commit
-    under_way: set[asyncio.Task[list[Outcome]]] = set()
+    under_way: asyncio.Task[list[Outcome]] | None = None
 
     async def hasty(self: SqliteStore, units: list[Unit]) -> list[Outcome]:
-        task = asyncio.ensure_future(commit(self, units))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        nonlocal under_way
+        if under_way is not None:
+            await under_way
+        under_way = asyncio.ensure_future(commit(self, units))
         return [Committed() for _ in units]
 
     SqliteStore.commit = hasty  # type: ignore[method-assign, assignment]

@@ -60,7 +60,7 @@ async def test_the_kills_find_a_broken_daemon(
     tmp_path: Path, record_property: Callable[[str, object], None], mutant: Callable[[], None], fault: str
 ) -> None:
     report = Report(record_property, f"kill -9 of a daemon that has to {mutant.__name__.replace('_', ' ')}")
-    load = replace(LOAD, chapters=1, disturbances=20)
+    load = replace(LOAD, chapters=1, disturbances=50)
     with pytest.raises(FaultError) as found:
         await killed(load, tmp_path / "data", mutant)
     report.tell(load.disturbances, found.value.figures)
