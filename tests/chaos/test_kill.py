@@ -50,6 +50,7 @@ async def test_acknowledged_writes_survive_kills_once_and_in_order(
     assert figures.acknowledged >= CHAPTERS * KILLS * WRITES
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(not sizes.LONG, reason="mutants are for the long form: LASTGOOD_CHAOS=long")
 @pytest.mark.parametrize(
     ("mutant", "fault"),

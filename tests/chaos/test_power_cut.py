@@ -84,6 +84,7 @@ async def test_acknowledged_writes_survive_power_cuts_once_and_in_order(
     report.tell(CHAPTERS * CUTS, figures)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(not sizes.LONG, reason="mutants are for the long form: LASTGOOD_CHAOS=long")
 async def test_the_cuts_find_a_daemon_that_syncs_less(
     disk: LoopDisk, record_property: Callable[[str, object], None]
