@@ -14,8 +14,8 @@ import lastgood
 class Load:
     """Who writes, and how much between two disturbances.
 
-    Each chapter writes into a state of its own, beside those of the chapters before: a state that had the writes of all of
-    them would take seconds to read back after every disturbance.
+    Each chapter writes into a state of its own, beside those of the chapters before. One that had the writes of all of them
+    would take seconds to be read back after every disturbance, and its history far longer.
     """
 
     chapters: int
@@ -28,8 +28,9 @@ class Load:
 
 
 async def endure(load: Load, connect: Callable[[], lastgood.Client], disturb: Callable[[], object]) -> Figures:
-    """Write and disturb; every chapter is checked when it ends, and all of them in the end."""
+    """Write and disturb; every chapter is checked when it ends, and what all of them left in the end."""
     past: list[Workload] = []
+    figures = Figures()
     for chapter in range(load.chapters):
         state_id = f"chapter{chapter}"
         async with Workload(connect, clients=load.clients, tasks=load.tasks, state_id=state_id) as workload:
@@ -39,10 +40,12 @@ async def endure(load: Load, connect: Callable[[], lastgood.Client], disturb: Ca
             await workload.progress()
             await workload.finish()
         async with connect() as client:
-            await workload.check(client)
+            figures += await workload.check(client)
         past.append(workload)
     async with connect() as client:
-        return sum([await workload.check(client) for workload in past], Figures())
+        for workload in past:
+            await workload.check_content(client)
+    return figures
 
 
 async def _to_its_end(disturb: Callable[[], object]) -> None:
