@@ -28,7 +28,7 @@ test: $(VENV)/.test
 	$(BIN)/pytest -n 3 --dist worksteal
 
 chaos: $(VENV)/.test
-	LASTGOOD_CHAOS=long $(BIN)/pytest -n 2 tests/chaos
+	LASTGOOD_CHAOS=long $(BIN)/pytest -n 2 -rP tests/chaos
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

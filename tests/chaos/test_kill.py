@@ -1,41 +1,71 @@
 """kill -9 of the daemon, again and again, while clients write."""
 
-import asyncio
 import os
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.chaos.workload import Workload
+from tests.chaos import mutants, sizes
+from tests.chaos.endurance import Load, Report, endure
+from tests.chaos.workload import FaultError, Figures, Workload
 from tests.support.daemons import DaemonProcess, autostarted_pid
 from tests.support.waiting import until
 
 import lastgood
 
-KILLS = 100
+KILLS = sizes.of(100, 2_000)
+WRITES = sizes.of(20, 260)
+"""Acknowledged before each kill: more than 500,000 in the long form."""
+CHAPTERS = sizes.of(1, 80)
 AUTOSTARTED_KILLS = 20
+LOAD = Load(CHAPTERS, KILLS // CHAPTERS, WRITES, clients=8, tasks=4)
 
 
-@pytest.mark.timeout(170)
-async def test_acknowledged_writes_survive_100_kills_once_and_in_order(tmp_path: Path) -> None:
+async def killed(load: Load, folder: Path, mutant: Callable[[], None] | None = None) -> Figures:
     """The clients find the daemon through its folder and have nothing but their timeouts: they get on by themselves."""
-    daemon = DaemonProcess(tmp_path / "data", forked=True).start()
+    daemon = DaemonProcess(folder, forked=True, mutant=mutant).start()
 
     def connect() -> lastgood.Client:
-        return lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=30.0)
+        return lastgood.connect(data_dir=folder, autostart=False, timeout=30.0)
+
+    def kill() -> None:
+        daemon.kill()
+        daemon.start()
 
     try:
-        async with Workload(connect, clients=8, tasks=4) as workload:
-            for _ in range(KILLS):
-                await workload.progress()
-                await asyncio.to_thread(daemon.kill)
-                await asyncio.to_thread(daemon.start)
-            await workload.progress()
-            await workload.finish()
-            async with connect() as client:
-                await workload.check(client)
+        return await endure(load, connect, kill)
     finally:
         daemon.close()
+
+
+@pytest.mark.timeout(sizes.of(170, 3600))
+async def test_acknowledged_writes_survive_kills_once_and_in_order(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    report = Report(record_property, "kill -9")
+    figures = await killed(LOAD, tmp_path / "data")
+    report.tell(KILLS, figures)
+    assert figures.acknowledged >= KILLS * WRITES
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not sizes.LONG, reason="mutants are for the long form: LASTGOOD_CHAOS=long")
+@pytest.mark.parametrize(
+    ("mutant", "fault"),
+    [(mutants.answer_before_commit, "lost"), (mutants.forget_answers, "twice")],
+    ids=["hasty", "forgetful"],
+)
+async def test_the_kills_find_a_broken_daemon(
+    tmp_path: Path, record_property: Callable[[str, object], None], mutant: Callable[[], None], fault: str
+) -> None:
+    report = Report(record_property, f"kill -9 of a daemon that has to {mutant.__name__.replace('_', ' ')}")
+    load = replace(LOAD, chapters=1, disturbances=50)
+    with pytest.raises(FaultError) as found:
+        await killed(load, tmp_path / "data", mutant)
+    report.tell(load.disturbances, found.value.figures)
+    assert getattr(found.value.figures, fault)
 
 
 async def test_clients_start_the_daemon_again_after_every_kill(folder: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -30,17 +30,19 @@ class DaemonProcess:
         environment: dict[str, str] | None = None,
         wrapper: Sequence[str] = (),
         forked: bool = False,
+        mutant: Callable[[], None] | None = None,
     ) -> None:
         """Say how it is to run.
 
         ``wrapper`` is a command that runs it, and stays its parent. ``forked``: not by a command, which is quicker where the
-        start is not what is tested.
+        start is not what is tested. ``mutant``, of a forked one: breaks something in the process before it serves.
         """
         self.folder = folder
         self._arguments = arguments
         self._environment = environment
         self._wrapper = wrapper
         self._forked = forked
+        self._mutant = mutant
         self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self.log = folder.with_name(f"{folder.name}.log")
 
@@ -76,7 +78,7 @@ class DaemonProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         environment |= self._environment or {}
         if self._forked:
-            self._process = ForkedProcess(serve, flags, log=self.log, environment=environment)
+            self._process = ForkedProcess(serve, flags, self._mutant, log=self.log, environment=environment)
             return
         command = [*self._wrapper, sys.executable, "-m", "lastgood_daemon", "serve", *flags]
         with self.log.open("ab") as log:
@@ -121,10 +123,12 @@ class DaemonProcess:
             return probe.connect_ex(self.address.removeprefix("unix:")) == 0
 
 
-def serve(flags: list[str]) -> int:
-    """Be a daemon."""
+def serve(flags: list[str], mutant: Callable[[], None] | None = None) -> int:
+    """Be a daemon, perhaps one with something broken."""
     from lastgood_daemon.start import main  # noqa: PLC0415 - only in a process that is to be one
 
+    if mutant is not None:
+        mutant()
     return main(flags)
 
 

@@ -52,11 +52,19 @@ def printed(source: str, *arguments: object, changes: Mapping[str, str | None] |
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs (one that has ended and was not reaped does not)."""
+    return _state(pid) not in {"Z", "X"}
+
+
+def stands_still(pid: int) -> bool:
+    """Whether a process has been stopped by a signal."""
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in {"Z", "X"}
+        return "X"
 
 
 @contextmanager
