@@ -1,7 +1,8 @@
-"""The store without its threads: what it would do there is done at once, so that a seed gives the same run each time."""
+"""The store and the authority without threads: what they would do there is done at once, so that a seed repeats itself."""
 
+import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,11 +10,8 @@ import pytest
 from lastgood_daemon.store.sqlite import lane
 
 
-class Inline(Executor):
-    """Does everything where it is asked to."""
-
-    def __init__(self, *_: object) -> None:
-        """Ask for no threads."""
+class Inline(ThreadPoolExecutor):
+    """Starts no thread, and does everything where it is asked to."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
         done: Future[Any] = Future()
@@ -25,5 +23,6 @@ class Inline(Executor):
 
 
 def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have stores that are opened from now on work like that."""
+    """Have this event loop, and stores that are opened from now on, work like that."""
+    asyncio.get_running_loop().set_default_executor(Inline())
     monkeypatch.setattr(lane, "ThreadPoolExecutor", Inline)

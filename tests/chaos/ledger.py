@@ -7,7 +7,6 @@ under the same identity to the next, as a client does; so in the end each has be
 
 import asyncio
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
 
@@ -28,7 +27,7 @@ from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.store.protocol import LogId, Store, StoreBrokenError
 from lastgood_proto.values import encode
 
-STATES = ("one", "two", "three")
+STATES = ("one", "two")
 WORKFLOW = "workflow"
 NOBODY = Author("agent")
 SIZES = (10, 10, 10, 300, 300, 2000, 9000)
@@ -62,6 +61,9 @@ class Item:
     command: Command
     effect: Callable[[Content], None]
     identity: Identity
+    state: str = ""
+    payload: bytes = b""
+    """What a write puts into which state."""
     outcome: Outcome | None = None
 
 
@@ -89,19 +91,21 @@ class Ledger:
         """Think of commands."""
         for _ in range(count):
             number = len(self.items) + 1
-            command, effect = self._any(number)
             identity = Identity("session", number, max(0, self.acknowledged - REMEMBERED))
-            self.items.append(Item(command, effect, identity))
+            name = self.random.choice(STATES)
+            payload = self.random.randbytes(self.random.choice(SIZES))
+            command, effect = self._any(number, name, payload)
+            self.items.append(Item(command, effect, identity, name, payload if isinstance(command, Write) else b""))
         return self.items[-count:]
 
-    def _any(self, number: int) -> tuple[Command, Callable[[Content], None]]:
-        name = self.random.choice(STATES)
+    def _any(self, number: int, name: str, payload: bytes) -> tuple[Command, Callable[[Content], None]]:
         state = StateRef(name)
         match self.random.randrange(20):
             case 0:
                 return DeleteState(state, NOBODY), lambda content: _delete(content, name)
             case 1 | 2 | 3:
-                return TakeSnapshot(state, NOBODY, f"s{number}", None, None, 1), lambda content: _snapshot(content, name, number)
+                take = TakeSnapshot(state, NOBODY, f"s{number}", None, None, 1)
+                return take, lambda content: _snapshot(content, name, number)
             case 4:
                 gone = f"s{self.random.randrange(number)}"
                 drop = DropSnapshot(state, NOBODY, gone)
@@ -115,7 +119,6 @@ class Ledger:
                 forget = DeleteCheckpoints(WORKFLOW, step, NOBODY, effects=False)
                 return forget, lambda content: void(content.checkpoints.pop(step, None))
             case _:
-                payload = self.random.randbytes(self.random.choice(SIZES))
                 return _write(state, number, payload), lambda content: _written(content, name, number, payload)
 
     def settle(self) -> None:
@@ -196,7 +199,9 @@ class Process:
             group = items[first : first + at_once]
             answered = asyncio.get_running_loop().create_future()
             for item in group:
-                self.authority.submit(Submission(item.command, _deliver(item, item is group[-1], answered), item.identity))
+                self.authority.submit(
+                    Submission(item.command, _deliver(item, answered, last=item is group[-1]), item.identity)
+                )
             await asyncio.wait([answered, self._running], return_when=asyncio.FIRST_COMPLETED)
             ledger.settle()
             if ledger.acknowledged < group[-1].identity.sequence:
@@ -207,7 +212,7 @@ class Process:
         """Send a command that has been answered."""
         again = Item(item.command, item.effect, item.identity)
         answered = asyncio.get_running_loop().create_future()
-        self.authority.submit(Submission(again.command, _deliver(again, True, answered), again.identity))
+        self.authority.submit(Submission(again.command, _deliver(again, answered, last=True), again.identity))
         await asyncio.wait([answered, self._running], return_when=asyncio.FIRST_COMPLETED)
         return again.outcome or Refused("UNAVAILABLE", "the store broke")
 
@@ -221,7 +226,7 @@ class Process:
         return None
 
 
-def _deliver(item: Item, last: bool, answered: asyncio.Future[None]) -> Callable[[Outcome], None]:  # noqa: FBT001
+def _deliver(item: Item, answered: asyncio.Future[None], *, last: bool) -> Callable[[Outcome], None]:
     def deliver(outcome: Outcome) -> None:
         item.outcome = outcome
         if last and not answered.done():

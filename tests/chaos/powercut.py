@@ -13,6 +13,7 @@ saved to chance once and for all: the system does not try again, so a later sync
 """
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -117,7 +118,7 @@ class Disk(apsw.VFS):
 
     def restart(self) -> None:
         """Go on with what is left. To be called when nobody has a file open any more."""
-        for name in {*self.names, *self.durable_names}:
+        for name in sorted({*self.names, *self.durable_names}):
             old, new = self.durable_names.get(name), self.names.get(name)
             left = old if old is not new and self.random.random() < 0.5 else new
             if left is None:
@@ -126,13 +127,12 @@ class Disk(apsw.VFS):
             else:
                 left.tear(self.random)
                 self.durable_names[name] = left
-                Path(name).write_bytes(left.durable)
+                _fill(name, left.durable)
         self.names = dict(self.durable_names)
-        for name in self.names:
-            shared_memory = Path(f"{name}-shm")
-            shared_memory.unlink(missing_ok=True)
-            if self.random.random() < 0.5:  # it is a file on this disk, too, which nobody ever syncs
-                shared_memory.write_bytes(self.random.randbytes(WAL_INDEX_BYTES))
+        for name in sorted(self.names):
+            if name.endswith(".db") and self.random.random() < 0.5:
+                # The index of the WAL is a file on this disk, too, and nobody ever syncs it.
+                _fill(f"{name}-shm", self.random.randbytes(WAL_INDEX_BYTES))
         self.off, self.was_doing, self.calls, self.cut_at = False, "nothing", 0, 0
 
     def check(self, call: str, name: str) -> Exception | None:
@@ -195,8 +195,9 @@ class Disk(apsw.VFS):
     def xGetLastError(self) -> tuple[int, str]:  # noqa: N802
         return self._errno, ""
 
-    def excepthook(self, etype: type[BaseException], evalue: BaseException, etraceback: object) -> None:
+    def excepthook(self, *_: object) -> bool:
         """Say nothing of what SQLite does not tell its callers either."""
+        return True
 
 
 class DiskFile(apsw.VFSFile):
@@ -242,12 +243,23 @@ class DiskFile(apsw.VFSFile):
                 self.inode.synced = True
                 self.disk.sync_folder()
 
-    def excepthook(self, etype: type[BaseException], evalue: BaseException, etraceback: object) -> None:
+    def excepthook(self, *_: object) -> bool:
         """As for the disk."""
+        return True
+
+
+def _fill(name: str, content: bytes | bytearray) -> None:
+    """Write a file over what is there: one that is emptied first goes to the real disk when it is closed."""
+    file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.ftruncate(file, len(content))
+        os.pwrite(file, content, 0)
+    finally:
+        os.close(file)
 
 
 def _error(error: apsw.Error, code: int) -> apsw.Error:
-    error.result, error.extendedresult = code & 0xFF, code
+    vars(error).update(result=code & 0xFF, extendedresult=code)  # apsw hands SQLite that
     return error
 
 

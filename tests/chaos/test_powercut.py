@@ -1,7 +1,7 @@
 """Power cuts, thousands of them, at any call that SQLite makes to change its files, under a real store and authority.
 
-A seed is one file with twenty cuts, one after the other, from its making on. After each cut a new process opens what is left,
-must find all that was acknowledged, in order, and of the rest each group whole or not at all; it is asked the last command
+A seed is one file with twenty cuts, one after the other, from its making on. After each cut a new process opens what is
+left, must find all that was acknowledged, in order, and of the rest each group whole or not at all; it is asked the last command
 once more and must give the same answer; and is sent again what was in flight. At the end the file is closed, opened without
 any of this, and held against its checksums.
 """
@@ -9,27 +9,34 @@ any of this, and held against its checksums.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import apsw
 import pytest
 from tests.chaos import sizes
 from tests.chaos.inline import without_threads
-from tests.chaos.ledger import Ledger, Process, WrongError, check_logs, observed
+from tests.chaos.ledger import Content, Ledger, Process, WrongError, check_logs, observed
 from tests.chaos.powercut import Disk
 
+from lastgood_daemon.authority import loader
+from lastgood_daemon.authority.authority import Authority
+from lastgood_daemon.authority.questions import read
+from lastgood_daemon.authority.targets import StateRef
+from lastgood_daemon.engine.point import Point
 from lastgood_daemon.store.protocol import Committed, CorruptRecordError, Outcome, StoreBrokenError, Unit
-from lastgood_daemon.store.sqlite import SqliteStore, StoreOpenError, connection
+from lastgood_daemon.store.sqlite import SqliteStore, StoreOpenError, connection, reading
 from lastgood_daemon.store.sqlite import store as module
 
 CUTS_OF_A_FILE = 20
 FILES = sizes.of(100, 1000)
 FILES_WITH_THREADS = sizes.of(5, 100)
 FILES_OF_A_MUTANT = sizes.of(10, 200)
-CALLS = 150
+FLIPS = sizes.of(40, 1000)
+CALLS = 90
 """Of a process to its disk, within which the power is cut."""
 CHECKPOINT_PAGES = 20
 """Instead of 1000: the WAL is brought into the file, and begun anew, all the time."""
@@ -131,8 +138,8 @@ async def see_and_go_on(process: Process, ledger: Ledger, disk: Disk) -> None:
         again = await process.ask_again(last)
         if again != last.outcome and not disk.off:
             raise WrongError(0, f"the answer was {last.outcome} and is now {again}")
-    ledger.more(random.randrange(4, 12))
-    await process.send(ledger, ledger.in_flight, at_once=random.choice((1, 2, 5)))
+    ledger.more(random.randrange(3, 8))
+    await process.send(ledger, ledger.in_flight, at_once=random.choice((1, 3, 5)))
 
 
 async def check_file(path: Path, ledger: Ledger) -> None:
@@ -184,9 +191,7 @@ class HastyStore(SqliteStore):
 
 @pytest.mark.parametrize("mutant", ["synchronous=NORMAL", "synchronous=OFF", "sync does nothing", "answers too early"])
 @pytest.mark.timeout(sizes.of(120, 300))
-async def test_a_store_that_is_not_durable_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str
-) -> None:
+async def test_a_store_that_is_not_durable_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
     without_threads(monkeypatch)
     if mutant.startswith("synchronous"):
         monkeypatch.setattr(connection, "_SYNCHRONOUS_FULL", {"synchronous=NORMAL": 1, "synchronous=OFF": 0}[mutant])
@@ -195,3 +200,91 @@ async def test_a_store_that_is_not_durable_is_noticed(
     print(f"{mutant}: {tally}")  # noqa: T201
     assert tally.lost
     assert len(tally.bad) > FILES_OF_A_MUTANT // 3
+
+
+# What the disk says is durable and is not what was written. SQLite has no checksum for that; the log has a chain.
+
+
+async def test_a_value_that_a_disk_has_changed_is_refused_and_never_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_threads(monkeypatch)
+    flips, wrong = await flip(tmp_path)
+    assert flips == FLIPS
+    assert not wrong
+
+
+async def test_a_log_that_is_not_verified_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_threads(monkeypatch)
+    monkeypatch.setattr(loader, "chain", lambda *_: Anything())
+    monkeypatch.setattr(reading, "record_checksum", lambda *_: Anything())
+    flips, wrong = await flip(tmp_path)
+    print(f"without checksums: {len(wrong)} wrong values of {flips}")  # noqa: T201
+    assert wrong
+
+
+class Anything:
+    """Equal to everything."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+async def flip(folder: Path) -> tuple[int, list[str]]:
+    """Flip a bit of a value in a file that cuts have been through, again and again; the times that it was served."""
+    random = Random(1)
+    ledger, tally = Ledger(random), Tally()
+    path = folder / "lastgood.db"
+    with forgetful(folder, random) as disk:
+        for _ in range(CUTS_OF_A_FILE):
+            await one_process(SqliteStore, disk, ledger, tally)
+    ledger.more(40)
+    await check_file(path, ledger)
+    whole = path.read_bytes()
+    values = [value for value in stored_values(ledger) if whole.count(value.payload) == 1]
+    assert len(values) > 5
+    wrong = []
+    for number in range(FLIPS):
+        value = random.choice(values)
+        damaged = bytearray(whole)
+        damaged[whole.index(value.payload) + random.randrange(len(value.payload))] ^= 1 << random.randrange(8)
+        path.write_bytes(damaged)
+        found = await served(path, value)
+        if found not in {None, value.payload}:
+            wrong.append(f"{number}: {value.point}")
+    return FLIPS, wrong
+
+
+class StoredValue(NamedTuple):
+    """A value of a revision, in bytes that lie in the file one after the other."""
+
+    point: Point
+    payload: bytes
+
+
+def stored_values(ledger: Ledger) -> list[StoredValue]:
+    """Give the values of the living states."""
+    found = []
+    content = Content()
+    for item in ledger.items:
+        item.effect(content)
+        if item.payload:
+            life = content.states[item.state]
+            found.append(StoredValue(Point(item.state, life.incarnation, life.revision), item.payload))
+    return [value for value in found if content.states[value.point.state_id].incarnation == value.point.incarnation]
+
+
+async def served(path: Path, value: StoredValue) -> object:
+    """Ask for a value; None: it is refused."""
+    ref = StateRef(value.point.state_id, value.point.incarnation)
+    store = SqliteStore.open(path)
+    authority = Authority(store)
+    try:
+        seen = await authority.ask(lambda reader: read(reader, ref, ("payload",), value.point))
+    except CorruptRecordError:
+        return None
+    finally:
+        await store.close()
+    return seen.node and seen.node.value()
