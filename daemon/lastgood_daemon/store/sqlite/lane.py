@@ -82,8 +82,10 @@ class Lane:
         return outward
 
     def _close(self, checkpoint: Callable[[apsw.Connection], object] | None) -> None:
+        failed = True
         try:
             if checkpoint is not None and self._fault.message is None:
                 self._do(partial(checkpoint, self._connection))
+            failed = self._fault.message is not None
         finally:
-            opening.close(self._connection, failed=self._fault.message is not None)
+            opening.close(self._connection, failed=failed)
