@@ -207,6 +207,11 @@ class DiskFile(apsw.VFSFile):
     path: str
     inode: Inode
 
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
+        if self.disk.fault and self.disk.fault("read"):
+            raise _error(apsw.IOError("read failed"), apsw.SQLITE_IOERR_READ)
+        return super().xRead(amount, offset)
+
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         if self.disk.off:
             raise _gone()

@@ -217,3 +217,38 @@ async def test_any_call_may_fail_while_a_file_is_closed(tmp_path: Path, monkeypa
                     disk.restart()
                 await is_whole(path, ledger)
         assert number > 1
+
+
+async def test_a_file_that_cannot_be_read_is_not_opened_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its WAL, too, which closing a file brings in otherwise."""
+    without_threads(monkeypatch)
+    random = Random(1)
+    with disk_of(tmp_path / "read", random) as disk:
+        path = disk.folder / "lastgood.db"
+        wal = path.with_name("lastgood.db-wal")
+        store = SqliteStore.open(path)
+        process, ledger = Process(store), Ledger(random)
+        ledger.more(4)
+        assert await process.send(ledger, ledger.in_flight)
+        assert await process.end() is None
+        disk.cut()
+        with pytest.raises(StoreBrokenError):
+            await store.close()
+        disk.restart()
+        before = path.read_bytes(), wal.read_bytes()
+        for number in range(1, CALLS):
+            disk.fault = fault = Nth("read", number, errno.EIO)
+            try:
+                store = SqliteStore.open(path)
+            except StoreBrokenError:
+                assert fault.fired
+            else:
+                break
+            assert (path.read_bytes(), wal.read_bytes()) == before
+        assert number > 5
+        assert not fault.fired
+        disk.fault = None
+        await store.close()
+        await is_whole(path, ledger)
