@@ -6,7 +6,7 @@ whatever came before or after it, a write sector by sector; a sector that was be
 Afterwards ``restart`` makes the files what is left of them.
 
 What is not made worse than it is: what has been synced stays, bytes beside those that are written stay (SQLite is told so by
-the real VFS, too), and a file of which anything has been synced keeps its name, because SQLite then syncs the folder.
+the real VFS, too), and with the first sync of a new file the names in the folder are durable, because SQLite syncs it then.
 
 A call may also fail while the power stays on (``fault``). A write then gets half-way, and a sync leaves what it should have
 saved to chance once and for all: the system does not try again, so a later sync that succeeds says nothing about it.
@@ -44,10 +44,11 @@ class Written(NamedTuple):
 class Inode:
     """A file without its name: what is durable of it, and what has been done to it since."""
 
-    def __init__(self, durable: bytes = b"") -> None:
+    def __init__(self, durable: bytes = b"", *, new: bool = True) -> None:
         self.durable = bytearray(durable)
         self.pending: list[Written] = []
-        self.synced = False
+        self.new = new
+        """Whether its first sync is still to come, with which SQLite syncs the folder, too."""
 
     def sync(self) -> None:
         for written in self.pending:
@@ -126,6 +127,7 @@ class Disk(apsw.VFS):
                 Path(name).unlink(missing_ok=True)
             else:
                 left.tear(self.random)
+                left.new = False
                 self.durable_names[name] = left
                 _fill(name, left.durable)
         self.names = dict(self.durable_names)
@@ -154,7 +156,7 @@ class Disk(apsw.VFS):
     def inode(self, name: str) -> Inode:
         """Give what a name stands for; a file that was there before the disk was is durable."""
         if name not in self.names:
-            self.names[name] = self.durable_names[name] = Inode(Path(name).read_bytes())
+            self.names[name] = self.durable_names[name] = Inode(Path(name).read_bytes(), new=False)
         return self.names[name]
 
     def make(self, name: str) -> Inode:
@@ -244,8 +246,8 @@ class DiskFile(apsw.VFSFile):
             raise error
         if not self.disk.deaf:
             self.inode.sync()
-            if not self.inode.synced:
-                self.inode.synced = True
+            if self.inode.new:
+                self.inode.new = False
                 self.disk.sync_folder()
 
     def excepthook(self, *_: object) -> bool:
