@@ -23,7 +23,7 @@ from lastgood_daemon.store.sqlite import SqliteStore
 from lastgood_daemon.store.sqlite import store as module
 
 CALLS = 100
-SEEDS = sizes.of(1, 10)
+SEEDS = sizes.of(1, 5)
 CHECKPOINT_PAGES = 20
 """Instead of 1000: the WAL is brought into the file, and begun anew, all the time."""
 LAST_CALLS = ("write", "sync", "truncate", "delete")
