@@ -6,7 +6,8 @@ whatever came before or after it, a write sector by sector; a sector that was be
 Afterwards ``restart`` makes the files what is left of them.
 
 What is not made worse than it is: what has been synced stays, bytes beside those that are written stay (SQLite is told so by
-the real VFS, too), and with the first sync of a new file the names in the folder are durable, because SQLite syncs it then.
+the real VFS, too), and the names in the folder are durable with the first sync of a journal or a WAL that has been opened,
+because the real VFS syncs the folder then.
 
 A call may also fail while the power stays on (``fault``). A write then gets half-way, and a sync leaves what it should have
 saved to chance once and for all: the system does not try again, so a later sync that succeeds says nothing about it.
@@ -24,6 +25,7 @@ import apsw
 SECTOR = 512
 WAL_INDEX_BYTES = 32 * 1024
 
+_JOURNALS = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL | apsw.SQLITE_OPEN_WAL
 _IO_ERRORS = {
     "create": apsw.SQLITE_CANTOPEN,
     "write": apsw.SQLITE_IOERR_WRITE,
@@ -44,11 +46,9 @@ class Written(NamedTuple):
 class Inode:
     """A file without its name: what is durable of it, and what has been done to it since."""
 
-    def __init__(self, durable: bytes = b"", *, new: bool = True) -> None:
+    def __init__(self, durable: bytes = b"") -> None:
         self.durable = bytearray(durable)
         self.pending: list[Written] = []
-        self.new = new
-        """Whether its first sync is still to come, with which SQLite syncs the folder, too."""
 
     def sync(self) -> None:
         for written in self.pending:
@@ -127,7 +127,6 @@ class Disk(apsw.VFS):
                 Path(name).unlink(missing_ok=True)
             else:
                 left.tear(self.random)
-                left.new = False
                 self.durable_names[name] = left
                 _fill(name, left.durable)
         self.names = dict(self.durable_names)
@@ -156,7 +155,7 @@ class Disk(apsw.VFS):
     def inode(self, name: str) -> Inode:
         """Give what a name stands for; a file that was there before the disk was is durable."""
         if name not in self.names:
-            self.names[name] = self.durable_names[name] = Inode(Path(name).read_bytes(), new=False)
+            self.names[name] = self.durable_names[name] = Inode(Path(name).read_bytes())
         return self.names[name]
 
     def make(self, name: str) -> Inode:
@@ -178,6 +177,7 @@ class Disk(apsw.VFS):
             raise error
         opened = DiskFile("unix", name, flags)
         opened.disk, opened.path = self, path
+        opened.syncs_folder = bool(flags[0] & apsw.SQLITE_OPEN_CREATE and flags[0] & _JOURNALS)
         opened.inode = self.make(path) if new else self.inode(path)
         return opened
 
@@ -208,6 +208,8 @@ class DiskFile(apsw.VFSFile):
     disk: Disk
     path: str
     inode: Inode
+    syncs_folder: bool
+    """Whether its first sync is still to come, with which SQLite's own VFS syncs the folder of a journal or WAL, too."""
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         if self.disk.fault and self.disk.fault("read"):
@@ -246,8 +248,8 @@ class DiskFile(apsw.VFSFile):
             raise error
         if not self.disk.deaf:
             self.inode.sync()
-            if self.inode.new:
-                self.inode.new = False
+            if self.syncs_folder:
+                self.syncs_folder = False
                 self.disk.sync_folder()
 
     def excepthook(self, *_: object) -> bool:
