@@ -134,6 +134,31 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
         daemon.close()
 
 
+async def test_a_daemon_ends_in_order_while_its_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
+    """The WAL cannot be brought into the file for want of room: it stays behind, and nothing is lost."""
+    daemon = DaemonProcess(small_disk / "data")
+    daemon.log = tmp_path / "log"
+    ballast = small_disk / "ballast"
+    try:
+        await asyncio.to_thread(daemon.start)
+        async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0) as client:
+            state = client.state("s")
+            values = ["x" * 200_000 + str(number) for number in range(4)]
+            for value in values:
+                await state.append("l", value)
+            fill(ballast)
+            assert await asyncio.to_thread(daemon.stop) == 0
+            assert (daemon.folder / "lastgood.db-wal").stat().st_size > 0
+            ballast.unlink()
+            await asyncio.to_thread(daemon.start)
+            assert await state.get("l") == values
+            assert await state.append("l", 0) == len(values) + 1
+            assert await asyncio.to_thread(daemon.stop) == 0
+            assert not (daemon.folder / "lastgood.db-wal").exists()
+    finally:
+        daemon.close()
+
+
 def fill(path: Path) -> None:
     """Take all the room there is."""
     with path.open("wb", buffering=0) as file:

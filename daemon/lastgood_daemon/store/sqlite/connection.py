@@ -66,6 +66,13 @@ def connect(path: Path) -> apsw.Connection:
     return connection
 
 
+def close(connection: apsw.Connection, *, failed: bool) -> None:
+    """Let go of a connection; where the storage has failed, without writing anything more through it."""
+    if failed:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close(force=True)
+
+
 def configure_new_file(connection: apsw.Connection) -> None:
     """What can only be set while the file is empty."""
     set_pragma(connection, "page_size", _PAGE_SIZE)

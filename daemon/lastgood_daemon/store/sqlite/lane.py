@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.faults import translated
 
 P = ParamSpec("P")
@@ -81,10 +82,10 @@ class Lane:
         return outward
 
     def _close(self, checkpoint: Callable[[apsw.Connection], object] | None) -> None:
+        failed = True
         try:
             if checkpoint is not None and self._fault.message is None:
                 self._do(partial(checkpoint, self._connection))
+            failed = self._fault.message is not None
         finally:
-            if self._fault.message is not None:  # write no more through a failed disk
-                self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            self._connection.close(force=True)
+            opening.close(self._connection, failed=failed)

@@ -82,7 +82,7 @@ class SqliteStore:
         except BaseException as error:
             outward = translated(error, connections[0] if connections else None)
             for each in connections:
-                each.close(force=True)
+                opening.close(each, failed=isinstance(outward, StoreBrokenError))
             if outward is error:
                 raise
             raise outward from error
