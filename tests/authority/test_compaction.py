@@ -266,7 +266,7 @@ async def test_a_damaged_squashed_delta_refuses_what_needs_it(tmp_path: Path) ->
         contents |= await more(daemon, random.Random(7), contents)
         await keep(daemon, 1)
     connection = apsw.Connection(str(tmp_path / "lastgood.db"))
-    ((entry,),) = connection.execute("SELECT entry FROM changes WHERE revision = 11").fetchall()
+    entry: Any = connection.execute("SELECT entry FROM changes WHERE revision = 11").get
     damaged = entry[:-30] + bytes([entry[-30] ^ 1]) + entry[-29:]
     connection.execute("UPDATE changes SET entry = ? WHERE revision = 11", (damaged,)).fetchall()
     connection.close()
