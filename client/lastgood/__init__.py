@@ -57,6 +57,7 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
+from lastgood.maintenance import Backup, Problem, Verification
 from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retry import Retry
@@ -70,6 +71,7 @@ __all__ = [
     "NOT_DONE",
     "AgentStatus",
     "Attempt",
+    "Backup",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -100,6 +102,7 @@ __all__ = [
     "PermissionDeniedError",
     "PoisonedStepError",
     "Preview",
+    "Problem",
     "Reading",
     "ResumableWorkflow",
     "Retry",
@@ -119,6 +122,7 @@ __all__ = [
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",
     "__version__",

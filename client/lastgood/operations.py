@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from lastgood_proto.v1 import checkpoints_pb2 as checkpoints
 from lastgood_proto.v1 import common_pb2 as common
 from lastgood_proto.v1 import history_pb2 as history
+from lastgood_proto.v1 import maintenance_pb2 as maintenance
 from lastgood_proto.v1 import server_pb2 as server
 from lastgood_proto.v1 import state_pb2 as state
 from lastgood_proto.v1 import workflows_pb2 as workflows
@@ -94,5 +95,8 @@ GET_WORKFLOW = Operation("get_workflow", workflows.GetWorkflowRequest, workflows
 LIST_WORKFLOWS = Operation("list_workflows", workflows.ListWorkflowsRequest, workflows.ListWorkflowsResponse, writes=False)
 LIST_ATTEMPTS = Operation("list_attempts", workflows.ListAttemptsRequest, workflows.ListAttemptsResponse, writes=False)
 LIST_EFFECTS = Operation("list_effects", workflows.ListEffectsRequest, workflows.ListEffectsResponse, writes=False)
+
+BACKUP = Operation("backup", maintenance.BackupRequest, maintenance.BackupResponse)
+VERIFY = Operation("verify", maintenance.VerifyRequest, maintenance.VerifyResponse, writes=False)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

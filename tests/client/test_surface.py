@@ -7,6 +7,7 @@ import lastgood
 _SURFACE = {
     "AgentStatus",
     "Attempt",
+    "Backup",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -38,6 +39,7 @@ _SURFACE = {
     "PermissionDeniedError",
     "PoisonedStepError",
     "Preview",
+    "Problem",
     "Reading",
     "ResumableWorkflow",
     "Retry",
@@ -57,6 +59,7 @@ _SURFACE = {
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",
     "__version__",

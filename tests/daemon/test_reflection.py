@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.support.daemons import DaemonProcess
 
-SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "ServerService")
+SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "MaintenanceService", "ServerService")
 
 
 class ForeignClient:
@@ -81,7 +82,7 @@ def read(foreign: ForeignClient, state_id: str, path: str) -> object:
     return decoded
 
 
-def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> None:
+def test_each_unary_method_answers(foreign: ForeignClient, state_id: str, tmp_path: Path) -> None:
     """Each is called once, on a state with a little of everything in it; none may be missing from the table."""
     state = {"state_id": state_id}
     context = {"state": state, "agent_id": "tester"}
@@ -128,6 +129,8 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> Non
         "WorkflowService.Resume": workflow,
         "WorkflowService.FailStep": {**workflow, **second, "step": 1},
         "WorkflowService.Release": workflow,
+        "MaintenanceService.Backup": {"path": str(tmp_path / "backup")},
+        "MaintenanceService.Verify": {},
         "ServerService.GetServerInfo": {},
         "StateService.DeleteState": {"state": state},
     }

@@ -19,6 +19,8 @@ from lastgood_proto.v1 import (
     common_pb2,
     history_pb2,
     history_pb2_grpc,
+    maintenance_pb2,
+    maintenance_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     state_pb2,
@@ -32,6 +34,7 @@ MODULES = {
     "History": (history_pb2, history_pb2_grpc.HistoryServiceStub),
     "Checkpoint": (checkpoints_pb2, checkpoints_pb2_grpc.CheckpointServiceStub),
     "Workflow": (workflows_pb2, workflows_pb2_grpc.WorkflowServiceStub),
+    "Maintenance": (maintenance_pb2, maintenance_pb2_grpc.MaintenanceServiceStub),
     "Server": (server_pb2, server_pb2_grpc.ServerServiceStub),
 }
 CALL_SECONDS = 20.0

@@ -56,6 +56,7 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
+from lastgood.maintenance import Backup, Problem, Verification
 from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retry import Retry
@@ -71,6 +72,7 @@ __all__ = [
     "NOT_DONE",
     "AgentStatus",
     "Attempt",
+    "Backup",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -101,6 +103,7 @@ __all__ = [
     "PermissionDeniedError",
     "PoisonedStepError",
     "Preview",
+    "Problem",
     "Reading",
     "ResumableWorkflow",
     "Retry",
@@ -120,6 +123,7 @@ __all__ = [
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",
     "__version__",

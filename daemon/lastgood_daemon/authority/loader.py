@@ -149,7 +149,7 @@ class Loader:
             rows = await self._store.read_log(log, state.revision, limit)
             if not rows:
                 break
-            state, stop = await asyncio.to_thread(_apply, state, rows, visit)
+            state, stop = await asyncio.to_thread(apply_rows, state, rows, visit)
         return state
 
     async def _rebuilt(self, point: Point) -> State:
@@ -188,7 +188,12 @@ class Loader:
                 return revision
 
 
-def _apply(state: State, rows: Sequence[LogRow], visit: Callable[[list[Step]], bool]) -> tuple[State, bool]:
+def apply_rows(state: State, rows: Sequence[LogRow], visit: Callable[[list[Step]], bool]) -> tuple[State, bool]:
+    """Apply a page of the log to a state, checking its chain; with it comes what ``visit`` says of the steps.
+
+    Raises:
+        CorruptRecordError: a revision does not match its chain.
+    """
     steps: list[Step] = []
     for row in rows:
         try:

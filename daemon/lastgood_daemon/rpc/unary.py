@@ -21,13 +21,14 @@ from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.rpc.authorize import authenticate
 from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher
 from lastgood_daemon.rpc.errors import abort
-from lastgood_proto.v1 import checkpoints_pb2, history_pb2, server_pb2, state_pb2, workflows_pb2
+from lastgood_proto.v1 import checkpoints_pb2, history_pb2, maintenance_pb2, server_pb2, state_pb2, workflows_pb2
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     state_pb2.DESCRIPTOR.services_by_name["StateService"],
     history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
     checkpoints_pb2.DESCRIPTOR.services_by_name["CheckpointService"],
     workflows_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
+    maintenance_pb2.DESCRIPTOR.services_by_name["MaintenanceService"],
     server_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

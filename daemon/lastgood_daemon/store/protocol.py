@@ -16,7 +16,9 @@ because a failed fsync is not "not written". ``CorruptRecordError`` names a reco
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 
@@ -66,6 +68,13 @@ class Record(NamedTuple):
     version: int
 
 
+class Damaged(NamedTuple):
+    """A record that does not match its checksum: its name is known, from where it stands, and nothing else of it."""
+
+    key: RecordKey
+    problem: str
+
+
 class RecordWrite(NamedTuple):
     """A record to write (or with ``value=None`` to delete), whose version must be ``expected_version`` (0: absent)."""
 
@@ -110,29 +119,12 @@ class CorruptRecordError(Exception):
     """A record does not match its checksum."""
 
 
-class Store(Protocol):
-    """Durable storage. All methods may be called concurrently from one event loop, ``commit`` one at a time."""
+class BackupRefusedError(Exception):
+    """A backup cannot be made where it was asked for; the message says why. Nothing is left behind there."""
 
-    @property
-    def daemon_id(self) -> str:
-        """Identity of the store, made once with it."""
-        ...
 
-    @property
-    def leases_since(self) -> int:
-        """When this store began to answer, after which every lease gets its full length (microseconds).
-
-        A holder could not renew while nobody answered. 0 for a store that has never been away.
-        """
-        ...
-
-    def now(self) -> int:
-        """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
-        ...
-
-    async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
-        """Write the units durably, in one go and in order (one may build on those before it); an outcome for each."""
-        ...
+class Reading(Protocol):
+    """What can be read. All methods may be called concurrently from one event loop."""
 
     async def head(self, log: LogId) -> Head:
         """Where a log ends."""
@@ -153,10 +145,68 @@ class Store(Protocol):
         """All records of a kind and owner, in the order of their keys."""
         ...
 
-    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
+    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record | Damaged]:
         """Records of a kind with an owner above ``after_owner`` (by code point), in the order of owners and keys.
 
-        At most ``limit``, but the last owner comes complete, so that the next page starts after it.
+        At most ``limit``, but the last owner comes complete, so that the next page starts after it. One that is damaged is
+        listed as such, so that it does not hide the others.
+        """
+        ...
+
+    async def kinds(self) -> list[str]:
+        """The kinds of which there are records."""
+        ...
+
+    async def list_logs(self, after: LogId | None, limit: int) -> list[tuple[LogId, Head]]:
+        """Logs after one, in the order of states (by code point) and their lives, at most ``limit``."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What is wrong with the storage itself, beneath logs and records, in words. Reads all of it."""
+        ...
+
+
+class Store(Reading, Protocol):
+    """Durable storage. All methods may be called concurrently from one event loop, ``commit`` one at a time."""
+
+    @property
+    def daemon_id(self) -> str:
+        """Identity of the store, made once with it. Its backups keep it."""
+        ...
+
+    @property
+    def copy_id(self) -> str:
+        """Identity of this copy of the store: the ``daemon_id``, and in each backup another one."""
+        ...
+
+    @property
+    def leases_since(self) -> int:
+        """When this store began to answer, after which every lease gets its full length (microseconds).
+
+        A holder could not renew while nobody answered. 0 for a store that has never been away.
+        """
+        ...
+
+    def now(self) -> int:
+        """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
+        ...
+
+    async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Write the units durably, in one go and in order (one may build on those before it); an outcome for each."""
+        ...
+
+    def aside(self) -> AbstractAsyncContextManager[Reading]:
+        """Something to read all of the store with: it keeps nobody waiting, and what breaks there breaks nothing here."""
+        ...
+
+    async def backup(self, folder: Path) -> int:
+        """Make a folder that holds a copy of the store as it is at one moment before this returns; how many bytes.
+
+        Everything that was committed before the call is in it. It appears whole or not at all, and is durable.
+
+        Raises:
+            BackupRefusedError: it cannot be made there.
+            StoreFullError: there is no room for it there.
         """
         ...
 

@@ -9,46 +9,40 @@ The WAL is brought into the main file after a commit that leaves it long, when t
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Self
 
 import apsw
 
-from lastgood_daemon.store.protocol import (
-    Head,
-    LogId,
-    LogRow,
-    Outcome,
-    Record,
-    RecordKey,
-    StoreBrokenError,
-    StoreFullError,
-    Unit,
-)
+from lastgood_daemon.store.protocol import Outcome, StoreFullError, Unit
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite import reading, schema, writing
+from lastgood_daemon.store.sqlite import schema, writing
+from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
 from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
+from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
 
 _CHECKPOINT_PAGES = 1000  # of 4 KiB, in the WAL
 
 
-class SqliteStore:
+class SqliteStore(SqliteReader):
     """Durable storage in one file. See ``store.protocol.Store`` for what the methods promise."""
 
-    def __init__(self, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity) -> None:
+    def __init__(self, path: Path, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity) -> None:
         """Use ``open``."""
+        fault = Fault()
+        super().__init__(reader, fault)
+        self._path = path
         self._wal_pages = 0
         writer.set_wal_hook(self._note_wal_pages)
-        fault = Fault()
         self._writer = Lane(writer, "writer", fault)
-        self._reader = Lane(reader, "reader", fault)
-        self._daemon_id = identity.daemon_id
+        self._copying = asyncio.Lock()
+        self._identity = identity
         self._clock = Clock(identity.latest)
         self._leases_since = self._clock.now()
-        self._closing: asyncio.Future[None] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -81,12 +75,17 @@ class SqliteStore:
             if outward is error:
                 raise
             raise outward from error
-        return cls(writer, reader, identity)
+        return cls(path, writer, reader, identity)
 
     @property
     def daemon_id(self) -> str:
         """A UUID, made with the file."""
-        return self._daemon_id
+        return self._identity.daemon_id
+
+    @property
+    def copy_id(self) -> str:
+        """The same, or in a backup a UUID made with that."""
+        return self._identity.copy_id
 
     @property
     def leases_since(self) -> int:
@@ -110,30 +109,24 @@ class SqliteStore:
         self._refuse_when_closed()
         return await self._writer.run(writing.expire, kind, before)
 
-    async def head(self, log: LogId) -> Head:
-        """Where a log ends."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.head, log)
+    def aside(self) -> AbstractAsyncContextManager[SqliteReader]:
+        """Something to read all of it with, on a connection and a thread of its own."""
+        return aside(self._path)
 
-    async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
-        """Rows above a revision, at most ``limit`` and 4 MiB of them."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.read_log, log, after, limit)
-
-    async def record(self, key: RecordKey) -> Record | None:
-        """One record."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.record, key)
-
-    async def records(self, kind: str, owner: str) -> list[Record]:
-        """All records of a kind and owner."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.records, kind, owner)
-
-    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
-        """A page of the records of a kind; its last owner comes complete, even beyond ``limit``."""
-        self._refuse_when_closed()
-        return await self._reader.run(reading.list_records, kind, after_owner, limit)
+    async def backup(self, folder: Path) -> int:
+        """Make a copy, page by page between the commits (``backup.py``). One at a time; ends early when this is closed."""
+        async with self._copying:
+            self._refuse_when_closed()
+            copy = await asyncio.to_thread(Backup, folder, self._path)
+            try:
+                try:
+                    while not await self._writer.run(copy.step):
+                        self._refuse_when_closed()
+                finally:
+                    await self._writer.run(copy.end)
+                return await asyncio.to_thread(copy.publish)
+            finally:
+                await asyncio.to_thread(copy.remove)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.
@@ -147,15 +140,11 @@ class SqliteStore:
 
     async def _close(self) -> None:
         try:
-            await self._reader.close()
+            async with self._copying:  # a backup sees that this is closing, and ends
+                await self._reader.close()
         finally:
             with contextlib.suppress(StoreFullError):  # the WAL stays behind, and is safe there
                 await self._writer.close(_checkpoint_all)
-
-    def _refuse_when_closed(self) -> None:
-        if self._closing is not None:
-            message = "the store is closed"
-            raise StoreBrokenError(message)
 
     def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._wal_pages = pages
