@@ -39,7 +39,7 @@ async def test_a_backup_holds_what_was_acknowledged_before_it_and_is_served_like
     snapshot = await state.snapshot("label")
     await state.set("a", "garbage")
     async with client.workflow(state.state_id) as workflow, workflow.step(0):
-        await state.set("of the workflow", 1)
+        await workflow.state.set("of the workflow", 1)
 
     made = await client.backup(tmp_path / "backup")
     await state.set("a", "later")

@@ -1,10 +1,10 @@
 """What a verification has found."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """Something that is not what was written, in words for people."""
 
     where: str
