@@ -53,6 +53,14 @@ def run(statement: str) -> Callable[[Path], None]:
     return tamper
 
 
+def without(table: str, where: str) -> Callable[[Path], None]:
+    return run(f"DELETE FROM {table} WHERE {where}")  # noqa: S608
+
+
+def change(table: str, what: str, where: str) -> Callable[[Path], None]:
+    return run(f"UPDATE {table} SET {what} WHERE {where}")  # noqa: S608
+
+
 def flip(table: str, column: str, where: str) -> Callable[[Path], None]:
     return lambda folder: damage(folder, table, column, where)
 
@@ -84,18 +92,19 @@ PLANTED = {
     "entry": (flip("changes", "entry", OF_BAD), [(STATE, "revision 2 " + CHECKSUM)]),
     "chain": (flip("changes", "chain", OF_BAD), [(STATE, "revision 2 " + CHECKSUM)]),
     "two entries": (
-        run(f"UPDATE changes SET entry = x'00' WHERE {LOG} AND revision > 1"),
+        change("changes", "entry = x'00'", f"{LOG} AND revision > 1"),
         [(STATE, "revision 2 " + CHECKSUM)],
     ),
-    "gap": (run(f"DELETE FROM changes WHERE {LOG} AND revision = 2"), [(STATE, "revision 3 " + CHECKSUM)]),
-    "tail": (run(f"DELETE FROM changes WHERE {LOG} AND revision = 5"), [(STATE, "ends at revision 4, its head says 5")]),
+    "gap": (without("changes", f"{LOG} AND revision = 2"), [(STATE, "revision 3 " + CHECKSUM)]),
+    "tail": (without("changes", f"{LOG} AND revision = 5"), [(STATE, "ends at revision 4, its head says 5")]),
     "chain of the head": (
         flip("logs", "chain", "state_id = 'bad'"),
         [(STATE, "revision 5 is not the one that its head names")],
     ),
     "head too low": (
         run(
-            f"UPDATE logs SET head = 4, chain = (SELECT chain FROM changes WHERE {LOG} AND revision = 4) WHERE state_id = 'bad'"
+            "UPDATE logs SET head = 4, chain = (SELECT chain FROM changes WHERE log = number AND revision = 4)"
+            " WHERE state_id = 'bad'"
         ),
         [
             (STATE, "its log goes on after revision 4"),
@@ -106,9 +115,9 @@ PLANTED = {
         ],
     ),
     "state": (flip("records", "value", of("state")), [(RECORD, CHECKSUM)]),
-    "no state": (run(f"DELETE FROM records WHERE {of('state')}"), [(STATE, "has a log, but no record")]),
+    "no state": (without("records", of("state")), [(STATE, "has a log, but no record")]),
     "no log": (
-        run("DELETE FROM logs WHERE state_id = 'bad'"),
+        without("logs", "state_id = 'bad'"),
         [
             ("the storage", "there are revisions of log number 1, and no such log"),
             (RECORD, "says that the state has been written, and there is no log of it"),
@@ -122,7 +131,7 @@ PLANTED = {
         [("snapshot '", "refers to revision 99 of state 'bad', which has come to 5")],
     ),
     "checkpoint": (
-        flip("records", "checksum", of("checkpoint", "AND key LIKE '%1/%'  AND key LIKE '%1/%1'")),
+        flip("records", "checksum", of("checkpoint", "AND key LIKE '%1/%1'")),
         [("the checkpoint of step 1 in attempt 1 at workflow 'bad'", CHECKSUM)],
     ),
     "checkpoint of the future": (
@@ -136,7 +145,7 @@ PLANTED = {
     ),
     "workflow": (flip("records", "value", of("workflow")), [("the record of workflow 'bad'", CHECKSUM)]),
     "no workflow": (
-        run(f"DELETE FROM records WHERE {of('workflow')}"),
+        without("records", of("workflow")),
         [
             ("attempt 1 at workflow 'bad'", "belongs to a workflow that has no record"),
             ("effect 'mail' of step 0 of workflow 'bad'", "belongs to a workflow that has no record"),
@@ -147,11 +156,11 @@ PLANTED = {
     "effect": (flip("records", "value", of("effect")), [("effect 'mail' of step 0 of workflow 'bad'", CHECKSUM)]),
     "session": (flip("records", "value", "kind = 'session'"), [("the record of session '", CHECKSUM)]),
     "another kind": (
-        run(f"UPDATE records SET kind = 'stste' WHERE {of('state')}"),
+        change("records", "kind = 'stste'", of("state")),
         [(STATE, "no record"), ("records of kind 'stste'", "none")],
     ),
     "time": (
-        run(f"UPDATE records SET updated_at = updated_at + 1 WHERE {of('workflow')}"),
+        change("records", "updated_at = updated_at + 1", of("workflow")),
         [("the record of workflow 'bad'", CHECKSUM)],
     ),
 }
@@ -259,9 +268,10 @@ def no_database(folder: Path) -> None:
 
 
 def malformed(folder: Path) -> None:
-    """Overwrite the beginning of the page that a certain value lies on."""
+    """Overwrite the beginning of the page (a leaf, which begins with 13) that the revisions of a state lie on."""
     content = (folder / "lastgood.db").read_bytes()
-    at = content.index(b"text of bad text of bad") // 4096 * 4096
+    pages = range(0, len(content), 4096)
+    at = next(at for at in pages if content[at] == 13 and b"text of bad text of bad" in content[at : at + 4096])
     with (folder / "lastgood.db").open("r+b") as file:
         file.seek(at)
         file.write(b"\xff" * 16)
