@@ -16,7 +16,7 @@ from lastgood_daemon.authority.verify import Findings, verify
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World
 from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
-from lastgood_daemon.store.protocol import Damaged, Record, Store, StoreBrokenError
+from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Record, Store, StoreBrokenError
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,12 @@ class Authority:
     async def open_session(self, session_id: str) -> str:
         """Take up a session, or begin one: gives its id, another than asked for where it is not known any more."""
         now = self._store.now()
-        if is_of(session_id, self._store.copy_id) and (
-            not may_have_expired(session_id, now) or await self._store.record(session_key(session_id)) is not None
-        ):
-            return session_id
+        if is_of(session_id, self._store.copy_id):
+            try:
+                if await self._store.record(session_key(session_id)) is not None or not may_have_expired(session_id, now):
+                    return session_id
+            except CorruptRecordError as error:
+                log.error("beginning a session anew: %s", error)  # noqa: TRY400 - expected, no traceback
         return new_session_id(self._store.copy_id, now)
 
     async def list_states(self, after: str, limit: int) -> tuple[list[str], bool]:
