@@ -1,7 +1,6 @@
 """``backup`` and ``verify``: what an operator does with a store."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def test_backup(own: Command, tmp_path: Path) -> None:
     assert said.startswith(f"{tmp_path}/a backup holds a copy of the store, ")
     assert said.endswith(f"KiB: lastgood serve --data-dir '{tmp_path}/a backup'\n")
     found = own.json("backup", str(tmp_path / "another"))
-    assert found == {"path": f"{tmp_path}/another", "bytes": os.path.getsize(tmp_path / "another" / "lastgood.db")}
+    assert found == {"path": f"{tmp_path}/another", "bytes": (tmp_path / "another" / "lastgood.db").stat().st_size}
     assert "exists already" in own.complains(2, "backup", str(tmp_path / "another"))
 
 

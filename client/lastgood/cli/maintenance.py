@@ -48,9 +48,9 @@ def register(app: typer.Typer) -> None:
 
 
 async def backup(given: Given, path: Folder) -> None:
-    """Make a folder with a copy of the whole store, while everybody works on.
+    """Copy the whole store into a new folder.
 
-    It is there as a whole or not at all. To restore, serve it: --data-dir PATH.
+    Everybody works on meanwhile. The folder is there as a whole or not at all. To restore, serve it: --data-dir PATH.
     """
     async with given.connect() as client:
         made = await client.backup(path, timeout=_patience(given))
@@ -61,7 +61,7 @@ async def backup(given: Given, path: Folder) -> None:
 
 
 async def verify(given: Given) -> int:
-    """Read all that is stored, and tell what of it is not what was written.
+    """Tell whether all that is stored is what was written.
 
     A daemon that runs is asked, and works on. Where none runs, the folder is read without one, and stays as it is; that also
     works on a backup. Exit status 0: all is well; 1: something is damaged.

@@ -101,9 +101,9 @@ def _open(path: Path) -> apsw.Connection:
         connection = opening.connect(path)
         if left:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        opening.configure_aside(connection)
         if schema.is_empty(connection, path):
             raise ForeignFileError(path, "it is empty")  # noqa: TRY301 - closed below, like all that goes wrong
+        opening.configure_aside(connection)
         schema.identify(connection, path)
     except BaseException as error:
         outward = translated(error, connection)
