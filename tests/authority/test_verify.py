@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.authority.at_work import running
+from tests.authority.at_work import Daemon, running
 
+from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
+from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.targets import StateRef
@@ -16,6 +19,7 @@ from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.state import State
+from lastgood_daemon.store.protocol import Reading
 from lastgood_proto.values import encode
 
 
@@ -47,6 +51,38 @@ async def test_what_is_in_memory_is_held_against_its_log(tmp_path: Path) -> None
 
 def _changes() -> list[Put]:
     return [Put(("a", "b"), encode("flipped"))]
+
+
+class Meanwhile:
+    """Reads, and has the state deleted right after it was listed."""
+
+    def __init__(self, reading: Reading, daemon: Daemon, after: str) -> None:
+        self._reading = reading
+        self._daemon = daemon
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method of it
+        method = getattr(self._reading, name)
+
+        async def call(*args: object) -> object:
+            found = await method(*args)
+            if (name == "list_logs" and self._after == name) or (name == "list_records" and args[0] == self._after):
+                assert not isinstance(await self._daemon.do(DeleteState(StateRef("s"), Author())), Refused)
+            return found
+
+        return call
+
+
+@pytest.mark.parametrize("after", ["list_logs", "state", "snapshot"])
+async def test_what_is_deleted_meanwhile_is_no_problem(tmp_path: Path, after: str) -> None:
+    async with running(tmp_path) as daemon:
+        assert not isinstance(await daemon.do(set_to("x")), Refused)
+        assert not isinstance(await daemon.do(TakeSnapshot(StateRef("s"), Author(), "id", None, None, 1)), Refused)
+        async with daemon.store.aside() as reading:
+            beside: Any = Meanwhile(reading, daemon, after)
+            findings, _ = await verify(beside, {}, "")
+        assert findings.problems == []
+        assert findings.states == 1
 
 
 @pytest.mark.parametrize("place", ["nonsense", "nonsense:1", "logs:x:s", "records:nonsense:a"])
