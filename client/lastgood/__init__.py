@@ -57,6 +57,7 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
+from lastgood.maintenance import Backup, Problem, Verification
 from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retention import Compaction, Retention, RetentionInForce
@@ -71,6 +72,7 @@ __all__ = [
     "NOT_DONE",
     "AgentStatus",
     "Attempt",
+    "Backup",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -102,6 +104,7 @@ __all__ = [
     "PermissionDeniedError",
     "PoisonedStepError",
     "Preview",
+    "Problem",
     "Reading",
     "ResumableWorkflow",
     "Retention",
@@ -123,6 +126,7 @@ __all__ = [
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",
     "__version__",

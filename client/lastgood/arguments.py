@@ -1,7 +1,9 @@
 """Checks of what a caller hands in, so that a mistake surfaces at its line and names the argument."""
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from lastgood.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
@@ -35,6 +37,12 @@ def check_path(path: str) -> str:
     except ValueError as error:
         raise PathError(str(error), path=path) from None
     return path
+
+
+def absolute_path(path: str | os.PathLike[str], name: str) -> str:
+    """Give the path of a file or folder as seen from the root, ``~`` written out, or raise InvalidArgumentError."""
+    text = check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, name)
+    return str(Path(text).expanduser().absolute())
 
 
 def check_paths(given: Iterable[str] | None) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 EffectStatus = Literal["claimed", "recorded", "failed", "done"]
-WorkflowCondition = Literal["held", "poisoned", "interrupted", "idle"]
+WorkflowCondition = Literal["held", "poisoned", "interrupted", "idle", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,8 @@ class WorkflowStatus:
         updated_at: when anything was last recorded for it.
         lease: who holds it, or lost it; None where nobody has, or it was given up.
         step: the step at work; None between steps.
+        damaged: whether its record does not match its checksum. Then nothing but the id is known, and what is asked of it is
+            refused with CorruptDataError.
     """
 
     workflow_id: str
@@ -172,10 +174,13 @@ class WorkflowStatus:
     updated_at: datetime
     lease: LeaseStatus | None = None
     step: StepStatus | None = None
+    damaged: bool = False
 
     @property
     def condition(self) -> WorkflowCondition:
-        """In a word: ``"held"`` (by a live lease), ``"poisoned"``, ``"interrupted"`` (within a step) or ``"idle"``."""
+        """In a word: ``"held"`` (live), ``"poisoned"``, ``"interrupted"`` (within a step), ``"idle"`` or ``"damaged"``."""
+        if self.damaged:
+            return "damaged"
         if self.lease is not None and self.lease.remaining > 0:
             return "held"
         if self.step is not None and self.step.poisoned:

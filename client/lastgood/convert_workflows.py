@@ -81,6 +81,7 @@ def workflow_from(wire: workflows_pb2.Workflow) -> attempts.WorkflowStatus:
         updated_at=time_from(wire.updated_at),
         lease=_lease_from(wire.lease) if wire.HasField("lease") else None,
         step=_step_from(wire.step) if wire.HasField("step") else None,
+        damaged=wire.damaged,
     )
 
 

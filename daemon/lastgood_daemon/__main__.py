@@ -1,22 +1,29 @@
-"""``python -m lastgood_daemon serve``: how a client starts a daemon. People type ``lastgood serve``."""
+"""``python -m lastgood_daemon``: how a client starts a daemon (``serve``), or reads a folder that has none (``verify``).
 
+People type ``lastgood serve`` and ``lastgood verify``.
+"""
+
+import importlib
 import sys
+
+_COMMANDS = {"serve": "lastgood_daemon.start", "verify": "lastgood_daemon.process.verify"}
 
 
 def main() -> int:
-    """Serve; gives the exit status."""
+    """Do what is said; gives the exit status."""
     command, *flags = sys.argv[1:] or [""]
-    if command != "serve":
-        sys.stderr.write("usage: python -m lastgood_daemon serve [FLAGS]\n")
+    if command not in _COMMANDS:
+        sys.stderr.write(f"usage: python -m lastgood_daemon {{{'|'.join(_COMMANDS)}}} [FLAGS]\n")
         return 2
     try:
-        from lastgood_daemon.start import main as serve  # noqa: PLC0415 - to say what is missing where it is
+        module = importlib.import_module(_COMMANDS[command])  # here, to say what is missing
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"lastgood: the daemon needs {error.name}, which is not installed: pip install 'lastgood[daemon]'\n"
         )
         return 1
-    return serve(flags)
+    status: int = module.main(flags)
+    return status
 
 
 if __name__ == "__main__":

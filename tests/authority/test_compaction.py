@@ -24,7 +24,8 @@ from lastgood_daemon.engine.log import Author, decode_row
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId
-from lastgood_proto.values import decode, encode
+from lastgood_proto import values
+from lastgood_proto.values import encode
 
 LOG = LogId("s", 1)
 REF = StateRef("s")
@@ -39,6 +40,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(edit: Edit) -> Write:
     return Write(REF, Author("me"), Precondition(), (("set", edit),), 1)
+
+
+def decode(encoded: bytes) -> Any:  # noqa: ANN401 - whatever was encoded
+    return values.decode(encoded)
 
 
 def draw(rng: random.Random, content: dict[str, Any]) -> Write | Restore:

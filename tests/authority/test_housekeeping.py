@@ -24,7 +24,7 @@ from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
-from lastgood_daemon.store.protocol import CorruptRecordError, Record, Unit
+from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Record, Unit
 from lastgood_daemon.store.protocol import Outcome as Stored
 from lastgood_proto.values import encode
 
@@ -47,7 +47,7 @@ class BusyStore(SlowStore):
             await self.held.wait()
         return await super().commit(units)
 
-    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
+    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record | Damaged]:
         found = await super().list_records(kind, after_owner, limit)
         if self.while_listing is not None and self.while_listing[0] == kind:
             (_, happen), self.while_listing = self.while_listing, None
@@ -194,7 +194,7 @@ async def test_a_copy_that_a_checkpoint_is_made_of_which_is_not_durable_yet_stay
     daemon.store.turned = 2
     at_it = asyncio.create_task(keep(daemon))
     for _ in range(20):  # reads come one after the other: by then it has looked at all that it wants to
-        await daemon.store.list_owners("checkpoint", "", 1)
+        await daemon.store.list_records("checkpoint", "", 1)
     daemon.store.held.set()
     assert isinstance(await told(answer), CheckpointMade)
     assert await at_it == Compaction()

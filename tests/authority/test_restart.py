@@ -19,7 +19,9 @@ async def leases(daemon: Daemon) -> list[Lease | None]:
     assert not more
     workflow = await daemon.authority.ask(lambda reader: reader.workflow("wf"))
     assert [workflow_id for workflow_id, _ in listed] == ["wf"]
-    return [workflow.progress.lease, listed[0][1].lease]
+    progress = listed[0][1]
+    assert progress is not None
+    return [workflow.progress.lease, progress.lease]
 
 
 @pytest.mark.parametrize("passed", [0, SOON - 1, SOON, 100 * SOON], ids=["fresh", "nearly over", "over", "long over"])

@@ -24,7 +24,10 @@ def test_states(own_daemon: DaemonProcess) -> None:
 
     found = command.json("states")["states"]
     assert all(datetime.fromisoformat(each.pop("timestamp")).tzinfo == UTC for each in found)
-    assert found == [{"state": "a", "revision": 2, "agent_id": ""}, {"state": "b", "revision": 1, "agent_id": "somebody"}]
+    assert found == [
+        {"state": "a", "revision": 2, "agent_id": "", "damaged": False},
+        {"state": "b", "revision": 1, "agent_id": "somebody", "damaged": False},
+    ]
 
 
 def test_fork(command: Command, state_id: str) -> None:

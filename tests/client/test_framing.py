@@ -29,7 +29,7 @@ def test_what_writes_has_an_identity() -> None:
     assert reads == {
         "read", "list_keys", "list_states", "get_snapshot", "list_snapshots", "preview", "diff", "list_history",
         "get_lineage", "get_checkpoint", "list_checkpoints", "get_server_info", "get_workflow", "list_workflows",
-        "list_attempts", "list_effects", "get_retention",
+        "list_attempts", "list_effects", "get_retention", "verify",
     }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_joined_calls_are_one_message(size: int) -> None:
 
 
 def test_a_large_call_goes_in_pieces() -> None:
-    request = SetRequest(path="p", value=Value(msgpack=bytes(range(256)) * 12_000))
+    request = SetRequest(path="p", value=Value(msgpack=bytes(range(256)) * 2_500))
     call = framing.envelope(5, 1) + framing.encode_call("set", request)
 
     parts = [SessionRequest.FromString(message).part for message, _ in framing.split_call(4, call)]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lastgood_proto import values
 from lastgood_proto.paths import MAX_DEPTH
 from lastgood_proto.values import InvalidValue, canonical, check, decode, encode
 
@@ -354,3 +356,30 @@ def test_any_bytes_are_refused_or_become_canonical(foreign: bytes) -> None:
     except InvalidValue:
         return
     assert canonical(shortest) == shortest == encode(decode(shortest))
+
+
+@given(value=any_values, piece=st.sampled_from([0, 1, 8, 40]))
+def test_a_large_value_is_checked_part_by_part_with_the_same_result(value: Any, piece: int) -> None:  # noqa: ANN401
+    with mock.patch.object(values, "_PIECE_BYTES", piece):
+        assert canonical(encode(value)) == encode(value)
+
+
+@given(foreign=st.binary() | any_values.map(msgspec.msgpack.Encoder().encode), piece=st.sampled_from([0, 1, 8]))
+@example(foreign=b"\x82\xa1a\x01\xa1a\x02", piece=0)  # a key that comes twice
+@example(foreign=b"\x81\x01\x02", piece=0)
+@example(foreign=b"\x81\xa0\x02", piece=0)
+@example(foreign=b"\x92\x01\x81\xa1\xff\x02", piece=0)
+@example(foreign=b"\xdd\x00\x00\x00\x01\xd3\x00\x00\x00\x00\x00\x00\x00\x01", piece=0)
+@example(foreign=b"\x91" * 200 + b"\x01", piece=0)
+@example(foreign=b"\x81\xa1a" * 200 + b"\x01", piece=1)
+@example(foreign=b"\x92\x01", piece=0)
+def test_foreign_bytes_are_judged_the_same_part_by_part(foreign: bytes, piece: int) -> None:
+    def judged() -> tuple[object, ...]:
+        try:
+            return (canonical(foreign),)
+        except InvalidValue as error:
+            return error.path, error.type_name, str(error).split(":")[0]
+
+    whole = judged()
+    with mock.patch.object(values, "_PIECE_BYTES", piece):
+        assert judged() == whole

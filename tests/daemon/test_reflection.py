@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +13,15 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.support.daemons import DaemonProcess
 
-SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "RetentionService", "ServerService")
+SERVICES = (
+    "StateService",
+    "HistoryService",
+    "CheckpointService",
+    "WorkflowService",
+    "RetentionService",
+    "MaintenanceService",
+    "ServerService",
+)
 
 
 class ForeignClient:
@@ -81,7 +90,7 @@ def read(foreign: ForeignClient, state_id: str, path: str) -> object:
     return decoded
 
 
-def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> None:
+def test_each_unary_method_answers(foreign: ForeignClient, state_id: str, tmp_path: Path) -> None:
     """Each is called once, on a state with a little of everything in it; none may be missing from the table."""
     state = {"state_id": state_id}
     context = {"state": state, "agent_id": "tester"}
@@ -131,6 +140,8 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> Non
         "RetentionService.SetRetention": {"state_id": "reflected", "retention": {"revisions": 10, "age": "60s"}},
         "RetentionService.GetRetention": {"state_id": "reflected"},
         "RetentionService.Compact": {"state_id": "reflected"},
+        "MaintenanceService.Backup": {"path": str(tmp_path / "backup")},
+        "MaintenanceService.Verify": {},
         "ServerService.GetServerInfo": {},
         "StateService.DeleteState": {"state": state},
     }

@@ -13,6 +13,7 @@ import pytest
 from grpc import StatusCode
 from tests.daemon.test_unary import Grpcurl, into, of
 from tests.support.daemons import DaemonProcess
+from tests.support.sessions import RawSession, increment
 from tests.support.waiting import until
 
 import lastgood
@@ -78,6 +79,64 @@ async def test_a_damaged_state_is_refused_and_the_others_are_served(
     assert await asyncio.to_thread(own_daemon.stop) == 0
 
 
+@pytest.mark.parametrize("column", ["value", "checksum"])
+async def test_what_is_damaged_is_listed_and_nothing_else_is_hidden(own_daemon: DaemonProcess, column: str) -> None:
+    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as client:
+        for name in ("a good one", "bad", "one more"):
+            async with client.workflow(name) as workflow, workflow.step(0):
+                await workflow.state.set("a", 1)
+        assert await asyncio.to_thread(own_daemon.stop) == 0
+        for kind in ("state", "workflow"):
+            damage(own_daemon.folder, "records", column, f"kind = '{kind}' AND owner = 'bad'")
+        await asyncio.to_thread(own_daemon.start)
+        assert await client.list_states() == ["a good one", "bad", "one more"]
+        listed = await client.list_workflows()
+        assert [(each.workflow_id, each.condition, each.damaged, each.next_step) for each in listed] == [
+            ("a good one", "idle", False, 1),
+            ("bad", "damaged", True, 0),
+            ("one more", "idle", False, 1),
+        ]
+        for refused in (client.state("bad").get, client.workflow("bad").status, client.workflow("bad").try_resume):
+            with pytest.raises(lastgood.CorruptDataError, match="'bad'"):
+                await refused()
+        assert await client.state("one more").get("a") == 1
+        assert await client.workflow("one more").try_resume() is not None
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "attempt", "effect"])
+async def test_a_damaged_part_of_a_workflow_concerns_that_alone(own_daemon: DaemonProcess, kind: str) -> None:
+    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as client:
+        for name in ("bad", "good"):
+            async with client.workflow(name) as workflow, workflow.step(0) as step:
+                await step.once("mail", lambda: "sent")
+                await workflow.state.set("a", 1)
+        await client.state("apart").set("a", 1)
+        assert await asyncio.to_thread(own_daemon.stop) == 0
+        damage(own_daemon.folder, "records", "value", f"kind = '{kind}' AND owner = 'bad'")
+        await asyncio.to_thread(own_daemon.start)
+        for refused in (client.workflow("bad").try_resume, lambda: client.checkpoints.list_checkpoints("bad")):
+            with pytest.raises(lastgood.CorruptDataError, match=f"{kind}.*'bad'.*checksum"):
+                await refused()
+        assert [each.workflow_id for each in await client.list_workflows()] == ["bad", "good"]
+        assert await client.workflow("good").try_resume() is not None
+        assert await client.state("apart").set("a", 2) == 2
+
+
+async def test_a_damaged_session_is_begun_anew_and_the_others_go_on(own_daemon: DaemonProcess) -> None:
+    async with RawSession(own_daemon.address) as bad, RawSession(own_daemon.address) as good:
+        for session in (bad, good):
+            assert (await session.call(increment(1, "s"))).WhichOneof("result") == "increment"
+    assert await asyncio.to_thread(own_daemon.stop) == 0
+    damage(own_daemon.folder, "records", "value", f"kind = 'session' AND owner = '{bad.session_id}'")
+    await asyncio.to_thread(own_daemon.start)
+    async with RawSession(own_daemon.address, bad.session_id) as session:
+        assert session.session_id not in {"", bad.session_id}, "whether a repetition is one cannot be told any more"
+        assert (await session.call(increment(1, "s"))).increment.header.revision == 3
+    async with RawSession(own_daemon.address, good.session_id) as session:
+        assert session.session_id == good.session_id
+        assert (await session.call(increment(1, "s"))).increment.header.revision == 2, "the answer of the first time"
+
+
 # No room.
 
 
@@ -122,6 +181,10 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
             for call in (state.snapshot, state.fork, lambda: client.delete_state("s"), lambda: state.set("b", "x" * 5000)):
                 with pytest.raises(lastgood.OverloadedError):
                     await call()
+            with pytest.raises(lastgood.OverloadedError, match="no room for a backup"):
+                await client.backup(small_disk / "backup")
+            assert sorted(each.name for each in small_disk.iterdir()) == ["ballast", "data"], "nothing is left of it"
+            assert (await client.backup(tmp_path / "backup")).size > 4096, "where there is room"
             assert await state.get("l") == list(range(len(acknowledged)))
             assert len(await state.get_history("l")) == len(acknowledged) == acknowledged[-1]
             assert (await client.server_info()).data_dir == str(daemon.folder)

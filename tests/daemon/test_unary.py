@@ -19,6 +19,8 @@ from lastgood_proto.v1 import (
     common_pb2,
     history_pb2,
     history_pb2_grpc,
+    maintenance_pb2,
+    maintenance_pb2_grpc,
     retention_pb2,
     retention_pb2_grpc,
     server_pb2,
@@ -35,6 +37,7 @@ MODULES = {
     "Checkpoint": (checkpoints_pb2, checkpoints_pb2_grpc.CheckpointServiceStub),
     "Workflow": (workflows_pb2, workflows_pb2_grpc.WorkflowServiceStub),
     "Retention": (retention_pb2, retention_pb2_grpc.RetentionServiceStub),
+    "Maintenance": (maintenance_pb2, maintenance_pb2_grpc.MaintenanceServiceStub),
     "Server": (server_pb2, server_pb2_grpc.ServerServiceStub),
 }
 CALL_SECONDS = 20.0

@@ -13,6 +13,7 @@
 ``resuming.py``       ``resume``, ``release``
 ``workflow.py``       ``workflow show``
 ``daemon.py``         ``status``; lists ``serve`` and ``demo``
+``maintenance.py``    ``backup``, ``verify``
 ``programs.py``       runs ``serve`` and ``demo``, which are programs of their own
 ``failures.py``       what goes wrong, and what to do about it
 ``terminal.py``       lines, questions, and what must not reach a terminal

@@ -16,6 +16,8 @@ COMMANDS = {
     "status": "daemon",
     "serve": "daemon",
     "demo": "daemon",
+    "backup": "maintenance",
+    "verify": "maintenance",
     "states": "states",
     "fork": "states",
     "get": "values",

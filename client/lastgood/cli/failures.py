@@ -18,7 +18,7 @@ _HINTS: dict[type[Exception], str] = {
     errors.InDoubtError: "ask the outside service for that key; lastgood workflow show {workflow} lists the effects",
     errors.OverloadedError: "try again later",
     errors.UnauthenticatedError: "set LASTGOOD_TOKEN to the daemon's token",
-    errors.CorruptDataError: "the daemon's log says which record; restore the folder from a backup",
+    errors.CorruptDataError: "lastgood verify lists what is damaged; serve a backup of the folder, or go on without that",
 }
 
 

@@ -10,7 +10,7 @@ from lastgood import WorkflowStatus
 from lastgood.cli.render import DIM, Cell, Page, Row, age, moment
 from lastgood.cli.terminal import plain
 
-_STYLES = {"held": "bold green", "idle": "", "interrupted": "bold yellow", "poisoned": "bold red"}
+_STYLES = {"held": "bold green", "idle": "", "interrupted": "bold yellow", "poisoned": "bold red", "damaged": "bold red"}
 
 
 def condition(status: WorkflowStatus) -> Cell:

@@ -13,6 +13,7 @@ from lastgood.cli.options import At, Given, StateId
 from lastgood.cli.render import Cell, Page, Row, moment
 from lastgood.cli.targets import TARGET_HELP
 from lastgood.cli.terminal import say
+from lastgood.errors import CorruptDataError
 
 NewId = Annotated[
     str | None, typer.Argument(metavar="NEW", show_default=False, help="Id of the new state; made up if not given.")
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
             lastgood states
             lastgood states --json | jq -r '.states[].state'
         """,
-        document='{"states": [{"state", "revision", "agent_id", "timestamp"}]}',
+        document='{"states": [{"state", "revision", "agent_id", "timestamp", "damaged"}]}',
     )(states)
     command(
         app,
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
 class _Found(NamedTuple):
     state_id: str
     last: HistoryEntry | None
+    damaged: bool = False
 
 
 async def states(given: Given) -> None:
@@ -76,17 +78,21 @@ async def fork(given: Given, state: StateId, new: NewId = None, at: At = None) -
 
 
 async def _last(client: lastgood.Client, state_id: str) -> _Found:
-    entries = await client.state(state_id).get_history(limit=1, newest_first=True)
+    try:
+        entries = await client.state(state_id).get_history(limit=1, newest_first=True)
+    except CorruptDataError:
+        return _Found(state_id, None, damaged=True)
     return _Found(state_id, entries[0] if entries else None)
 
 
 def _document(found: _Found) -> dict[str, object]:
-    state_id, last = found
+    last = found.last
     return {
-        "state": state_id,
+        "state": found.state_id,
         "revision": last.revision if last else 0,
         "agent_id": last.agent_id if last else "",
         "timestamp": jsonform.time_text(last.timestamp) if last else None,
+        "damaged": found.damaged,
     }
 
 
@@ -95,11 +101,14 @@ def _show(found: list[_Found]) -> None:
     if not found:
         page.line("there are no states yet: lastgood set STATE PATH VALUE makes one")
         return
-    page.rows([_row(*each) for each in found], head=["state", "revision", "written", "by"], right=[1], soft=[0, 3])
+    page.rows([_row(each) for each in found], head=["state", "revision", "written", "by"], right=[1], soft=[0, 3])
 
 
-def _row(state_id: str, last: HistoryEntry | None) -> Row:
-    named = Cell(state_id, "bold")
+def _row(found: _Found) -> Row:
+    last = found.last
+    named = Cell(found.state_id, "bold")
+    if found.damaged:
+        return Row([named, Cell("damaged", "bold red")])
     if last is None:
         return Row([named, Cell("0")])
     return Row([named, Cell(str(last.revision)), Cell(moment(last.timestamp)), Cell(last.agent_id or "-", "cyan")])

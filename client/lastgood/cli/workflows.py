@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
         """,
         document="""
             {"workflows":
-              [{"workflow", "condition": "held", "idle", "interrupted" or "poisoned",
+              [{"workflow",
+                "condition": "held", "idle", "interrupted", "poisoned" or "damaged",
                 "attempt", "line", "next_step", "agent_id", "updated_at",
                 "lease": {"attempt", "holder", "seconds", "remaining"} or null,
                 "step": {"step", "agent_id", "attempt", "began_at", "open", "deaths",
@@ -46,7 +47,8 @@ async def workflows(given: Given) -> None:
     """List the workflows, and how each of them stands.
 
     held: somebody is at it. idle: nobody is. interrupted: its process has left a step open, and has died or works without a
-    claim. poisoned: so many have died under a step that it is not resumed any more.
+    claim. poisoned: so many have died under a step that it is not resumed any more. damaged: its record is not what was
+    written, see lastgood verify.
 
     The step is the one at work, or the next one. The age is that of the step at work, or else of what was recorded last.
     """
@@ -83,6 +85,8 @@ async def checkpoints(given: Given, workflow: WorkflowId) -> None:
 
 
 def _workflow_row(status: WorkflowStatus) -> Row:
+    if status.damaged:
+        return Row([Cell(status.workflow_id, "bold"), standing.condition(status)])
     step = status.step.number if status.step is not None else status.next_step
     deaths = 0 if status.step is None else status.step.deaths
     cells = [

@@ -56,6 +56,7 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
+from lastgood.maintenance import Backup, Problem, Verification
 from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retention import Compaction, Retention, RetentionInForce
@@ -72,6 +73,7 @@ __all__ = [
     "NOT_DONE",
     "AgentStatus",
     "Attempt",
+    "Backup",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointNotFoundError",
@@ -103,6 +105,7 @@ __all__ = [
     "PermissionDeniedError",
     "PoisonedStepError",
     "Preview",
+    "Problem",
     "Reading",
     "ResumableWorkflow",
     "Retention",
@@ -124,6 +127,7 @@ __all__ = [
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",
     "__version__",

@@ -14,8 +14,10 @@ from lastgood.convert_retention import compaction_from, in_force_from, retention
 from lastgood.convert_workflows import workflow_from
 from lastgood.errors import InvalidArgumentError
 from lastgood.locate import locate, may_autostart
+from lastgood.maintenance import Backup, Problem, Verification
 from lastgood.models import ServerInfo
 from lastgood.operations import (
+    BACKUP,
     COMPACT,
     DELETE_STATE,
     GET_RETENTION,
@@ -23,6 +25,7 @@ from lastgood.operations import (
     LIST_STATES,
     LIST_WORKFLOWS,
     SET_RETENTION,
+    VERIFY,
 )
 from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.sync.checkpoints import CheckpointManager
@@ -31,10 +34,14 @@ from lastgood.sync.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.sync.transport.registry import register
 from lastgood.sync.workflow import ResumableWorkflow
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, StateRef
+from lastgood_proto.v1.maintenance_pb2 import BackupRequest, VerifyRequest
 from lastgood_proto.v1.retention_pb2 import CompactRequest, GetRetentionRequest, SetRetentionRequest
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
 from lastgood_proto.v1.workflows_pb2 import ListWorkflowsRequest
+
+_PATIENCE = 3600.0
+"""Seconds for a call that goes through the whole store."""
 
 TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
 
@@ -130,7 +137,10 @@ class Client:
         return SharedState._of(workflow_id, self._connected, agent_id=author, fence=fence)  # noqa: SLF001 - as the workflow itself does
 
     def list_states(self, *, timeout: float | None = None) -> list[str]:
-        """List the ids of the states there are, in their order. Copies made for checkpoints are left out."""
+        """List the ids of the states there are, in their order. Copies made for checkpoints are left out.
+
+        One whose record is damaged is listed; what is asked of it is refused with CorruptDataError.
+        """
         request = ListStatesRequest()
         found: list[str] = []
         while True:
@@ -202,6 +212,44 @@ class Client:
         """Tell about the daemon: its version, its address, its folder, its id."""
         answer = self._connection.call(GET_SERVER_INFO, GetServerInfoRequest(), timeout=timeout)
         return convert.server_from(answer.server)
+
+    def backup(self, path: str | os.PathLike[str], *, timeout: float | None = None) -> Backup:
+        """Make a folder that holds a copy of the whole store, while everybody works on.
+
+        Everything that was acknowledged before the call is in it. To restore it is to serve it: ``connect(data_dir=path)``.
+
+        Args:
+            path: the folder to make, on the machine of the daemon. It appears whole or not at all.
+            timeout: seconds; None: an hour, since a large store takes its time.
+
+        Raises:
+            InvalidArgumentError: it cannot be made there.
+            OverloadedError: there is no room for it there.
+        """
+        folder = arguments.absolute_path(path, "path")
+        self._connection.server(timeout)
+        seconds = _PATIENCE if timeout is None else timeout
+        answer = self._connection.call(BACKUP, BackupRequest(path=folder), timeout=seconds)
+        return Backup(path=answer.path, size=answer.bytes)
+
+    def verify(self, *, timeout: float | None = None) -> Verification:
+        """Read all that is stored, and tell what of it is not what was written. Changes nothing, and keeps nobody waiting.
+
+        Args:
+            timeout: seconds for a part of it that should take one; None: an hour, since it may be one large state.
+        """
+        self._connection.server(timeout)
+        seconds = _PATIENCE if timeout is None else timeout
+        request = VerifyRequest()
+        states = revisions = records = 0
+        problems: list[Problem] = []
+        while True:
+            answer = self._connection.call(VERIFY, request, timeout=seconds)
+            states, revisions, records = states + answer.states, revisions + answer.revisions, records + answer.records
+            problems.extend(Problem(each.where, each.what) for each in answer.problems)
+            if not answer.next_page_token:
+                return Verification(states, revisions, records, tuple(problems))
+            request.page_token = answer.next_page_token
 
     def _connect(self) -> Self:
         try:

@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 from lastgood_proto import values
 from lastgood_proto.v1.session_pb2 import Call, Part, Reply, SessionRequest
 
-MESSAGE_BYTES = 1024 * 1024
-"""Calls are joined up to this, and what is larger goes in pieces of this."""
+MESSAGE_BYTES = 256 * 1024
+"""Calls are joined up to this, and what is larger goes in pieces of this: the daemon takes a piece in a millisecond."""
 
 CALL_BYTES = values.MAX_BYTES + 64 * 1024
 """Of one call: the largest value, and some room for what stands around it."""

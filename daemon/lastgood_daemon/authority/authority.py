@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -12,12 +13,13 @@ from lastgood_daemon.authority.housekeeping import Housekeeper
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
-from lastgood_daemon.authority.sessions import LIFETIME, may_have_expired, new_session_id
+from lastgood_daemon.authority.sessions import LIFETIME, is_of, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
+from lastgood_daemon.authority.verify import Findings, verify
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World, asked
 from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
-from lastgood_daemon.store.protocol import Store, StoreBrokenError
+from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Record, Store, StoreBrokenError
 
 log = logging.getLogger(__name__)
 
@@ -63,40 +65,59 @@ class Authority:
     async def open_session(self, session_id: str) -> str:
         """Take up a session, or begin one: gives its id, another than asked for where it is not known any more."""
         now = self._store.now()
-        if session_id and (
-            not may_have_expired(session_id, self.daemon_id, now)
-            or await self._store.record(session_key(session_id)) is not None
-        ):
-            return session_id
-        return new_session_id(self.daemon_id, now)
+        if is_of(session_id, self._store.copy_id):
+            try:
+                if await self._store.record(session_key(session_id)) is not None or not may_have_expired(session_id, now):
+                    return session_id
+            except CorruptRecordError as error:
+                log.error("beginning a session anew: %s", error)  # noqa: TRY400 - expected, no traceback
+        return new_session_id(self._store.copy_id, now)
 
     async def list_states(self, after: str, limit: int) -> tuple[list[str], bool]:
-        """Give the ids of states after an id, in their order, and whether there are more."""
+        """Give the ids of states after an id, in their order, and whether there are more.
+
+        One whose record is damaged is among them, though it may be a deleted one: nobody is to think that it has gone.
+        """
         found: list[str] = []
         while len(found) <= limit:
             records = await self._store.list_records("state", after, limit + 1)
             if not records:
                 return found, False
             after = records[-1].key.owner
-            for record in records:
-                about = msgspec.msgpack.decode(record.value, type=About)
-                if about.born and not about.hidden:
-                    found.append(record.key.owner)
+            found.extend(record.key.owner for record in records if _is_listed(record))
         return found[:limit], True
 
-    async def list_workflows(self, after: str, limit: int) -> tuple[list[tuple[str, Progress]], bool]:
-        """Give the ids of workflows after an id, in their order, with how far they are; and whether there are more."""
-        found: list[tuple[str, Progress]] = []
+    async def list_workflows(self, after: str, limit: int) -> tuple[list[tuple[str, Progress | None]], bool]:
+        """Give the ids of workflows after an id, in their order, with how far they are; and whether there are more.
+
+        Of one whose record is damaged nothing but its id is known.
+        """
+        found: list[tuple[str, Progress | None]] = []
         while len(found) <= limit:
             records = await self._store.list_records("workflow", after, limit + 1)
             if not records:
                 return found, False
             after = records[-1].key.owner
             for record in records:
-                progress = msgspec.msgpack.decode(record.value, type=Progress)
-                if progress.updated_at:
-                    found.append((record.key.owner, progress.answering_since(self._store.leases_since)))
+                progress = self._progress(record)
+                if progress is None or progress.updated_at:
+                    found.append((record.key.owner, progress))
         return found[:limit], True
+
+    def _progress(self, record: Record | Damaged) -> Progress | None:
+        if isinstance(record, Damaged):
+            log.error("listing a workflow of which no more is known: %s", record.problem)
+            return None
+        return msgspec.msgpack.decode(record.value, type=Progress).answering_since(self._store.leases_since)
+
+    async def backup(self, folder: Path) -> int:
+        """Make a backup of the store in a folder; how many bytes. Raises ``BackupRefusedError``, ``StoreFullError``."""
+        return await self._store.backup(folder)
+
+    async def verify(self, place: str) -> tuple[Findings, str]:
+        """Verify a part of the store, from a place on; with what was found comes the place to go on from, "" at the end."""
+        async with self._store.aside() as reading:
+            return await verify(reading, self._world.states, place)
 
     def now(self) -> int:
         """Give the time by the store's clock, in microseconds."""
@@ -130,3 +151,11 @@ class Authority:
     async def expire_sessions(self) -> int:
         """Forget the sessions without a sign of life for longer than their lifetime; how many."""
         return await self._committer.expire_sessions(self._store.now() - LIFETIME)
+
+
+def _is_listed(record: Record | Damaged) -> bool:
+    if isinstance(record, Damaged):
+        log.error("listing a state that will be refused: %s", record.problem)
+        return True
+    about = msgspec.msgpack.decode(record.value, type=About)
+    return about.born and not about.hidden

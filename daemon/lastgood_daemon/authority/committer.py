@@ -28,14 +28,14 @@ from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.leases import GiveUp
 from lastgood_daemon.authority.imaging import is_due, write_image
 from lastgood_daemon.authority.layer import Layer
-from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.loader import MOST_LABOURS, Loader
 from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
 from lastgood_daemon.authority.world import LabourNeed, Need, NotLoadedError, World
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.engine.labour import LabourError
+from lastgood_daemon.engine.labour import LabourError, working
 from lastgood_daemon.store.protocol import (
     CorruptRecordError,
     Moved,
@@ -238,7 +238,8 @@ class Committer:
             if answer is not YOUR_TURN:
                 return answer
         try:
-            outcome = _outcome(batch, command, now)
+            evaluate = partial(_outcome, batch, command, now)
+            outcome = evaluate() if submission.labours < MOST_LABOURS else working(evaluate)
         except NotLoadedError:
             room.take_back(submission)
             raise
@@ -254,6 +255,7 @@ class Committer:
         """Keep a command, and what comes after it in its session, until something is in memory; all in their order."""
         if submission.identity is not None:
             self._held_sessions[submission.identity.session_id] = need
+        submission.labours += isinstance(need, LabourNeed)
         held = self._held.get(need)
         if held is not None:
             held.append(submission)

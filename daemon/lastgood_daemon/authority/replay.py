@@ -19,7 +19,7 @@ from lastgood_daemon.engine.log import Entry, Squash, chain, decode_row, seal_of
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.engine.trail import MAX_REVISIONS, Trail
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Store
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Reading
 from lastgood_daemon.store.upkeep import Image
 
 PAGE = 1000
@@ -42,7 +42,7 @@ class RewrittenError(Exception):
     """The log was compacted while it was read: to be read again."""
 
 
-async def rebuilt(store: Store, point: Point) -> Rebuilt:
+async def rebuilt(store: Reading, point: Point) -> Rebuilt:
     """Rebuild a state at a revision, 0: at its present one.
 
     Raises:
@@ -65,7 +65,7 @@ async def rebuilt(store: Store, point: Point) -> Rebuilt:
         return Rebuilt(state, image_size, start.log_bytes)
 
 
-async def nearest(store: Store, name: LogId, at_most: int) -> tuple[State, int]:
+async def nearest(store: Reading, name: LogId, at_most: int) -> tuple[State, int]:
     """Give the state at the newest image at or below a revision, and how large that is; an empty one where there is none.
 
     An image that is damaged is passed over: all that it says is in the log, too; but for the one at the floor.
@@ -112,7 +112,7 @@ def _of_image(name: LogId, image: Image) -> State:
     )
 
 
-async def replay(store: Store, start: State, visit: Visit | None = None, until: int = 0, trail_from: int = 0) -> State:
+async def replay(store: Reading, start: State, visit: Visit | None = None, until: int = 0, trail_from: int = 0) -> State:
     """Apply the log after a state to it.
 
     Args:
@@ -133,11 +133,17 @@ async def replay(store: Store, start: State, visit: Visit | None = None, until: 
         rows = [row for row in rows if not until or row.revision <= until]
         if not rows:
             break
-        state, stop = await asyncio.to_thread(_apply, state, rows, visit, trail_from)
+        state, stop = await asyncio.to_thread(apply_rows, state, rows, visit, trail_from)
     return state
 
 
-def _apply(state: State, rows: Sequence[LogRow], visit: Visit | None, trail_from: int) -> tuple[State, bool]:
+def apply_rows(state: State, rows: Sequence[LogRow], visit: Visit | None = None, trail_from: int = 0) -> tuple[State, bool]:
+    """Apply a page of the log to a state; with it comes what ``visit`` says of its revisions.
+
+    Raises:
+        CorruptRecordError: a revision does not match its chain.
+        RewrittenError: the log was compacted since the state was made.
+    """
     steps: list[Step] = []
     for row in rows:
         after, entry = applied(state, row)

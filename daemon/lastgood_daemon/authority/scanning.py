@@ -1,14 +1,10 @@
-"""Looking through all records of a kind, owner by owner, without getting into anybody's way.
-
-A page that has a damaged record cannot be read as a page: its owners are then read one by one, and only the one with the
-damage is missing.
-"""
+"""Looking through all records of a kind, owner by owner, without getting into anybody's way."""
 
 from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from lastgood_daemon.store.protocol import CorruptRecordError, Record, Store
+from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Record, Store
 
 PAGE = 200
 """Records that are read at a time: the event loop and other reads have their turn between pages."""
@@ -34,16 +30,19 @@ async def scan(store: Store, kind: str, only: str | None = None) -> AsyncIterato
         return
     after = ""
     while True:
-        try:
-            records = await store.list_records(kind, after, PAGE)
-            page = [Owned(owner, list(found)) for owner, found in groupby(records, lambda record: record.key.owner)]
-        except CorruptRecordError:
-            page = [await _read(store, kind, owner) for owner in await store.list_owners(kind, after, PAGE)]
+        records = await store.list_records(kind, after, PAGE)
+        page = [_owned(owner, list(found)) for owner, found in groupby(records, lambda record: record.key.owner)]
         if not page:
             return
         for owned in page:
             yield owned
         after = page[-1].owner
+
+
+def _owned(owner: str, found: list[Record | Damaged]) -> Owned:
+    sound = [record for record in found if isinstance(record, Record)]
+    damaged = [CorruptRecordError(record.problem) for record in found if isinstance(record, Damaged)]
+    return Owned(owner, damaged[0] if damaged else sound)
 
 
 async def _read(store: Store, kind: str, owner: str) -> Owned:

@@ -8,9 +8,11 @@ do: up to which number everything is settled at the client, and the answers to t
     request 3 again      ->  OUTCOME_UNKNOWN: the client said that it has the answer, so this is not a retry
     request 6            ->  evaluated
 
-The id of a session is given by the daemon and says which store gave it and when. A record lives for at least ``LIFETIME``
-after the last write, so an id younger than that without a record has never written anything, and an older one may have
-expired: a resend on it must not be applied again.
+The id of a session is given by the daemon and says which copy of the store gave it and when. A record lives for at least
+``LIFETIME`` after the last write, so an id younger than that without a record has never written anything, and an older one
+may have expired: a resend on it must not be applied again. One that another copy has given (this one is a backup, or that
+one is) may have written there: its client gets a new session, and is told that what has become of its calls under way is
+unknown. The keys of unary calls come from the callers and are no such ids: what a backup knows of them stays true of it.
 """
 
 import secrets
@@ -60,20 +62,25 @@ class Session(msgspec.Struct, array_like=True):
         return Session(self.acknowledged, dict(self.answers))
 
 
-def new_session_id(daemon_id: str, now: int) -> str:
+def new_session_id(copy_id: str, now: int) -> str:
     """Make the id of a session that begins now."""
-    return f"{_issuer(daemon_id)}-{now:x}-{secrets.token_hex(8)}"
+    return f"{_issuer(copy_id)}-{now:x}-{secrets.token_hex(8)}"
 
 
-def may_have_expired(session_id: str, daemon_id: str, now: int) -> bool:
+def is_of(session_id: str, copy_id: str) -> bool:
+    """Whether that copy of the store has given the id."""
+    return session_id.partition("-")[0] == _issuer(copy_id)
+
+
+def may_have_expired(session_id: str, now: int) -> bool:
     """Whether a session without a record may have had one."""
-    issuer, _, rest = session_id.partition("-")
+    _, _, rest = session_id.partition("-")
     issued, _, _ = rest.partition("-")
     try:
-        return issuer != _issuer(daemon_id) or now - int(issued, 16) >= LIFETIME
+        return now - int(issued, 16) >= LIFETIME
     except ValueError:
         return True
 
 
-def _issuer(daemon_id: str) -> str:
-    return daemon_id.replace("-", "")[:12]
+def _issuer(copy_id: str) -> str:
+    return copy_id.replace("-", "")[:12]

@@ -25,6 +25,8 @@ class Submission:
     until: float = math.inf
     """When that ends, by the clock of the event loop."""
     answered: bool = False
+    labours: int = 0
+    """How often something had to be worked out for it."""
 
     def answer(self, outcome: Outcome) -> None:
         """Tell what it came to; whatever happens, only once."""

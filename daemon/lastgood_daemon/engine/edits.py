@@ -7,13 +7,13 @@ To add an operation: a class here, a case in ``evaluate``, a message in the cont
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, assert_never
 
 from msgspec import Raw
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
-from lastgood_daemon.engine.delta import delta
+from lastgood_daemon.engine.compared import Compared
 from lastgood_daemon.engine.errors import InvalidValueError, PathError
 from lastgood_daemon.engine.level import same
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, list_index
@@ -28,6 +28,7 @@ class Set:
 
     path: Path
     value: bytes
+    compared: Compared = field(default_factory=Compared, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Merge:
 
     path: Path
     data: bytes
+    compared: Compared = field(default_factory=Compared, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +88,33 @@ def evaluate(tree: Tree, edit: Edit) -> Evaluation:
         InvalidValueError: the value is not of the kind that the place takes.
     """
     match edit:
-        case Set(path, value):
-            return Evaluation(_put(tree, path, value))
-        case Merge(path, data):
-            return Evaluation(_merge(tree, path, data))
+        case Set(path, value, compared):
+            return Evaluation(_put(tree, path, value, compared))
+        case Merge(path, data, compared):
+            return Evaluation(_merge(tree, path, data, compared))
         case Append(path, items):
             return Evaluation(_append(tree, path, items)) if items else _NOTHING
         case Increment(path, by):
             number = _sum(tree, path, by)
-            return Evaluation(_put(tree, path, number), number=number)
+            return Evaluation(_put(tree, path, number, Compared()), number=number)
         case Delete(path):
             return _delete(tree, path)
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def _put(tree: Tree, path: Path, value: bytes) -> tuple[Change, ...]:
+def _put(tree: Tree, path: Path, value: bytes, compared: Compared) -> tuple[Change, ...]:
     new = Node(0, encoded=value)
     if not path and not new.is_map:
         message = "the root of a state is a map"
         raise InvalidValueError(message, type_name=_kind(new))
     _require_place(tree, path)
-    return _put_over(tree.find(path), path, value)
+    return _put_over(tree.find(path), path, value, compared)
 
 
-def _put_over(old: Node | None, path: Path, value: bytes) -> tuple[Change, ...]:
+def _put_over(old: Node | None, path: Path, value: bytes, compared: Compared) -> tuple[Change, ...]:
     """Give what puts a value where another may be: nothing, what differs, or the value, whichever is the least."""
-    changes = None if old is None else delta(old, value)
+    changes = None if old is None else compared.delta(old, value)
     if changes is None:
         return (Put(path, value),)
     return (Patch(path, tuple(changes)),) if changes else ()
@@ -139,30 +141,30 @@ def _no_item(segment: str, size: int) -> str:
     return f"the list has no item {segment}, it has {size}; append to make it longer"
 
 
-def _merge(tree: Tree, path: Path, data: bytes) -> tuple[Change, ...]:
+def _merge(tree: Tree, path: Path, data: bytes, compared: Compared) -> tuple[Change, ...]:
     old = tree.find(path)
-    new = Node(0, encoded=data)
+    new = compared.opened(data)
     if old is None or not old.is_map or not new.is_map:
-        return _put(tree, path, data)
+        return _put(tree, path, data, compared)
     changes: list[Change] = []
-    _merge_below(old, new, path, changes)
+    _merge_below(old, new, path, changes, compared)
     return tuple(changes)
 
 
-def _merge_below(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
+def _merge_below(old: Node, new: Node, path: Path, changes: list[Change], compared: Compared) -> None:
     body = new.body()
     for name, (_, child) in body.ordered() if isinstance(body, MapBody) else ():
         present = child_of(old, name)
         if present is not None and present.is_map and child.is_map:
-            _merge_below(present, child, (*path, name), changes)
+            _merge_below(present, child, (*path, name), changes, compared)
         else:
-            changes.extend(_put_over(present, (*path, name), child.encoded()))
+            changes.extend(_put_over(present, (*path, name), child.encoded(), compared))
 
 
 def _append(tree: Tree, path: Path, items: tuple[bytes, ...]) -> tuple[Change, ...]:
     old = tree.find(path)
     if old is None:
-        return _put(tree, path, values.encode([values.decode(item) for item in items]))
+        return _put(tree, path, values.encode([values.decode(item) for item in items]), Compared())
     body = old.body()
     if not isinstance(body, ListBody):
         raise PathError(path, f"cannot append to {_kind(old)}")

@@ -133,3 +133,28 @@ def _plain_below(grave: Grave) -> Iterator[tuple[str, Any]]:
 def _grave(plain: Any) -> Grave:  # noqa: ANN401 - what was just decoded, three parts at each level
     revision, items, below = plain
     return Grave(revision, items, Map({name: _grave(child) for name, child in below.items()}))
+
+
+def same_image(one: Image, other: Image) -> bool:
+    """Whether two images say the same, in whatever form their nodes are. O(their size), and opens all of it."""
+    trees = one.tree, other.tree
+    if (one.chain, one.log_bytes, *trees[0][:2]) != (other.chain, other.log_bytes, *trees[1][:2]):
+        return False
+    return _plain(trees[0].graves) == _plain(trees[1].graves) and _same(trees[0].root, trees[1].root)
+
+
+def _same(one: Node, other: Node) -> bool:
+    if one.changed != other.changed or one.is_map != other.is_map or one.is_list != other.is_list:
+        return False
+    sealed = one.sealed(), other.sealed()
+    if one is other or (sealed[0] is not None and sealed[0] == sealed[1]):
+        return True
+    match one.open(), other.open():
+        case MapBody(entries) as body, MapBody(others) as other_body:
+            pairs = ((entry, others.get(name)) for name, entry in entries.items())
+            return (len(entries), *body[1:]) == (len(others), *other_body[1:]) and all(
+                b is not None and a.position == b.position and _same(a.node, b.node) for a, b in pairs
+            )
+        case ListBody(items, renewed), ListBody(other_items, other_renewed):
+            return (len(items), renewed) == (len(other_items), other_renewed) and all(map(_same, items, other_items))
+    return one.encoded() == other.encoded()

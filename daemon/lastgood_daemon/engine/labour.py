@@ -10,6 +10,7 @@ work has made is kept where it belongs (in the node), so that the second time it
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 LONG_BYTES = 64 * 1024
@@ -27,10 +28,24 @@ class LabourError(Exception):
         self.work = work
 
 
+_at_once = ContextVar("at_once", default=False)
+
+
+def labour(subject: object, work: Callable[[], T]) -> T:
+    """Do long work, where that is allowed.
+
+    Raises:
+        LabourError: it is not.
+    """
+    if _at_once.get():
+        return work()
+    raise LabourError(subject, work)
+
+
 def working(ask: Callable[[], T]) -> T:
-    """Ask, and do at once whatever work that needs: for threads."""
-    while True:
-        try:
-            return ask()
-        except LabourError as labour:
-            labour.work()
+    """Ask, with all long work done at once: for threads."""
+    token = _at_once.set(True)
+    try:
+        return ask()
+    finally:
+        _at_once.reset(token)

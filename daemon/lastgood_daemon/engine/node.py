@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.engine.labour import LONG_BYTES, LabourError
+from lastgood_daemon.engine.labour import LONG_BYTES, labour
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
 
@@ -120,7 +120,7 @@ class Node:
         else:
             size = len(encoded)
         if size > LONG_BYTES and (self.is_map or self.is_list):
-            raise LabourError(self, self.open)
+            return labour(self, self.open)
         return self.open()
 
     def open(self) -> MapBody | ListBody | None:

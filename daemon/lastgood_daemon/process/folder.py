@@ -22,11 +22,15 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Self
+
+DATABASE = "lastgood.db"
+"""What the database is called in its folder."""
 
 _SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path without its final zero
 _NOT_IN_AN_ADDRESS = frozenset("%?#,")  # in "unix:<path>" gRPC takes them for something else
@@ -74,6 +78,22 @@ class Endpoint:
     autostarted: bool
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep daemons out of a folder that is there, and leave it otherwise as it is.
+
+    Raises:
+        FolderInUseError: a daemon has it.
+        FolderRefusedError: it cannot be locked.
+    """
+    descriptor = _open_lock(folder / "daemon.lock")
+    try:
+        _lock_or_refuse(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class DataFolder:
     """A data folder that this process owns, until ``close`` or its end."""
 
@@ -96,7 +116,7 @@ class DataFolder:
     @property
     def database(self) -> Path:
         """Where the database is."""
-        return self.path / "lastgood.db"
+        return self.path / DATABASE
 
     @property
     def log(self) -> Path:

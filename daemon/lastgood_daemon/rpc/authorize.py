@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 
 from lastgood_daemon.engine.errors import RefusedError
 
-Verb = Literal["read", "write"]
+Verb = Literal["read", "write", "maintain"]
+"""``maintain``: done to the store as a whole."""
 
 
 class UnauthenticatedError(RefusedError):

@@ -14,7 +14,18 @@ from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.rpc import attempts, checkpoints, effects, history, retention, server_info, state, steps, workflows
+from lastgood_daemon.rpc import (
+    attempts,
+    checkpoints,
+    effects,
+    history,
+    maintenance,
+    retention,
+    server_info,
+    state,
+    steps,
+    workflows,
+)
 from lastgood_daemon.rpc.authorize import Principal, authorize
 from lastgood_daemon.rpc.formats import wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
@@ -31,17 +42,26 @@ OPERATIONS: dict[str, Operation] = {
     **effects.OPERATIONS,
     **workflows.OPERATIONS,
     **retention.OPERATIONS,
+    **maintenance.OPERATIONS,
     **server_info.OPERATIONS,
 }
 
 Answer = Callable[["Message | Refused"], None]
+Work = Ask[Any] | Do | Run
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """What is to be done for a request, and whether the answer is to have its values as JSON."""
+
+    work: Work | Refused
+    as_json: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and how the call is known if it comes again. ``deadline`` is by the clock of the event loop."""
+    """How a call is known if it comes again. ``deadline`` is by the clock of the event loop."""
 
-    principal: Principal
     identity: Identity | None
     deadline: float | None
 
@@ -55,28 +75,40 @@ class Dispatcher:
         self.performed = 0
         """How many operations there have been."""
 
-    def perform(self, name: str, request: Message, caller: Caller, answer: Answer) -> None:
-        """Perform an operation. The answer is given once, perhaps before this returns."""
-        self.performed += 1
+    def translate(self, name: str, request: Message, principal: Principal) -> Translated:
+        """Check a request and say what is to be done for it. Does nothing else, so a thread may do it."""
         operation = OPERATIONS[name]
-        if wants_json(request):
+        try:
+            authorize(principal, operation.verb, *operation.subject(request))
+            work: Work | Refused = operation.handle(self._edge, request)
+        except RefusedError as refusal:
+            work = Refused.because(refusal)
+        except Exception:
+            log.exception("the handler of %s failed", name)
+            work = FAULT
+        return Translated(work, as_json=wants_json(request))
+
+    def perform(self, translated: Translated, caller: Caller, answer: Answer) -> None:
+        """Do what is to be done for a request. The answer is given once, perhaps before this returns."""
+        self.performed += 1
+        if translated.as_json:
             answer = _as_json(answer)
         try:
-            authorize(caller.principal, operation.verb, *operation.subject(request))
-            work = operation.handle(self._edge, request)
-            match work:
+            match translated.work:
+                case Refused() as refused:
+                    answer(refused)
                 case Do(command, respond):
                     self._edge.authority.submit(
                         Submission(command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller))
                     )
-                case Ask():
-                    self._ask(work, answer)
+                case Ask() as ask:
+                    self._ask(ask, answer)
                 case Run(run):
                     self._later(run, answer)
         except RefusedError as refusal:
             answer(Refused.because(refusal))
         except Exception:
-            log.exception("the handler of %s failed", name)
+            log.exception("performing an operation failed")
             answer(FAULT)
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:

@@ -7,6 +7,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode, aio
 
 from lastgood_daemon.authority.outcomes import Refused
+from lastgood_daemon.engine.errors import RefusedError
 
 CODES = {
     "PATH": StatusCode.INVALID_ARGUMENT,
@@ -36,6 +37,15 @@ CODES = {
 }
 
 DOMAIN = "lastgood"
+
+
+class OverloadedError(RefusedError):
+    """There is no room for what was asked for."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 def code_of(refused: Refused) -> StatusCode:

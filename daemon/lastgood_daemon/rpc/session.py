@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode, aio
@@ -18,7 +18,7 @@ from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.rpc.authorize import Principal, authenticate
-from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher
+from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher, Translated
 from lastgood_daemon.rpc.errors import abort, status_of
 from lastgood_daemon.rpc.operations import Edge
 from lastgood_proto.v1 import session_pb2, session_pb2_grpc
@@ -40,6 +40,21 @@ class BrokenStreamError(Exception):
     """The client does not keep to the protocol."""
 
 
+class _Call(NamedTuple):
+    """A call without its request, which may be large."""
+
+    sequence: int
+    timeout_ms: int
+    name: str
+    translated: Translated
+
+
+_UNKNOWN = Translated(
+    Refused("INVALID_ARGUMENT", "the call has no operation that this daemon knows"),
+    as_json=False,
+)
+
+
 class Connection:
     """One connection of one session."""
 
@@ -51,7 +66,7 @@ class Connection:
         self._unanswered = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
-        self._parts = bytearray()
+        self._parts: list[bytes] = []
         self._ending = ""
         self._closed = False
 
@@ -61,8 +76,10 @@ class Connection:
         """Perform the calls of a stream until the client ends it."""
         try:
             async for message in requests:
-                for call in self._calls(message):
-                    self._perform(call, message.acknowledged)
+                for call in message.calls:
+                    self._perform(self._read_call(call), message.acknowledged)
+                if message.HasField("part"):
+                    await self._take(message.part, message.acknowledged)
                 while self._unanswered + len(self._outbox) >= MAX_UNANSWERED:
                     self._room.clear()
                     await self._room.wait()
@@ -70,36 +87,38 @@ class Connection:
             self._closed = True
             self._changed.set()
 
-    def _calls(self, message: session_pb2.SessionRequest) -> Iterator[session_pb2.Call]:
-        yield from message.calls
-        if not message.HasField("part"):
-            return
-        self._parts += message.part.data
-        if len(self._parts) > MAX_CALL_BYTES:
+    async def _take(self, part: session_pb2.Part, acknowledged: int) -> None:
+        """Take a part of a large call, and perform the call with its last one. Nothing more is read meanwhile."""
+        self._parts.append(part.data)
+        if sum(map(len, self._parts)) > MAX_CALL_BYTES:
             problem = f"a call of more than {MAX_CALL_BYTES} bytes"
             raise BrokenStreamError(problem)
-        if message.part.last:
-            call = session_pb2.Call()
-            call.ParseFromString(bytes(self._parts))
-            self._parts.clear()
-            yield call
+        if part.last:
+            parts, self._parts = self._parts, []
+            self._perform(await asyncio.to_thread(self._join, parts), acknowledged)
 
-    def _perform(self, call: session_pb2.Call, acknowledged: int) -> None:
-        sequence, name = call.sequence, call.WhichOneof("operation")
+    def _join(self, parts: list[bytes]) -> _Call:
+        call = session_pb2.Call()
+        call.ParseFromString(b"".join(parts))
+        parts.clear()
+        return self._read_call(call)
+
+    def _read_call(self, call: session_pb2.Call) -> _Call:
+        name = call.WhichOneof("operation") or ""
+        translated = self._dispatcher.translate(name, getattr(call, name), self._principal) if name else _UNKNOWN
+        return _Call(call.sequence, call.timeout_ms, name, translated)
+
+    def _perform(self, call: _Call, acknowledged: int) -> None:
+        sequence, name = call.sequence, call.name
         self._unanswered += 1
-        if name is None:
-            self._answer(sequence, "", Refused("INVALID_ARGUMENT", "the call has no operation that this daemon knows"))
-            return
         if self._ending:
             self._answer(sequence, name, Refused("UNAVAILABLE", f"{self._ending}; nothing was written, connect again"))
             return
-        identity = Identity(self._session_id, sequence, acknowledged) if OPERATIONS[name].verb == "write" else None
+        writes = bool(name) and OPERATIONS[name].verb == "write"
+        identity = Identity(self._session_id, sequence, acknowledged) if writes else None
         deadline = asyncio.get_running_loop().time() + call.timeout_ms / 1000 if call.timeout_ms else None
         self._dispatcher.perform(
-            name,
-            getattr(call, name),
-            Caller(self._principal, identity, deadline),
-            lambda answer: self._answer(sequence, name, answer),
+            call.translated, Caller(identity, deadline), lambda answer: self._answer(sequence, name, answer)
         )
 
     # Writing.

@@ -18,10 +18,19 @@ from grpc import aio
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.rpc.authorize import authenticate
-from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher
+from lastgood_daemon.engine.labour import LONG_BYTES
+from lastgood_daemon.rpc.authorize import Principal, authenticate
+from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher, Translated
 from lastgood_daemon.rpc.errors import abort
-from lastgood_proto.v1 import checkpoints_pb2, history_pb2, retention_pb2, server_pb2, state_pb2, workflows_pb2
+from lastgood_proto.v1 import (
+    checkpoints_pb2,
+    history_pb2,
+    maintenance_pb2,
+    retention_pb2,
+    server_pb2,
+    state_pb2,
+    workflows_pb2,
+)
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     state_pb2.DESCRIPTOR.services_by_name["StateService"],
@@ -29,6 +38,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["CheckpointService"],
     workflows_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     retention_pb2.DESCRIPTOR.services_by_name["RetentionService"],
+    maintenance_pb2.DESCRIPTOR.services_by_name["MaintenanceService"],
     server_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
@@ -61,6 +71,11 @@ class _Method:
         self._token = token
         self._write = OPERATIONS[name].verb == "write"
 
+    async def _translated(self, request: Message, principal: Principal) -> Translated:
+        if request.ByteSize() > LONG_BYTES:
+            return await asyncio.to_thread(self._dispatcher.translate, self._name, request, principal)
+        return self._dispatcher.translate(self._name, request, principal)
+
     async def call(self, request: Any, context: aio.ServicerContext[Any, Any]) -> Message:  # noqa: ANN401 - any request
         """Answer one call."""
         loop = asyncio.get_running_loop()
@@ -72,11 +87,11 @@ class _Method:
             await abort(context, Refused.because(refusal))
         key = request.context.idempotency_key if self._write else ""
         caller = Caller(
-            principal,
             Identity(f"key:{self._name}:{key}", 1) if key else None,
             None if remaining is None else loop.time() + remaining,
         )
-        self._dispatcher.perform(self._name, request, caller, _setter(answered))
+        translated = await self._translated(request, principal)
+        self._dispatcher.perform(translated, caller, _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.
         answer = await asyncio.shield(answered)
         if not isinstance(answer, Refused):

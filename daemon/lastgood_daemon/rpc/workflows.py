@@ -54,7 +54,9 @@ def list_attempts(edge: Edge, request: workflows_pb2.ListAttemptsRequest) -> Ask
     return Ask(lambda reader: reader.workflow(workflow_id), respond)
 
 
-def _workflow(workflow_id: str, progress: Progress, now: int) -> workflows_pb2.Workflow:
+def _workflow(workflow_id: str, progress: Progress | None, now: int) -> workflows_pb2.Workflow:
+    if progress is None:
+        return workflows_pb2.Workflow(workflow_id=workflow_id, damaged=True)
     lease, step = progress.lease, progress.step
     return workflows_pb2.Workflow(
         workflow_id=workflow_id,

@@ -16,13 +16,15 @@ because a failed fsync is not "not written". ``CorruptRecordError`` names a reco
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from lastgood_daemon.store.log import Head as Head  # noqa: PLC0414 - part of what the protocol speaks of
 from lastgood_daemon.store.log import LogId as LogId  # noqa: PLC0414
 from lastgood_daemon.store.log import LogRow as LogRow  # noqa: PLC0414
-from lastgood_daemon.store.upkeep import Upkeep
+from lastgood_daemon.store.upkeep import Upkeep, UpkeepReading
 
 
 class Append(NamedTuple):
@@ -47,6 +49,13 @@ class Record(NamedTuple):
     key: RecordKey
     value: bytes
     version: int
+
+
+class Damaged(NamedTuple):
+    """A record that does not match its checksum: its name is known, from where it stands, and nothing else of it."""
+
+    key: RecordKey
+    problem: str
 
 
 class RecordWrite(NamedTuple):
@@ -93,32 +102,12 @@ class CorruptRecordError(Exception):
     """A record does not match its checksum."""
 
 
-class Store(Upkeep, Protocol):
-    """Durable storage. What it keeps besides the truth is in ``upkeep``.
+class BackupRefusedError(Exception):
+    """A backup cannot be made where it was asked for; the message says why. Nothing is left behind there."""
 
-    All methods may be called concurrently from one event loop, ``commit`` one at a time.
-    """
 
-    @property
-    def daemon_id(self) -> str:
-        """Identity of the store, made once with it."""
-        ...
-
-    @property
-    def leases_since(self) -> int:
-        """When this store began to answer, after which every lease gets its full length (microseconds).
-
-        A holder could not renew while nobody answered. 0 for a store that has never been away.
-        """
-        ...
-
-    def now(self) -> int:
-        """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
-        ...
-
-    async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
-        """Write the units durably, in one go and in order (one may build on those before it); an outcome for each."""
-        ...
+class Reading(UpkeepReading, Protocol):
+    """What can be read. All methods may be called concurrently from one event loop."""
 
     async def head(self, log: LogId) -> Head:
         """Where a log ends."""
@@ -139,15 +128,72 @@ class Store(Upkeep, Protocol):
         """All records of a kind and owner, in the order of their keys."""
         ...
 
-    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
+    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record | Damaged]:
         """Records of a kind with an owner above ``after_owner`` (by code point), in the order of owners and keys.
 
-        At most ``limit``, but the last owner comes complete, so that the next page starts after it.
+        At most ``limit``, but the last owner comes complete, so that the next page starts after it. One that is damaged is
+        listed as such, so that it does not hide the others.
         """
         ...
 
-    async def list_owners(self, kind: str, after_owner: str, limit: int) -> list[str]:
-        """Owners of records of a kind above ``after_owner``, in order, at most ``limit``: also where a record is damaged."""
+    async def kinds(self) -> list[str]:
+        """The kinds of which there are records."""
+        ...
+
+    async def list_logs(self, after: LogId | None, limit: int) -> list[tuple[LogId, Head]]:
+        """Logs after one, in the order of states (by code point) and their lives, at most ``limit``."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What is wrong with the storage itself, beneath logs and records, in words. Reads all of it."""
+        ...
+
+
+class Store(Reading, Upkeep, Protocol):
+    """Durable storage. What it keeps besides the truth is in ``upkeep``.
+
+    All methods may be called concurrently from one event loop, ``commit`` one at a time.
+    """
+
+    @property
+    def daemon_id(self) -> str:
+        """Identity of the store, made once with it. Its backups keep it."""
+        ...
+
+    @property
+    def copy_id(self) -> str:
+        """Identity of this copy of the store: the ``daemon_id``, and in each backup another one."""
+        ...
+
+    @property
+    def leases_since(self) -> int:
+        """When this store began to answer, after which every lease gets its full length (microseconds).
+
+        A holder could not renew while nobody answered. 0 for a store that has never been away.
+        """
+        ...
+
+    def now(self) -> int:
+        """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
+        ...
+
+    async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Write the units durably, in one go and in order (one may build on those before it); an outcome for each."""
+        ...
+
+    def aside(self) -> AbstractAsyncContextManager[Reading]:
+        """Something to read all of the store with: it keeps nobody waiting, and what breaks there breaks nothing here."""
+        ...
+
+    async def backup(self, folder: Path) -> int:
+        """Make a folder that holds a copy of the store as it is at one moment before this returns; how many bytes.
+
+        Everything that was committed before the call is in it. It appears whole or not at all, and is durable.
+
+        Raises:
+            BackupRefusedError: it cannot be made there.
+            StoreFullError: there is no room for it there.
+        """
         ...
 
     async def give_back(self) -> int:

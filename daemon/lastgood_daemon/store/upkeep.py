@@ -37,12 +37,8 @@ class Place(NamedTuple):
     revision: int
 
 
-class Upkeep(Protocol):
-    """See the module. Where there is no room, ``StoreFullError``: nothing is half-done, and later calls may work."""
-
-    async def put_image(self, log: LogId, image: Image) -> None:
-        """Keep an image, in pieces between which others commit. Where the log has gone meanwhile, nothing is kept."""
-        ...
+class UpkeepReading(Protocol):
+    """What can be read of it."""
 
     async def image(self, log: LogId, at_most: int) -> Image | None:
         """Give the newest image at or below a revision.
@@ -54,6 +50,27 @@ class Upkeep(Protocol):
 
     async def list_images(self, log: LogId) -> list[ImageMark]:
         """Say which images there are, oldest first."""
+        ...
+
+    async def indexed(self, log: LogId) -> int:
+        """Give the revision up to which the places of a log are indexed."""
+        ...
+
+    async def find_places(
+        self, log: LogId, places: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
+    ) -> list[int]:
+        """Give indexed revisions above ``after`` and below ``before`` that are about any of these places.
+
+        With each place comes whether only exact ones are meant.
+        """
+        ...
+
+
+class Upkeep(Protocol):
+    """What is written of it. Where there is no room, ``StoreFullError``: nothing is half-done, and later calls may work."""
+
+    async def put_image(self, log: LogId, image: Image) -> None:
+        """Keep an image, in pieces between which others commit. Where the log has gone meanwhile, nothing is kept."""
         ...
 
     async def drop_image(self, log: LogId, revision: int) -> None:
@@ -72,19 +89,6 @@ class Upkeep(Protocol):
         """Remove some of what has been let go of; whether there may be more. ``give_back`` then shrinks the file."""
         ...
 
-    async def indexed(self, log: LogId) -> int:
-        """Give the revision up to which the places of a log are indexed."""
-        ...
-
     async def add_places(self, log: LogId, until: int, places: Sequence[Place]) -> None:
         """Index the places of the revisions that follow those indexed so far, up to one."""
-        ...
-
-    async def find_places(
-        self, log: LogId, places: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
-    ) -> list[int]:
-        """Give indexed revisions above ``after`` and below ``before`` that are about any of these places.
-
-        With each place comes whether only exact ones are meant.
-        """
         ...

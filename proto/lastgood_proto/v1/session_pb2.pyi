@@ -25,6 +25,7 @@ from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 from lastgood_proto.v1 import checkpoints_pb2 as _checkpoints_pb2
 from lastgood_proto.v1 import history_pb2 as _history_pb2
+from lastgood_proto.v1 import maintenance_pb2 as _maintenance_pb2
 from lastgood_proto.v1 import retention_pb2 as _retention_pb2
 from lastgood_proto.v1 import server_pb2 as _server_pb2
 from lastgood_proto.v1 import state_pb2 as _state_pb2
@@ -166,6 +167,8 @@ class Call(_message.Message):
     LIST_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     DELETE_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
+    BACKUP_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     GET_SERVER_INFO_FIELD_NUMBER: _builtins.int
     GET_RETENTION_FIELD_NUMBER: _builtins.int
     COMPACT_FIELD_NUMBER: _builtins.int
@@ -294,6 +297,14 @@ class Call(_message.Message):
         """WorkflowService.Resume"""
 
     @_builtins.property
+    def backup(self) -> _maintenance_pb2.BackupRequest:
+        """MaintenanceService.Backup"""
+
+    @_builtins.property
+    def verify(self) -> _maintenance_pb2.VerifyRequest:
+        """MaintenanceService.Verify"""
+
+    @_builtins.property
     def get_server_info(self) -> _server_pb2.GetServerInfoRequest:
         """ServerService.GetServerInfo"""
 
@@ -392,6 +403,8 @@ class Call(_message.Message):
         list_checkpoints: _checkpoints_pb2.ListCheckpointsRequest | None = ...,
         delete_checkpoints: _checkpoints_pb2.DeleteCheckpointsRequest | None = ...,
         resume: _workflows_pb2.ResumeRequest | None = ...,
+        backup: _maintenance_pb2.BackupRequest | None = ...,
+        verify: _maintenance_pb2.VerifyRequest | None = ...,
         get_server_info: _server_pb2.GetServerInfoRequest | None = ...,
         get_retention: _retention_pb2.GetRetentionRequest | None = ...,
         compact: _retention_pb2.CompactRequest | None = ...,
@@ -410,11 +423,11 @@ class Call(_message.Message):
         list_attempts: _workflows_pb2.ListAttemptsRequest | None = ...,
         list_effects: _workflows_pb2.ListEffectsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -526,6 +539,8 @@ class Reply(_message.Message):
     LIST_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     DELETE_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
+    BACKUP_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     GET_SERVER_INFO_FIELD_NUMBER: _builtins.int
     GET_RETENTION_FIELD_NUMBER: _builtins.int
     COMPACT_FIELD_NUMBER: _builtins.int
@@ -654,6 +669,14 @@ class Reply(_message.Message):
         """WorkflowService.Resume"""
 
     @_builtins.property
+    def backup(self) -> _maintenance_pb2.BackupResponse:
+        """MaintenanceService.Backup"""
+
+    @_builtins.property
+    def verify(self) -> _maintenance_pb2.VerifyResponse:
+        """MaintenanceService.Verify"""
+
+    @_builtins.property
     def get_server_info(self) -> _server_pb2.GetServerInfoResponse:
         """ServerService.GetServerInfo"""
 
@@ -752,6 +775,8 @@ class Reply(_message.Message):
         list_checkpoints: _checkpoints_pb2.ListCheckpointsResponse | None = ...,
         delete_checkpoints: _checkpoints_pb2.DeleteCheckpointsResponse | None = ...,
         resume: _workflows_pb2.ResumeResponse | None = ...,
+        backup: _maintenance_pb2.BackupResponse | None = ...,
+        verify: _maintenance_pb2.VerifyResponse | None = ...,
         get_server_info: _server_pb2.GetServerInfoResponse | None = ...,
         get_retention: _retention_pb2.GetRetentionResponse | None = ...,
         compact: _retention_pb2.CompactResponse | None = ...,
@@ -770,11 +795,11 @@ class Reply(_message.Message):
         list_attempts: _workflows_pb2.ListAttemptsResponse | None = ...,
         list_effects: _workflows_pb2.ListEffectsResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

@@ -959,6 +959,7 @@ class Workflow(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     AGENT_ID_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """Its id, which is that of its state."""
     attempt: _builtins.int
@@ -969,6 +970,8 @@ class Workflow(_message.Message):
     """The step after the last good checkpoint, or 0."""
     agent_id: _builtins.str
     """Who began the present attempt."""
+    damaged: _builtins.bool
+    """Its record does not match its checksum, so that nothing but the id is known; any call about it is ERROR_REASON_CORRUPT."""
     @_builtins.property
     def lease(self) -> Global___Lease:
         """Who holds it, or lost it; absent where nobody has, or it was given up."""
@@ -992,10 +995,11 @@ class Workflow(_message.Message):
         step: Global___OpenStep | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         agent_id: _builtins.str = ...,
+        damaged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "step", b"step", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "attempt", b"attempt", "lease", b"lease", "line", b"line", "next_step", b"next_step", "step", b"step", "updated_at", b"updated_at", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "attempt", b"attempt", "damaged", b"damaged", "lease", b"lease", "line", b"line", "next_step", b"next_step", "step", b"step", "updated_at", b"updated_at", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,7 @@
 
 How to find what: ``connection`` opens the file safely, ``schema`` says what is in it, ``plan`` decides what a commit
 writes, ``writing`` and ``reading`` are the statements, ``faults`` tells full from broken, ``store`` puts the pieces on
-their threads.
+their threads; ``reader`` is the half that only reads, ``backup`` copies the file while commits go on.
 """
 
 from lastgood_daemon.store.sqlite.errors import (
@@ -12,6 +12,7 @@ from lastgood_daemon.store.sqlite.errors import (
     StoreOpenError,
     UnsafeSqliteError,
 )
+from lastgood_daemon.store.sqlite.reader import aside
 from lastgood_daemon.store.sqlite.store import SqliteStore
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "SqliteStore",
     "StoreOpenError",
     "UnsafeSqliteError",
+    "aside",
 ]

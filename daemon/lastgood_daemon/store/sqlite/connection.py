@@ -101,6 +101,14 @@ def configure_reader(connection: apsw.Connection) -> None:
     set_pragma(connection, "query_only", 1)
 
 
+def configure_aside(connection: apsw.Connection) -> None:
+    """Make sure that nothing is written through this connection, nor anything about the file changed by it."""
+    set_pragma(connection, "cache_size", -_CACHE_KIB)
+    set_pragma(connection, "trusted_schema", 0)
+    set_pragma(connection, "cell_size_check", 1)
+    set_pragma(connection, "query_only", 1)
+
+
 def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None:
     """Set one pragma and read it back.
 

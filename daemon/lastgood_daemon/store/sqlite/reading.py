@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import apsw
 
-from lastgood_daemon.store.protocol import CorruptRecordError, Head, LogId, LogRow, Record, RecordKey
+from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Head, LogId, LogRow, Record, RecordKey
 from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.packing import unpacked
@@ -31,7 +31,17 @@ _LAST_OWNER = (  # of a page: that of its last record, or the last of all where 
 )
 _OF_KIND = f"{_COLUMNS} WHERE kind = ?1 AND owner > ?2 AND owner <= {_LAST_OWNER} ORDER BY owner, key"
 
-_OWNERS = "SELECT DISTINCT owner FROM records WHERE kind = ? AND owner > ? ORDER BY owner LIMIT ?"
+_LOGS = (
+    "SELECT state_id, incarnation, head, chain, floor FROM logs WHERE (state_id, incarnation) > (?, ?)"
+    " ORDER BY state_id, incarnation LIMIT ?"
+)
+_NEXT_KIND = "SELECT min(kind) FROM records WHERE kind > ?"
+_ORPHANS = (  # numbers of logs that there are rows of; the index finds each next one without reading the rows between
+    "WITH RECURSIVE used (log) AS (SELECT min(log) FROM changes"
+    " UNION ALL SELECT (SELECT min(log) FROM changes WHERE changes.log > used.log) FROM used WHERE used.log IS NOT NULL)"
+    " SELECT log FROM used WHERE log IS NOT NULL AND log NOT IN (SELECT number FROM logs)"
+)
+_MOST_PROBLEMS = 100
 
 Row = tuple[str, str, str, int, int, bytes, bytes]
 
@@ -81,7 +91,7 @@ def record(connection: apsw.Connection, key: RecordKey) -> Record | None:
     """One record.
 
     Raises:
-        CorruptRecordError: it does not match its checksum (so do the next two).
+        CorruptRecordError: it does not match its checksum (so does ``records``).
     """
     found = _verified(fetch(connection, _ONE, key))
     return found[0] if found else None
@@ -92,24 +102,47 @@ def records(connection: apsw.Connection, kind: str, owner: str) -> list[Record]:
     return _verified(fetch(connection, _OF_OWNER, (kind, owner)))
 
 
-def list_records(connection: apsw.Connection, kind: str, after_owner: str, limit: int) -> list[Record]:
+def list_records(connection: apsw.Connection, kind: str, after_owner: str, limit: int) -> list[Record | Damaged]:
     """Records of a kind by owner and key; the last owner of a page is complete, so that the next page loses nothing."""
     if limit < 1:
         return []
-    return _verified(fetch(connection, _OF_KIND, (kind, after_owner, limit)))
+    return [_checked(row) for row in fetch(connection, _OF_KIND, (kind, after_owner, limit))]
 
 
-def list_owners(connection: apsw.Connection, kind: str, after_owner: str, limit: int) -> list[str]:
-    """Owners of a kind by code point; their records are not looked at."""
-    return [owner for (owner,) in fetch(connection, _OWNERS, (kind, after_owner, limit))]
+def kinds(connection: apsw.Connection) -> list[str]:
+    """The kinds of records, one search of the index for each."""
+    found: list[str] = []
+    while (kind := fetch(connection, _NEXT_KIND, (found[-1] if found else "",))[0][0]) is not None:
+        found.append(str(kind))
+    return found
+
+
+def list_logs(connection: apsw.Connection, after: LogId | None, limit: int) -> list[tuple[LogId, Head]]:
+    """Logs by state and life."""
+    rows = fetch(connection, _LOGS, (*(after or ("", 0)), limit))
+    return [(LogId._make(row[:2]), Head._make(row[2:])) for row in rows]
+
+
+def check(connection: apsw.Connection) -> list[str]:
+    """What SQLite itself finds wrong with the file, and the revisions that no log has."""
+    found = [str(text) for (text,) in fetch(connection, f"PRAGMA integrity_check({_MOST_PROBLEMS})")]
+    problems = [line for text in found if text != "ok" for line in text.splitlines()]
+    return problems + [f"there are revisions of log number {log}, and no such log" for (log,) in fetch(connection, _ORPHANS)]
 
 
 def _verified(rows: Iterable[Row]) -> list[Record]:
     verified = []
-    for kind, owner, key, version, updated_at, value, checksum in rows:
-        name = RecordKey(kind, owner, key)
-        if record_checksum(name, version, updated_at, value) != checksum:
-            message = f"the record kind={kind!r} owner={owner!r} key={key!r} does not match its checksum"
-            raise CorruptRecordError(message)
-        verified.append(Record(name, value, version))
+    for row in rows:
+        found = _checked(row)
+        if isinstance(found, Damaged):
+            raise CorruptRecordError(found.problem)
+        verified.append(found)
     return verified
+
+
+def _checked(row: Row) -> Record | Damaged:
+    kind, owner, key, version, updated_at, value, checksum = row
+    name = RecordKey(kind, owner, key)
+    if record_checksum(name, version, updated_at, value) != checksum:
+        return Damaged(name, f"the record kind={kind!r} owner={owner!r} key={key!r} does not match its checksum")
+    return Record(name, value, version)

@@ -3,7 +3,7 @@
 =========  =====================================================================================================
 table      one row is
 =========  =====================================================================================================
-meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970)
+meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970); of a backup ``copy_id``
 logs       one life of one state, under a short number, with the head that its next append has to expect
 changes    one revision of a log: the encoded change, and the hash that chains it to the one before
 records    a small value under (kind, owner, key), with a version, the time of its last write and a checksum
@@ -108,6 +108,8 @@ class Identity(NamedTuple):
     """What the store has to know of the file that it opened."""
 
     daemon_id: str
+    copy_id: str
+    """Of this copy of the store; the one that is no backup has none of its own."""
     latest: int
     """The highest time in the file, in microseconds since 1970: time goes on from there."""
 
@@ -172,7 +174,16 @@ def identify(connection: apsw.Connection, path: Path) -> Identity:
     if facts.get("format") != _number(connection, "PRAGMA user_version") or "daemon_id" not in facts:
         raise ForeignFileError(path, "its table meta contradicts its user_version")
     latest = max(_number(connection, query) for query in _LATEST)
-    return Identity(daemon_id=str(facts["daemon_id"]), latest=latest)
+    daemon_id = str(facts["daemon_id"])
+    return Identity(daemon_id=daemon_id, copy_id=str(facts.get("copy_id", daemon_id)), latest=latest)
+
+
+def make_another_copy(connection: apsw.Connection) -> None:
+    """Say that the file is a copy of its own from now on."""
+    connection.execute(
+        "INSERT INTO meta VALUES ('copy_id', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (str(uuid.uuid4()),),
+    )
 
 
 def _number(connection: apsw.Connection, query: str) -> int:

@@ -9,29 +9,22 @@ The WAL is brought into the main file after a commit that leaves it long, when t
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import apsw
 
-from lastgood_daemon.store.protocol import (
-    Head,
-    LogId,
-    LogRow,
-    Outcome,
-    Record,
-    RecordKey,
-    StoreBrokenError,
-    StoreFullError,
-    Unit,
-)
-from lastgood_daemon.store.sqlite import compacting, images, places, reading, schema, writing
+from lastgood_daemon.store.protocol import LogId, LogRow, Outcome, StoreBrokenError, StoreFullError, Unit
+from lastgood_daemon.store.sqlite import compacting, images, places, schema, writing
 from lastgood_daemon.store.sqlite import connection as opening
+from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
 from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
-from lastgood_daemon.store.upkeep import Image, ImageMark, Place
+from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
+from lastgood_daemon.store.upkeep import Image, Place
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,20 +32,21 @@ T = TypeVar("T")
 _CHECKPOINT_PAGES = 1000  # of 4 KiB, in the WAL
 
 
-class SqliteStore:
+class SqliteStore(SqliteReader):
     """Durable storage in one file. See ``store.protocol.Store`` for what the methods promise."""
 
-    def __init__(self, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity) -> None:
+    def __init__(self, path: Path, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity) -> None:
         """Use ``open``."""
+        fault = Fault()
+        super().__init__(reader, fault)
+        self._path = path
         self._wal_pages = 0
         writer.set_wal_hook(self._note_wal_pages)
-        fault = Fault()
         self._writer = Lane(writer, "writer", fault)
-        self._reader = Lane(reader, "reader", fault)
-        self._daemon_id = identity.daemon_id
+        self._copying = asyncio.Lock()
+        self._identity = identity
         self._clock = Clock(identity.latest)
         self._leases_since = self._clock.now()
-        self._closing: asyncio.Future[None] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -86,12 +80,17 @@ class SqliteStore:
             if outward is error:
                 raise
             raise outward from error
-        return cls(writer, reader, identity)
+        return cls(path, writer, reader, identity)
 
     @property
     def daemon_id(self) -> str:
         """A UUID, made with the file."""
-        return self._daemon_id
+        return self._identity.daemon_id
+
+    @property
+    def copy_id(self) -> str:
+        """The same, or in a backup a UUID made with that."""
+        return self._identity.copy_id
 
     @property
     def leases_since(self) -> int:
@@ -114,26 +113,6 @@ class SqliteStore:
         """Shrink the file by at most a MiB of what is free in it; how many bytes."""
         return await self._write(writing.give_back)
 
-    async def head(self, log: LogId) -> Head:
-        """Where a log ends."""
-        return await self._read(reading.head, log)
-
-    async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
-        """Rows above a revision, at most ``limit`` and 4 MiB of them."""
-        return await self._read(reading.read_log, log, after, limit)
-
-    async def record(self, key: RecordKey) -> Record | None:
-        """One record."""
-        return await self._read(reading.record, key)
-
-    async def records(self, kind: str, owner: str) -> list[Record]:
-        """All records of a kind and owner."""
-        return await self._read(reading.records, kind, owner)
-
-    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record]:
-        """A page of the records of a kind; its last owner comes complete, even beyond ``limit``."""
-        return await self._read(reading.list_records, kind, after_owner, limit)
-
     # Upkeep.
 
     async def put_image(self, log: LogId, image: Image) -> None:
@@ -143,14 +122,6 @@ class SqliteStore:
         for piece in reversed(range(len(pieces))):
             if not await self._write(images.put_piece, log, image.revision, pieces, piece):
                 return
-
-    async def image(self, log: LogId, at_most: int) -> Image | None:
-        """The newest image at or below a revision."""
-        return await self._read(images.newest, log, at_most)
-
-    async def list_images(self, log: LogId) -> list[ImageMark]:
-        """Which images there are."""
-        return await self._read(images.marks, log)
 
     async def drop_image(self, log: LogId, revision: int) -> None:
         """Forget an image."""
@@ -168,23 +139,28 @@ class SqliteStore:
         """Remove some of what has been let go of."""
         return await self._write(compacting.sweep)
 
-    async def indexed(self, log: LogId) -> int:
-        """Up to where a log is indexed."""
-        return await self._read(places.indexed, log)
-
     async def add_places(self, log: LogId, until: int, places_: Sequence[Place]) -> None:
         """Index some more revisions of a log."""
         await self._write(places.add, log, until, places_)
 
-    async def find_places(
-        self, log: LogId, places_: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
-    ) -> list[int]:
-        """Indexed revisions about any of these places."""
-        return await self._read(places.find, log, places_, after, before, limit, newest_first=newest_first)
+    def aside(self) -> AbstractAsyncContextManager[SqliteReader]:
+        """Something to read all of it with, on a connection and a thread of its own."""
+        return aside(self._path)
 
-    async def list_owners(self, kind: str, after_owner: str, limit: int) -> list[str]:
-        """A page of the owners of a kind."""
-        return await self._read(reading.list_owners, kind, after_owner, limit)
+    async def backup(self, folder: Path) -> int:
+        """Make a copy, page by page between the commits (``backup.py``). One at a time; ends early when this is closed."""
+        async with self._copying:
+            self._refuse_when_closed()
+            copy = await asyncio.to_thread(Backup, folder, self._path)
+            try:
+                try:
+                    while not await self._writer.run(copy.step):
+                        self._refuse_when_closed()
+                finally:
+                    await self._writer.run(copy.end)
+                return await asyncio.to_thread(copy.publish)
+            finally:
+                await asyncio.to_thread(copy.remove)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.
@@ -198,7 +174,8 @@ class SqliteStore:
 
     async def _close(self) -> None:
         try:
-            await self._reader.close()
+            async with self._copying:  # a backup sees that this is closing, and ends
+                await self._reader.close()
         finally:
             with contextlib.suppress(StoreFullError):  # the WAL stays behind, and is safe there
                 await self._writer.close(_checkpoint_all)
@@ -209,15 +186,6 @@ class SqliteStore:
         if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
             self._writer.later(_checkpoint)
         return done
-
-    async def _read(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self._refuse_when_closed()
-        return await self._reader.run(function, *args, **kwargs)
-
-    def _refuse_when_closed(self) -> None:
-        if self._closing is not None:
-            message = "the store is closed"
-            raise StoreBrokenError(message)
 
     def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._wal_pages = pages

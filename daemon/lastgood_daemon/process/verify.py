@@ -1,0 +1,63 @@
+"""``python -m lastgood_daemon verify``: verifies a folder that has no daemon, and leaves it as it is.
+
+``lastgood verify`` runs it where nobody answers for the folder; a daemon that runs is asked instead.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from lastgood_daemon.authority.verify import Findings, verify
+from lastgood_daemon.process.folder import DATABASE, FolderInUseError, FolderRefusedError, locked
+from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.sqlite import ForeignFileError, StoreOpenError, aside
+
+EXIT_DAMAGED = 1
+EXIT_REFUSED = 2
+
+
+def main(argv: Sequence[str]) -> int:
+    """Verify a folder; gives the exit status: 0 all is well, 1 something is damaged, 2 it could not be looked at."""
+    parser = argparse.ArgumentParser(prog="lastgood verify", description="Verifies a folder without a daemon.")
+    parser.add_argument("--data-dir", type=Path, required=True, help="the folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    given = parser.parse_args(argv)
+    folder = given.data_dir.absolute()
+    if not (folder / DATABASE).is_file():
+        return _refuse(f"there is no store in {folder}")
+    try:
+        with locked(folder):
+            found = asyncio.run(_verify(folder / DATABASE))
+    except (FolderInUseError, FolderRefusedError, StoreOpenError, OSError) as error:
+        return _refuse(str(error))
+    if given.json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        sys.stdout.writelines(f"{problem.where}: {problem.what}\n" for problem in found.problems)
+        sys.stdout.write(f"{found.states} states, {found.revisions} revisions, {found.records} records\n")
+    return EXIT_DAMAGED if found.problems else 0
+
+
+async def _verify(file: Path) -> Findings:
+    """Verify all of a file. One that cannot be opened as what its name says is damaged, too."""
+    whole = Findings()
+    place = ""
+    try:
+        async with aside(file) as reading:
+            while True:
+                found, place = await verify(reading, {}, place)
+                whole.merge(found)
+                if not place:
+                    return whole
+    except (ForeignFileError, StoreBrokenError) as error:
+        whole.add("the storage", str(error).removesuffix(". Move it away, or name another data folder"))
+        return whole
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"lastgood verify: {why}\n")
+    return EXIT_REFUSED

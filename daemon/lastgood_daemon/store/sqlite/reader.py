@@ -1,0 +1,134 @@
+"""Reading a store: a connection on a thread of its own, so that no read ever waits for an fsync.
+
+The store has one. Another one, beside it, is for whoever reads all of it: that keeps nobody waiting, and a malformed page
+that it comes upon does not end the daemon. It also reads a folder without a daemon, and leaves that as it is.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import apsw
+
+from lastgood_daemon.store.protocol import Damaged, Head, LogId, LogRow, Record, RecordKey, StoreBrokenError
+from lastgood_daemon.store.sqlite import connection as opening
+from lastgood_daemon.store.sqlite import images, places, reading, schema
+from lastgood_daemon.store.sqlite.errors import ForeignFileError
+from lastgood_daemon.store.sqlite.faults import translated
+from lastgood_daemon.store.sqlite.lane import Fault, Lane, PassingFault
+from lastgood_daemon.store.upkeep import Image, ImageMark
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SqliteReader:
+    """See ``store.protocol.Reading`` for what the methods promise."""
+
+    def __init__(self, connection: apsw.Connection, fault: Fault) -> None:
+        """Take a connection, which nobody else is to use from now on."""
+        self._reader = Lane(connection, "reader", fault)
+        self._closing: asyncio.Future[None] | None = None
+
+    async def head(self, log: LogId) -> Head:
+        """Where a log ends."""
+        return await self._read(reading.head, log)
+
+    async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
+        """Rows above a revision, at most ``limit`` and 4 MiB of them."""
+        return await self._read(reading.read_log, log, after, limit)
+
+    async def record(self, key: RecordKey) -> Record | None:
+        """One record."""
+        return await self._read(reading.record, key)
+
+    async def records(self, kind: str, owner: str) -> list[Record]:
+        """All records of a kind and owner."""
+        return await self._read(reading.records, kind, owner)
+
+    async def list_records(self, kind: str, after_owner: str, limit: int) -> list[Record | Damaged]:
+        """A page of the records of a kind; its last owner comes complete, even beyond ``limit``."""
+        return await self._read(reading.list_records, kind, after_owner, limit)
+
+    async def kinds(self) -> list[str]:
+        """The kinds of which there are records."""
+        return await self._read(reading.kinds)
+
+    async def list_logs(self, after: LogId | None, limit: int) -> list[tuple[LogId, Head]]:
+        """A page of the logs."""
+        return await self._read(reading.list_logs, after, limit)
+
+    async def check(self) -> list[str]:
+        """What SQLite finds wrong with the file; one read of all of it, during which the WAL grows."""
+        return await self._read(reading.check)
+
+    async def image(self, log: LogId, at_most: int) -> Image | None:
+        """The newest image at or below a revision."""
+        return await self._read(images.newest, log, at_most)
+
+    async def list_images(self, log: LogId) -> list[ImageMark]:
+        """Which images there are."""
+        return await self._read(images.marks, log)
+
+    async def indexed(self, log: LogId) -> int:
+        """Up to where a log is indexed."""
+        return await self._read(places.indexed, log)
+
+    async def find_places(
+        self, log: LogId, places_: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
+    ) -> list[int]:
+        """Indexed revisions about any of these places."""
+        return await self._read(places.find, log, places_, after, before, limit, newest_first=newest_first)
+
+    async def _read(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._refuse_when_closed()
+        return await self._reader.run(function, *args, **kwargs)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closing is not None:
+            message = "the store is closed"
+            raise StoreBrokenError(message)
+
+
+@contextlib.asynccontextmanager
+async def aside(path: Path) -> AsyncIterator[SqliteReader]:
+    """Read a file beside whoever has it, or one that nobody has.
+
+    Raises:
+        StoreOpenError: it is none of ours; a subclass says why.
+        StoreBrokenError: it is too damaged to be opened.
+    """
+    connection = await asyncio.to_thread(_open, path)
+    reader = SqliteReader(connection, PassingFault())
+    try:
+        yield reader
+    finally:
+        await reader._reader.close()  # noqa: SLF001 - its own class
+
+
+def _open(path: Path) -> apsw.Connection:
+    opening.check_library()
+    if not path.is_file():
+        raise ForeignFileError(path, "there is no such file")
+    connection: apsw.Connection | None = None
+    try:
+        # What a killed daemon has left in the WAL stays there, for the next daemon.
+        wal = path.with_name(f"{path.name}-wal")
+        left = wal.exists() and wal.stat().st_size > 0
+        connection = opening.connect(path)
+        if left:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        if schema.is_empty(connection, path):
+            raise ForeignFileError(path, "it is empty")  # noqa: TRY301 - closed below, like all that goes wrong
+        opening.configure_aside(connection)
+        schema.identify(connection, path)
+    except BaseException as error:
+        outward = translated(error, connection)
+        if connection is not None:
+            connection.close(force=True)
+        if outward is error:
+            raise
+        raise outward from error
+    return connection
