@@ -1,20 +1,23 @@
 """The authoritative state as the edge sees it: something to ask, and something to submit commands to."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
 
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.committer import Committer
+from lastgood_daemon.authority.history import HistoryQuestion, history
+from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.authority.sessions import LIFETIME, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World, asked
-from lastgood_daemon.engine.state import About
+from lastgood_daemon.engine.history import HistoryItem
+from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.engine.workflow import Progress
 from lastgood_daemon.store.protocol import Store, StoreBrokenError
 
@@ -31,7 +34,8 @@ class Authority:
         self._world = World(memory_budget)
         self.loader = Loader(store, self._world)
         self.background = Background(self.fail)
-        self._committer = Committer(store, self._world, self.loader, self.background)
+        self.indexing = Indexing(store, self.background)
+        self._committer = Committer(store, self._world, self.loader, self.background, self.indexing)
 
     @property
     def daemon_id(self) -> str:
@@ -67,6 +71,10 @@ class Authority:
         ):
             return session_id
         return new_session_id(self.daemon_id, now)
+
+    def history(self, state: State, question: HistoryQuestion) -> AsyncIterator[HistoryItem]:
+        """Give the revisions in which a value changed, one by one."""
+        return history(self._store, self.indexing, state, question)
 
     async def list_states(self, after: str, limit: int) -> tuple[list[str], bool]:
         """Give the ids of states after an id, in their order, and whether there are more."""

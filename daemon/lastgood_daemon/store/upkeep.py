@@ -64,8 +64,8 @@ class Upkeep(Protocol):
         """Give the revision up to which the places of a log are indexed."""
         ...
 
-    async def add_places(self, log: LogId, until: int, places: Sequence[Place]) -> None:
-        """Index the places of the revisions that follow those indexed so far, up to one."""
+    async def add_places(self, log: LogId, after: int, until: int, places: Sequence[Place]) -> None:
+        """Index the places of the revisions after one, up to another. Where others are indexed by now, nothing happens."""
         ...
 
     async def find_places(

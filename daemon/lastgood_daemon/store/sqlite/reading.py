@@ -3,11 +3,11 @@
 To be called on the reader's thread only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import apsw
 
-from lastgood_daemon.store.protocol import CorruptRecordError, Head, LogId, LogRow, Record, RecordKey
+from lastgood_daemon.store.protocol import ChainedRow, CorruptRecordError, Head, LogId, LogRow, Record, RecordKey
 from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.packing import unpacked
@@ -22,6 +22,11 @@ _ROWS = (
     "SELECT revision, entry, chain FROM changes"
     " WHERE log = (SELECT number FROM logs WHERE state_id = ? AND incarnation = ?) AND revision > ?"
     " ORDER BY revision LIMIT ?"
+)
+_NUMBER = "SELECT number FROM logs WHERE state_id = ? AND incarnation = ?"
+_ROW = (
+    "SELECT entry, chain, (SELECT chain FROM changes WHERE log = ?1 AND revision = ?2 - 1) FROM changes"
+    " WHERE log = ?1 AND revision = ?2"
 )
 _COLUMNS = "SELECT kind, owner, key, version, updated_at, value, checksum FROM records"
 _ONE = f"{_COLUMNS} WHERE kind = ? AND owner = ? AND key = ?"
@@ -65,6 +70,21 @@ def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) ->
             rows.append(row)
     finally:
         cursor.close()
+    return rows
+
+
+def read_revisions(connection: apsw.Connection, log: LogId, revisions: Sequence[int]) -> list[ChainedRow]:
+    """Rows of these revisions, at most ``PAGE_BYTES``; at least one where there is one."""
+    rows: list[ChainedRow] = []
+    size = 0
+    for (number,) in fetch(connection, _NUMBER, log):
+        for revision in revisions:
+            for entry, chain, before in fetch(connection, _ROW, (number, revision)):
+                row = ChainedRow(revision, _unpacked(log, revision, entry), chain, b"" if revision == 1 else before)
+                size += len(row.entry)
+                if rows and size > PAGE_BYTES:
+                    return rows
+                rows.append(row)
     return rows
 
 

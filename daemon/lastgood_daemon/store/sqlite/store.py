@@ -15,6 +15,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import apsw
 
 from lastgood_daemon.store.protocol import (
+    ChainedRow,
     Head,
     LogId,
     LogRow,
@@ -118,6 +119,10 @@ class SqliteStore:
         """Rows above a revision, at most ``limit`` and 4 MiB of them."""
         return await self._read(reading.read_log, log, after, limit)
 
+    async def read_revisions(self, log: LogId, revisions: Sequence[int]) -> list[ChainedRow]:
+        """Rows of these revisions, at most 4 MiB of them."""
+        return await self._read(reading.read_revisions, log, revisions)
+
     async def record(self, key: RecordKey) -> Record | None:
         """One record."""
         return await self._read(reading.record, key)
@@ -156,9 +161,9 @@ class SqliteStore:
         """Up to where a log is indexed."""
         return await self._read(places.indexed, log)
 
-    async def add_places(self, log: LogId, until: int, places_: Sequence[Place]) -> None:
+    async def add_places(self, log: LogId, after: int, until: int, places_: Sequence[Place]) -> None:
         """Index some more revisions of a log."""
-        await self._write(places.add, log, until, places_)
+        await self._write(places.add, log, after, until, places_)
 
     async def find_places(
         self, log: LogId, places_: Sequence[tuple[int, bool]], after: int, before: int, limit: int, *, newest_first: bool
