@@ -79,21 +79,21 @@ class PathHistory:
         tree = self._state.trail.tree(first - 1)
         if tree is not None:
             return Base(tree, scope)
-        start: State | None = None
-        reached, floor, size = first, 0, NEARBY
-        while True:
-            tree, scope, reached = await self._look_back(scope, floor, reached, size)
-            if tree is not None:
-                return Base(tree, scope)
-            if size == NEARBY:
-                images = await self._store.list_images(self._log)
-                floor, size = max((mark.revision for mark in images if mark.revision < first), default=0), PAGE
-            if reached <= floor + 1:
-                if start is None or start.revision != floor:
-                    start, _ = await nearest(self._store, self._log, floor)
-                if start.revision == floor:
-                    return Base(start.tree, scope)
-                floor = start.revision  # the image is damaged, and this is the one before it
+        found, scope, reached = await self._look_back(scope, 0, first, NEARBY)
+        if found is not None:
+            return Base(found, scope)
+        images = await self._store.list_images(self._log)
+        floor, start = max((mark.revision for mark in images if mark.revision < first), default=0), None
+        while found is None:
+            if reached > floor + 1:
+                found, scope, reached = await self._look_back(scope, floor, reached, PAGE)
+                continue
+            if start is None or start.revision != floor:
+                start, _ = await nearest(self._store, self._log, floor)
+            if start.revision == floor:
+                return Base(start.tree, scope)
+            floor = start.revision  # the image is damaged, and this is the one before it
+        return Base(found, scope)
 
     async def _look_back(self, scope: Path, floor: int, before: int, size: int) -> tuple[Tree | None, Path, int]:
         """Look at some candidates, newest first, for one that says all about the scope.
