@@ -30,6 +30,7 @@ from lastgood_proto.values import encode
 LOG = LogId("s", 1)
 NAMES = ("a", "b", "0", "1", "2", "a.b")
 REVISIONS = 60
+ALL = REVISIONS + 10
 SEEDS = 15
 
 
@@ -114,8 +115,12 @@ class Life:
         deep = [tuple(self.random.choices(NAMES, k=self.random.choice((3, 4)))) for _ in range(10)]
         for path in (None, *self.random.sample(self.paths(), 10), *deep):
             for newest_first in (False, True):
-                bounds = self.random.choice(((0, None), (0, None), tuple(sorted(self.random.choices(range(70), k=2)))))
-                yield HistoryQuestion(path, *bounds, newest_first, self.random.choice((0, 1, 3, 10, 1000)))
+                after, before = sorted(self.random.choices(range(ALL), k=2))
+                if self.random.random() < 0.6:
+                    after, before = 0, ALL
+                yield HistoryQuestion(
+                    path, after, None if before == ALL else before, newest_first, self.random.choice((0, 1, 3, 10, 1000))
+                )
 
     async def stored(self, store: SqliteStore, images: int) -> None:
         rows = [
@@ -192,4 +197,52 @@ async def test_it_is_what_walking_says(tmp_path: File, monkeypatch: pytest.Monke
     for question in life.questions():
         found = [item async for item in history(store, Indexing(store, background), state, question)]
         assert told(found) == told(life.oracle(question)), question
+    await store.close()
+
+
+@pytest.mark.parametrize("damaged", [3, 4])
+async def test_behind_a_damaged_image_items_may_have_moved(
+    tmp_path: File, monkeypatch: pytest.MonkeyPatch, damaged: int
+) -> None:
+    make_pages_small(monkeypatch, 1)
+    store = SqliteStore.open(tmp_path / "lastgood.db")
+    state, rows = State("s"), []
+    edits = [
+        Set(("l",), encode([{}, {}])),
+        Set(("l", "1", "y"), encode("written before it moved")),
+        Delete(("l", "0")),
+        *(Set(("l", "0", "x"), encode(number)) for number in range(3)),
+    ]
+    for edit in edits:
+        state, entry = state.advance(plan(state.tree, [("edit", edit)]).edits, Author(), 0)
+        rows.append(LogRow(state.revision, encode_entry(entry), state.chain))
+    await store.commit([Unit([StoreAppend(LOG, 0, rows)])])
+    await store.put_image(LOG, upkeep.Image(damaged, b"damaged"))
+    question = HistoryQuestion(("l", "0"), 0, None, newest_first=True, limit=0)
+    state = replace(state, trail=Trail())
+    found = [item async for item in history(store, Indexing(store, Background(refuse)), state, question)]
+    assert [item.node and item.node.value() for item in found][:3] == [
+        {"y": "written before it moved", "x": number} for number in (2, 1, 0)
+    ]
+    await store.close()
+
+
+async def test_below_a_large_value(tmp_path: File) -> None:
+    """Opening one is work of its own kind."""
+    store = SqliteStore.open(tmp_path / "lastgood.db")
+    state, rows = State("s"), []
+    large = {f"k{number}": "some text" for number in range(20_000)}
+    for _ in range(2):
+        edits = (
+            LoggedEdit("set", ("big",), plan(State("s").tree, [("set", Set(("big",), encode(large)))]).edits[0].changes),
+        )
+        state, entry = state.advance(edits, Author(), 0)
+        rows.append(LogRow(state.revision, encode_entry(entry), state.chain))
+        large["k7"] = "another"
+    await store.commit([Unit([StoreAppend(LOG, 0, rows)])])
+    for path in (("big", "k7"), ("big",), ()):
+        question = HistoryQuestion(path, 0, None, newest_first=False, limit=10)
+        state = replace(state, trail=Trail())
+        found = [item async for item in history(store, Indexing(store, Background(refuse)), state, question)]
+        assert [item.revision for item in found] == [1, 2]
     await store.close()
