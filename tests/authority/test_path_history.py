@@ -207,7 +207,7 @@ async def test_behind_a_damaged_image_items_may_have_moved(
     make_pages_small(monkeypatch, 1)
     store = SqliteStore.open(tmp_path / "lastgood.db")
     state, rows = State("s"), []
-    edits = [
+    edits: list[Edit] = [
         Set(("l",), encode([{}, {}])),
         Set(("l", "1", "y"), encode("written before it moved")),
         Delete(("l", "0")),

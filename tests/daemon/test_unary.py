@@ -150,6 +150,12 @@ async def test_history_service(call: Grpcurl, state_id: str) -> None:
     assert again.existed
     entries = (await call("History.ListHistory", state=of(state_id), path="a")).entries
     assert [entry.operation for entry in entries] == ["set", "set", "restore"]
+    assert all(entry.HasField("value") for entry in entries)
+    bare = (await call("History.ListHistory", state=of(state_id), path="a", omit_values=True)).entries
+    for entry in entries:
+        entry.ClearField("value")
+    assert list(bare) == list(entries), "all but the values"
+    assert all(entry.existed for entry in bare)
     difference = (await call("History.Diff", state=of(state_id), old={"revision": 2})).differences[0]
     assert (difference.path, difference.kind) == ("a", history_pb2.DIFFERENCE_KIND_CHANGED)
     preview = await call("History.Preview", state=of(state_id), target={"revision": 2})
