@@ -57,12 +57,13 @@ class Indexing:
 
 async def index_page(store: Store, log: LogId) -> bool:
     """Index the next page of a log; tells whether there are more."""
-    indexed, head = await store.indexed(log), (await store.head(log)).revision
-    async for page in read_on(store, log, indexed, min(head, indexed + PAGE)):
+    begun, head = await store.indexed(log), (await store.head(log)).revision
+    indexed = begun
+    async for page in read_on(store, log, begun, min(head, begun + PAGE)):
         until = page[-1].number
         await store.add_places(log, indexed, until, await asyncio.to_thread(_places, page))
         indexed = until
-    return indexed < head
+    return begun < indexed < head
 
 
 def _places(page: list[Revision]) -> list[Place]:
