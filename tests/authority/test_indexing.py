@@ -130,6 +130,7 @@ async def test_without_room_for_an_index_the_log_is_walked(tmp_path: Path, monke
         "UPDATE changes SET chain = x'00' WHERE revision = 1991",
         "UPDATE changes SET entry = x'00' WHERE revision = 1991",
         "DELETE FROM changes WHERE revision = 1991",
+        "DELETE FROM changes WHERE revision = 1990",
     ],
 )
 async def test_a_damaged_revision_is_named(tmp_path: Path, damage: str) -> None:

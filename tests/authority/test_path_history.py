@@ -200,7 +200,7 @@ async def test_it_is_what_walking_says(tmp_path: File, monkeypatch: pytest.Monke
     await store.close()
 
 
-@pytest.mark.parametrize("damaged", [3, 4])
+@pytest.mark.parametrize("damaged", [3, 4, 5])
 async def test_behind_a_damaged_image_items_may_have_moved(
     tmp_path: File, monkeypatch: pytest.MonkeyPatch, damaged: int
 ) -> None:
@@ -211,6 +211,7 @@ async def test_behind_a_damaged_image_items_may_have_moved(
         Set(("l",), encode([{}, {}])),
         Set(("l", "1", "y"), encode("written before it moved")),
         Delete(("l", "0")),
+        Set(("other",), encode(1)),
         *(Set(("l", "0", "x"), encode(number)) for number in range(3)),
     ]
     for edit in edits:
