@@ -156,10 +156,42 @@ async def test_history_service(call: Grpcurl, state_id: str) -> None:
     assert again.existed
     entries = (await call("History.ListHistory", state=of(state_id), path="a")).entries
     assert [entry.operation for entry in entries] == ["set", "set", "restore"]
+    assert all(entry.HasField("value") for entry in entries)
+    bare = (await call("History.ListHistory", state=of(state_id), path="a", omit_values=True)).entries
+    for entry in entries:
+        entry.ClearField("value")
+    assert list(bare) == list(entries), "all but the values"
+    assert all(entry.existed for entry in bare)
     difference = (await call("History.Diff", state=of(state_id), old={"revision": 2})).differences[0]
     assert (difference.path, difference.kind) == ("a", history_pb2.DIFFERENCE_KIND_CHANGED)
     preview = await call("History.Preview", state=of(state_id), target={"revision": 2})
     assert [each.path for each in preview.differences] == ["a"]
+
+
+@pytest.mark.parametrize("path", [{"path": "k.a"}, {"path": ""}, {}])
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_the_pages_of_a_history_go_on_by_token(
+    call: Grpcurl, state_id: str, path: dict[str, str], *, newest_first: bool
+) -> None:
+    for number in range(10):
+        key = "a" if path.get("path") != "k.a" or number % 2 else "b"
+        await call("State.Set", context=into(state_id), path=f"k.{key}", value={"json": str(number)})
+    expected = [2, 4, 6, 8, 10] if path.get("path") == "k.a" else list(range(1, 11))
+    found: list[list[int]] = []
+    token = ""
+    while token or not found:
+        page = await call(
+            "History.ListHistory",
+            state=of(state_id),
+            page_size=5 if len(expected) > 5 else 2,
+            page_token=token,
+            newest_first=newest_first,
+            **path,
+        )
+        found.append([entry.revision for entry in page.entries])
+        token = page.next_page_token
+    assert [len(page) for page in found] == ([5, 5] if len(expected) > 5 else [2, 2, 1]), "and no empty page at the end"
+    assert [each for page in found for each in page] == (expected[::-1] if newest_first else expected)
 
 
 async def test_checkpoint_service(call: Grpcurl, state_id: str) -> None:

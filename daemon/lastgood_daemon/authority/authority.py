@@ -1,7 +1,7 @@
 """The authoritative state as the edge sees it: something to ask, and something to submit commands to."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +9,9 @@ import msgspec
 
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.committer import Committer
+from lastgood_daemon.authority.history import HistoryQuestion, history
 from lastgood_daemon.authority.housekeeping import Housekeeper
+from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
@@ -17,7 +19,8 @@ from lastgood_daemon.authority.sessions import LIFETIME, is_of, may_have_expired
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.verify import Findings, verify
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World, asked
-from lastgood_daemon.engine.state import About
+from lastgood_daemon.engine.history import HistoryItem
+from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.engine.workflow import Progress
 from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Record, Store, StoreBrokenError
 
@@ -34,7 +37,8 @@ class Authority:
         self._world = World(memory_budget)
         self.loader = Loader(store, self._world)
         self.background = Background(self.fail)
-        self._committer = Committer(store, self._world, self.loader, self.background)
+        self.indexing = Indexing(store, self.background)
+        self._committer = Committer(store, self._world, self.loader, self.background, self.indexing)
         self.housekeeper = Housekeeper(store, self._committer, self.loader)
 
     @property
@@ -72,6 +76,10 @@ class Authority:
             except CorruptRecordError as error:
                 log.error("beginning a session anew: %s", error)  # noqa: TRY400 - expected, no traceback
         return new_session_id(self._store.copy_id, now)
+
+    def history(self, state: State, question: HistoryQuestion) -> AsyncIterator[HistoryItem]:
+        """Give the revisions in which a value changed, one by one."""
+        return history(self._store, self.indexing, state, question)
 
     async def list_states(self, after: str, limit: int) -> tuple[list[str], bool]:
         """Give the ids of states after an id, in their order, and whether there are more.

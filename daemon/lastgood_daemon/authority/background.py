@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 
+from lastgood_daemon.authority.replay import RewrittenError
 from lastgood_daemon.store.protocol import CorruptRecordError, StoreBrokenError, StoreFullError
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class Background:
                 await job()
             except StoreFullError as error:
                 log.warning("no room for work in the background; trying again later: %s", error)
+            except RewrittenError:
+                log.info("work in the background has met a log that was compacted; there is another reason soon")
             except CorruptRecordError as error:
                 log.error("work in the background has met a damaged record: %s", error)  # noqa: TRY400 - expected
             except StoreBrokenError as error:

@@ -27,6 +27,7 @@ from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.leases import GiveUp
 from lastgood_daemon.authority.imaging import is_due, write_image
+from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import MOST_LABOURS, Loader
 from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
@@ -62,9 +63,10 @@ log = logging.getLogger(__name__)
 class Committer:
     """See the module."""
 
-    def __init__(self, store: Store, world: World, loader: Loader, background: Background) -> None:
+    def __init__(self, store: Store, world: World, loader: Loader, background: Background, indexing: Indexing) -> None:
         self._store = store
         self._background = background
+        self._indexing = indexing
         self._world = world
         self._loader = loader
         self._queue: deque[Submission] = deque()
@@ -191,6 +193,8 @@ class Committer:
         for state in layer.staged.states.values():
             if is_due(self._world, state):
                 self._background.submit(("image", state.state_id), partial(write_image, self._store, self._world, state))
+        for append in unit.appends:
+            self._indexing.note(append)
         return None
 
     def _look_again(self, layer: Layer) -> None:

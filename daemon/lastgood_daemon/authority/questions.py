@@ -1,23 +1,18 @@
 """The reads. Each is a plain function of a reader; whoever asks goes through ``Loader.ask``."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from lastgood_daemon.authority.commands.restore import restoring
-from lastgood_daemon.authority.loader import Loader
-from lastgood_daemon.authority.replay import nearest, replay
 from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference, differences
 from lastgood_daemon.engine.edits import Edit
 from lastgood_daemon.engine.effect import Effect
-from lastgood_daemon.engine.history import HistoryItem, Step, seen_from
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.node import find as find_node
 from lastgood_daemon.engine.state import State, preview
-from lastgood_daemon.store.protocol import LogId
 from lastgood_proto.paths import Path
 
 
@@ -80,42 +75,3 @@ def preview_restore(
 
 def _revision(state: State, found: Found) -> int:
     return state.revision if found.point is None else found.point.revision
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryQuestion:
-    """Which revisions to list: those above ``after`` and below ``before``, at most ``limit``."""
-
-    path: Path | None
-    after: int
-    before: int | None
-    newest_first: bool
-    limit: int
-
-
-async def history(loader: Loader, state: State, question: HistoryQuestion) -> tuple[list[HistoryItem], bool]:
-    """Give the revisions in which a value changed, and whether there are more. Rebuilds the state from its log."""
-    found: deque[HistoryItem] = deque()
-    more = False
-    last = state.revision if question.before is None else min(question.before - 1, state.revision)
-
-    def visit(steps: list[Step]) -> bool:
-        nonlocal more
-        for step in steps:
-            item = seen_from(step, question.path) if step.after.revision > question.after else None
-            if item is None:
-                continue
-            if len(found) == question.limit:
-                more = True
-                if not question.newest_first:
-                    return True
-                found.popleft()
-            found.append(item)
-        return False
-
-    if last > question.after:
-        start, _ = await nearest(loader.store, LogId(state.state_id, state.incarnation), question.after)
-        await replay(loader.store, start, visit, last)
-    if question.newest_first:
-        found.reverse()
-    return list(found), more

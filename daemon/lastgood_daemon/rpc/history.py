@@ -6,8 +6,9 @@ from lastgood_daemon.authority import questions
 from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.states import Fork
+from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
-from lastgood_daemon.authority.questions import HistoryQuestion, Preview
+from lastgood_daemon.authority.questions import Preview
 from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference
@@ -16,7 +17,7 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, of_context, of_state
-from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
+from lastgood_daemon.rpc.pages import fill, gather, numbers_of, size_of_page
 from lastgood_daemon.rpc.requests import (
     author_of,
     id_of,
@@ -157,7 +158,7 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
     ref = state_of(request.state)
     path = path_of(request.path) if request.HasField("path") else None
     after, before = target_of(request.after), target_of(request.before)
-    newest_first = request.newest_first
+    newest_first, values = request.newest_first, not request.omit_values
     (turned,) = numbers_of(request.page_token, 1)
 
     async def work() -> history_pb2.ListHistoryResponse:
@@ -165,13 +166,12 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
         if turned:
             lower, upper = (lower, turned) if newest_first else (turned, upper)
         question = HistoryQuestion(path, lower, upper, newest_first, size_of_page(request.page_size))
-        items, more = await questions.history(edge.authority.loader, state, question)
-        made, end = fill(items, 0, len(items), responses.history_entry)
-        more = more or end < len(items)
+        items = edge.authority.history(state, question)
+        made, more = await gather(items, question.limit, lambda item: responses.history_entry(item, values=values))
         return history_pb2.ListHistoryResponse(
             header=edge.headers.of_state(state),
             entries=made,
-            next_page_token=str(items[end - 1].revision) if more else "",
+            next_page_token=str(made[-1].revision) if more else "",
         )
 
     return Run(work)

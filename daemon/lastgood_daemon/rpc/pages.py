@@ -1,6 +1,6 @@
 """Pages: every list is answered in pieces of bounded count and size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -45,3 +45,16 @@ def fill(items: Sequence[T], start: int, limit: int, make: Callable[[T], M]) -> 
         size += message.ByteSize()
         index += 1
     return made, index
+
+
+async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], M]) -> tuple[list[M], bool]:
+    """Make the messages of a page of items that are found one by one. Gives them, and whether there are more."""
+    made: list[M] = []
+    size = 0
+    async for item in items:
+        if len(made) == limit or size >= MAX_BYTES:
+            return made, True
+        message = make(item)
+        made.append(message)
+        size += message.ByteSize()
+    return made, False

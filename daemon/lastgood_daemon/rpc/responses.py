@@ -64,15 +64,15 @@ def difference(found: Difference) -> history_pb2.Difference:
     )
 
 
-def history_entry(item: HistoryItem) -> history_pb2.HistoryEntry:
-    """Give an entry of a history."""
+def history_entry(item: HistoryItem, *, values: bool = True) -> history_pb2.HistoryEntry:
+    """Give an entry of a history, with or without the value."""
     author = item.entry.author
     fence = common_pb2.Fence(workflow_id=author.workflow_id, attempt=author.attempt) if author.workflow_id else None
     return history_pb2.HistoryEntry(
         path=format_path(item.path),
         revision=item.revision,
         existed=item.node is not None,
-        value=node_value(item.node),
+        value=node_value(item.node) if values else None,
         operation=item.operation,
         agent_id=author.agent_id,
         timestamp=timestamp(item.entry.timestamp),

@@ -27,3 +27,12 @@ class Head(NamedTuple):
     revision: int
     chain: bytes
     floor: int = 0
+
+
+class ChainedRow(NamedTuple):
+    """One revision, read alone, with the hash of the one before it (empty before the first, nothing where that is gone)."""
+
+    revision: int
+    entry: bytes
+    chain: bytes
+    before: bytes | None

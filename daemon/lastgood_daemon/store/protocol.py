@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from lastgood_daemon.store.log import Head as Head  # noqa: PLC0414 - part of what the protocol speaks of
+from lastgood_daemon.store.log import ChainedRow as ChainedRow  # noqa: PLC0414 - part of what the protocol speaks of
+from lastgood_daemon.store.log import Head as Head  # noqa: PLC0414
 from lastgood_daemon.store.log import LogId as LogId  # noqa: PLC0414
 from lastgood_daemon.store.log import LogRow as LogRow  # noqa: PLC0414
 from lastgood_daemon.store.upkeep import Upkeep, UpkeepReading
@@ -118,6 +119,10 @@ class Reading(UpkeepReading, Protocol):
 
         An empty list: there are no more.
         """
+        ...
+
+    async def read_revisions(self, log: LogId, revisions: Sequence[int]) -> list[ChainedRow]:
+        """Rows of these revisions, in the order given. Fewer where they are large; those that are gone are left out."""
         ...
 
     async def record(self, key: RecordKey) -> Record | None:

@@ -89,6 +89,6 @@ class Upkeep(Protocol):
         """Remove some of what has been let go of; whether there may be more. ``give_back`` then shrinks the file."""
         ...
 
-    async def add_places(self, log: LogId, until: int, places: Sequence[Place]) -> None:
-        """Index the places of the revisions that follow those indexed so far, up to one."""
+    async def add_places(self, log: LogId, after: int, until: int, places: Sequence[Place]) -> None:
+        """Index the places of the revisions after one, up to another. Where others are indexed by now, nothing happens."""
         ...

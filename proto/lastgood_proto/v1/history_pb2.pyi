@@ -719,6 +719,7 @@ class ListHistoryRequest(_message.Message):
     NEWEST_FIRST_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OMIT_VALUES_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Only revisions in which the value at this path changed, also through an ancestor or a descendant. Absent: all."""
@@ -728,6 +729,8 @@ class ListHistoryRequest(_message.Message):
     """At most so many; 0: the daemon's choice."""
     page_token: _builtins.str
     """next_page_token of the page before."""
+    omit_values: _builtins.bool
+    """Entries without values, for those who want to know who wrote and when: nothing is encoded and sent that is not looked at."""
     value_format: _common_pb2.ValueFormat.ValueType
     """In which form the answer carries values."""
     @_builtins.property
@@ -752,11 +755,12 @@ class ListHistoryRequest(_message.Message):
         newest_first: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        omit_values: _builtins.bool = ...,
         value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "path", b"path", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "newest_first", b"newest_first", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "newest_first", b"newest_first", "omit_values", b"omit_values", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
     _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015

@@ -19,10 +19,10 @@ def record_checksum(key: RecordKey, version: int, updated_at: int, value: bytes)
 
 
 def log_checksum(
-    state_id: str, incarnation: int, number: int, head: int, chain: bytes, updated_at: int, floor: int
+    state_id: str, incarnation: int, number: int, head: int, chain: bytes, updated_at: int, floor: int, floor_chain: bytes
 ) -> bytes:
     """The same over all that is noted of a log."""
-    return _digest(state_id, incarnation, number, head, chain, updated_at, floor)
+    return _digest(state_id, incarnation, number, head, chain, updated_at, floor, floor_chain)
 
 
 def piece_checksum(log: int, revision: int, piece: int, pieces: int, data: bytes) -> bytes:

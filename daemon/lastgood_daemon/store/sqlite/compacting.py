@@ -19,7 +19,8 @@ _DROP_ROWS = f"DELETE FROM changes WHERE {_BETWEEN}"
 _DROP_IMAGES = f"DELETE FROM images WHERE {_BETWEEN}"
 _REPLACE = "UPDATE changes SET entry = ? WHERE log = ? AND revision = ? AND chain = ?"
 _IMAGED = "SELECT count(*) FROM images WHERE log = ? AND revision = ? AND piece = 0"
-_RAISE = "UPDATE logs SET floor = ?, checksum = ? WHERE number = ?"
+_RAISE = "UPDATE logs SET floor = ?, floor_chain = ?, checksum = ? WHERE number = ?"
+_CHAIN = "SELECT chain FROM changes WHERE log = ? AND revision = ?"
 _FORGET_INDEX = "UPDATE indexes SET log = -number WHERE log = ?"
 """Its places go with ``sweep``; meanwhile the log has none, and gets a new index."""
 _DEAD_ROWS = (
@@ -65,8 +66,9 @@ def raise_floor(connection: apsw.Connection, log: LogId, revision: int) -> None:
     if fetch(connection, _IMAGED, (number, revision)) != [(1,)]:
         message = f"log {log} has no image of revision {revision}, and must not lose what is before it"
         raise ValueError(message)
-    checksum = log_checksum(*log, number, head, chain, updated_at, revision)
-    connection.execute(_RAISE, (revision, checksum, number))
+    ((floor_chain,),) = fetch(connection, _CHAIN, (number, revision))
+    checksum = log_checksum(*log, number, head, chain, updated_at, revision, floor_chain)
+    connection.execute(_RAISE, (revision, floor_chain, checksum, number))
     connection.execute(_FORGET_INDEX, (number,))
     connection.execute("COMMIT")
 

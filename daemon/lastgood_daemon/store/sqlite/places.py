@@ -14,7 +14,8 @@ from lastgood_daemon.store.upkeep import Place
 _LOG = "(SELECT number FROM logs WHERE state_id = ? AND incarnation = ?)"
 _INDEX = f"SELECT number, indexed FROM indexes WHERE log = {_LOG}"
 _MAKE = (
-    "INSERT INTO indexes (log, indexed) SELECT number, 0 FROM logs WHERE state_id = ? AND incarnation = ? RETURNING number"
+    "INSERT INTO indexes (log, indexed) SELECT number, 0 FROM logs WHERE state_id = ? AND incarnation = ?"
+    " RETURNING number, indexed"
 )
 _ADD = "INSERT OR IGNORE INTO places (number, place, exact, revision) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE indexes SET indexed = ? WHERE number = ?"
@@ -30,17 +31,14 @@ def indexed(connection: apsw.Connection, log: LogId) -> int:
     return int(found[0][1]) if found else 0
 
 
-def add(connection: apsw.Connection, log: LogId, until: int, places: Sequence[Place]) -> None:
-    """Index some more revisions, in one transaction."""
+def add(connection: apsw.Connection, log: LogId, after: int, until: int, places: Sequence[Place]) -> None:
+    """Index some more revisions, in one transaction; only where those up to ``after`` are what is indexed so far."""
     connection.execute("BEGIN IMMEDIATE")
-    found = fetch(connection, _INDEX, log)
-    number = found[0][0] if found else None
-    if number is None:
-        made = fetch(connection, _MAKE, log)
-        if not made:  # the log has gone meanwhile
-            connection.execute("ROLLBACK")
-            return
-        number = made[0][0]
+    found = fetch(connection, _INDEX, log) or fetch(connection, _MAKE, log)
+    if not found or found[0][1] != after:  # the log has gone meanwhile, or somebody else was faster
+        connection.execute("ROLLBACK")
+        return
+    number = found[0][0]
     connection.executemany(_ADD, [(number, place, int(exact), revision) for place, exact, revision in places])
     connection.execute(_MOVE, (until, number))
     connection.execute("COMMIT")

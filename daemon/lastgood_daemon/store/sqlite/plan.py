@@ -19,11 +19,12 @@ _COMMITTED = Committed()
 
 
 class StoredLog(NamedTuple):
-    """A log as it is in the file: its number, the revision that it ends at, and the one that it begins at."""
+    """A log as it is in the file: its number, the revision that it ends at, and where it begins."""
 
     number: int
     head: int
     floor: int = 0
+    floor_chain: bytes = b""
 
 
 class Written(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from lastgood_daemon.store.protocol import Damaged, Head, LogId, LogRow, Record, RecordKey, StoreBrokenError
+from lastgood_daemon.store.protocol import ChainedRow, Damaged, Head, LogId, LogRow, Record, RecordKey, StoreBrokenError
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import images, places, reading, schema
 from lastgood_daemon.store.sqlite.errors import ForeignFileError
@@ -39,6 +39,10 @@ class SqliteReader:
     async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
         """Rows above a revision, at most ``limit`` and 4 MiB of them."""
         return await self._read(reading.read_log, log, after, limit)
+
+    async def read_revisions(self, log: LogId, revisions: Sequence[int]) -> list[ChainedRow]:
+        """Rows of these revisions, at most 4 MiB of them."""
+        return await self._read(reading.read_revisions, log, revisions)
 
     async def record(self, key: RecordKey) -> Record | None:
         """One record."""

@@ -3,11 +3,20 @@
 To be called on the reader's thread only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import apsw
 
-from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Head, LogId, LogRow, Record, RecordKey
+from lastgood_daemon.store.protocol import (
+    ChainedRow,
+    CorruptRecordError,
+    Damaged,
+    Head,
+    LogId,
+    LogRow,
+    Record,
+    RecordKey,
+)
 from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.packing import unpacked
@@ -17,10 +26,17 @@ PAGE_BYTES = 4 * 1024 * 1024
 
 _EMPTY = Head(0, b"")
 
-_HEAD = "SELECT number, head, chain, updated_at, floor, checksum FROM logs WHERE state_id = ? AND incarnation = ?"
+_HEAD = (
+    "SELECT number, head, chain, updated_at, floor, floor_chain, checksum FROM logs WHERE state_id = ? AND incarnation = ?"
+)
 _ROWS = (
     "SELECT revision, entry, changes.chain FROM changes JOIN logs ON log = number"
     " WHERE state_id = ? AND incarnation = ? AND revision > max(?, floor) ORDER BY revision LIMIT ?"
+)
+_NUMBER = "SELECT number FROM logs WHERE state_id = ? AND incarnation = ?"
+_ROW = (
+    "SELECT entry, chain, coalesce((SELECT chain FROM changes WHERE log = ?1 AND revision = ?2 - 1),"
+    " (SELECT floor_chain FROM logs WHERE number = ?1 AND floor = ?2 - 1)) FROM changes WHERE log = ?1 AND revision = ?2"
 )
 _COLUMNS = "SELECT kind, owner, key, version, updated_at, value, checksum FROM records"
 _ONE = f"{_COLUMNS} WHERE kind = ? AND owner = ? AND key = ?"
@@ -55,8 +71,8 @@ def head(connection: apsw.Connection, log: LogId) -> Head:
     rows = fetch(connection, _HEAD, log)
     if not rows:
         return _EMPTY
-    number, revision, chain, updated_at, floor, checksum = rows[0]
-    if log_checksum(*log, number, revision, chain, updated_at, floor) != checksum:
+    _, revision, chain, _, floor, _, checksum = rows[0]
+    if log_checksum(*log, *rows[0][:-1]) != checksum:
         message = f"state {log.state_id!r}: the head of its log does not match its checksum"
         raise CorruptRecordError(message)
     return Head(revision, chain, floor)
@@ -76,6 +92,21 @@ def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) ->
             rows.append(row)
     finally:
         cursor.close()
+    return rows
+
+
+def read_revisions(connection: apsw.Connection, log: LogId, revisions: Sequence[int]) -> list[ChainedRow]:
+    """Rows of these revisions, at most ``PAGE_BYTES``; at least one where there is one."""
+    rows: list[ChainedRow] = []
+    size = 0
+    for (number,) in fetch(connection, _NUMBER, log):
+        for revision in revisions:
+            for entry, chain, before in fetch(connection, _ROW, (number, revision)):
+                row = ChainedRow(revision, _unpacked(log, revision, entry), chain, b"" if revision == 1 else before)
+                size += len(row.entry)
+                if rows and size > PAGE_BYTES:
+                    return rows
+                rows.append(row)
     return rows
 
 

@@ -50,6 +50,7 @@ _TABLES = (
         chain BLOB NOT NULL,
         updated_at INTEGER NOT NULL,
         floor INTEGER NOT NULL DEFAULT 0,
+        floor_chain BLOB NOT NULL DEFAULT x'',
         checksum BLOB NOT NULL DEFAULT x'',
         UNIQUE (state_id, incarnation)
     ) STRICT""",
@@ -155,10 +156,13 @@ def upgrade(connection: apsw.Connection) -> None:
         return
     with connection:
         connection.execute("ALTER TABLE logs ADD COLUMN floor INTEGER NOT NULL DEFAULT 0")
+        connection.execute("ALTER TABLE logs ADD COLUMN floor_chain BLOB NOT NULL DEFAULT x''")
         connection.execute("ALTER TABLE logs ADD COLUMN checksum BLOB NOT NULL DEFAULT x''")
         for statement in _TABLES_OF_FORMAT_2:
             connection.execute(statement)
-        for row in fetch(connection, "SELECT state_id, incarnation, number, head, chain, updated_at, floor FROM logs"):
+        for row in fetch(
+            connection, "SELECT state_id, incarnation, number, head, chain, updated_at, floor, floor_chain FROM logs"
+        ):
             connection.execute("UPDATE logs SET checksum = ? WHERE number = ?", (log_checksum(*row), row[2]))
         connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", (FORMAT,))
         connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -139,9 +139,9 @@ class SqliteStore(SqliteReader):
         """Remove some of what has been let go of."""
         return await self._write(compacting.sweep)
 
-    async def add_places(self, log: LogId, until: int, places_: Sequence[Place]) -> None:
+    async def add_places(self, log: LogId, after: int, until: int, places_: Sequence[Place]) -> None:
         """Index some more revisions of a log."""
-        await self._write(places.add, log, until, places_)
+        await self._write(places.add, log, after, until, places_)
 
     def aside(self) -> AbstractAsyncContextManager[SqliteReader]:
         """Something to read all of it with, on a connection and a thread of its own."""

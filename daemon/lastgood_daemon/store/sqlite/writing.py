@@ -13,7 +13,7 @@ from lastgood_daemon.store.sqlite.plan import Plan, StoredLog
 PAGES_AT_A_TIME = 256
 """That are given back in one transaction, while commits wait."""
 
-_FIND_LOG = "SELECT number, head, floor FROM logs WHERE state_id = ? AND incarnation = ?"
+_FIND_LOG = "SELECT number, head, floor, floor_chain FROM logs WHERE state_id = ? AND incarnation = ?"
 _FIND_VERSION = "SELECT version FROM records WHERE kind = ? AND owner = ? AND key = ?"
 _DROP = (
     "DELETE FROM changes WHERE log = ?",
@@ -124,5 +124,5 @@ def _stored(connection: apsw.Connection, plan: Plan, log: LogId) -> StoredLog:
 
 
 def _moved(name: LogId, log: StoredLog, last: LogRow, now: int) -> tuple[int, bytes, int, bytes, int]:
-    checksum = log_checksum(*name, log.number, last.revision, last.chain, now, log.floor)
+    checksum = log_checksum(*name, log.number, last.revision, last.chain, now, log.floor, log.floor_chain)
     return last.revision, last.chain, now, checksum, log.number

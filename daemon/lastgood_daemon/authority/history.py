@@ -1,0 +1,60 @@
+"""The history of a state, or of one path of it: the revisions in which the value there changed.
+
+Without a path, and for the root, every revision is looked at (``walk.py``); for any other path those that the index names
+(``path_history.py``). Both give items one by one and look no further than somebody asks.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from lastgood_daemon.authority.candidates import Candidates
+from lastgood_daemon.authority.indexing import MOST, Indexing
+from lastgood_daemon.authority.path_history import PathHistory
+from lastgood_daemon.authority.replay import RewrittenError
+from lastgood_daemon.authority.walk import Span, walk
+from lastgood_daemon.engine.history import HistoryItem
+from lastgood_daemon.engine.state import State
+from lastgood_daemon.store.protocol import LogId, Store
+from lastgood_proto.paths import Path
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuestion:
+    """Which revisions to list: those above ``after`` and below ``before``; about ``limit`` will be asked for."""
+
+    path: Path | None
+    after: int
+    before: int | None
+    newest_first: bool
+    limit: int
+
+    def span(self, state: State) -> Span:
+        """Give what there is of that in a state. The one place that says where its log begins and ends."""
+        end = state.revision + 1
+        return Span(
+            max(self.after, state.kept.floor.revision),
+            end if self.before is None else min(self.before, end),
+            self.newest_first,
+        )
+
+
+async def history(store: Store, indexing: Indexing, state: State, question: HistoryQuestion) -> AsyncIterator[HistoryItem]:
+    """Give the revisions in which a value changed, in the order asked for.
+
+    Raises:
+        CorruptRecordError: a revision does not match its chain.
+    """
+    path, span = question.path, question.span(state)
+    if span.is_empty:
+        return
+    items = None
+    if path:
+        log, newest = LogId(state.state_id, state.incarnation), span.before - 1
+        indexed = await indexing.reach(log, newest)
+        if newest - indexed <= MOST:  # or there was no room for the index
+            items = PathHistory(store, state, path, Candidates(store, log, indexed, newest)).items(span, question.limit + 1)
+    try:
+        async for item in items or walk(store, state, path, span, question.limit + 1):
+            yield item
+    except RewrittenError:
+        return  # compacted meanwhile: the rest is gone
