@@ -1,13 +1,9 @@
-"""Benchmarks, as ratios taken in one run: ``make bench``.
+"""Calls a second, over those of an empty call.
 
-A machine's speed drifts, so nothing here is a time to compare with another day's. What is measured and what it is compared
-with take turns, round after round, and the medians of both, and their ratio, are printed. The yardstick is an empty unary
-grpc.aio call over a Unix socket: what any RPC costs in Python on this machine, with nothing behind it.
-
-The database lies on a real disk (``--dir``, by default beside this file): a RAM disk has no fsync to wait for.
+The yardstick is an empty unary grpc.aio call over a Unix socket: what any RPC costs in Python on this machine, with nothing
+behind it. Here more is better, and there is no target: it tells what a machine can do.
 """
 
-import argparse
 import asyncio
 import statistics
 import subprocess
@@ -21,14 +17,63 @@ from typing import Any
 from grpc import aio
 
 import lastgood
+from alone import HERE, alone
+from daemon import Daemon
+from row import Row, row
 
-HERE = Path(__file__).parent
 ROUNDS = 7
 ALONE = 150
 TOGETHER = 2000
 TASKS = 64
 
 Call = Callable[[], Awaitable[object]]
+
+
+async def measure(folder: Path, *, quick: bool = False) -> list[Row]:
+    """Measure against an echo server."""
+    socket = Path(tempfile.mkdtemp()) / "echo.sock"
+    echo = subprocess.Popen([sys.executable, HERE / "echo_server.py", socket])
+    try:
+        with Daemon(folder) as daemon:
+            async with daemon.connect() as client, aio.insecure_channel(f"unix:{socket}") as channel:
+                method: Any = channel.unary_unary("/bench.Echo/Call")
+                await method(b"", wait_for_ready=True, timeout=10)
+                state = client.state("bench", agent_id="bench")
+                rows = await compare_all(state, lambda: method(b""), 3 if quick else ROUNDS)
+            daemon.stop()
+    finally:
+        echo.terminate()
+        echo.wait()
+        socket.unlink(missing_ok=True)
+        socket.parent.rmdir()
+    return rows
+
+
+async def compare_all(state: lastgood.SharedState, echo: Call, rounds: int) -> list[Row]:
+    """Compare writes and reads, alone and together."""
+    numbers = iter(range(10**9))
+
+    async def durable_set() -> object:
+        return await state.set(f"key{next(numbers) % 100}", "a value")
+
+    async def get() -> object:
+        return await state.get("key1")
+
+    return [
+        await compare(f"{name}, {how}", call, echo, count, tasks, rounds)
+        for name, call in (("durable set", durable_set), ("get", get))
+        for how, count, tasks in (("one at a time", ALONE, 1), (f"{TASKS} tasks of one process", TOGETHER, TASKS))
+    ]
+
+
+async def compare(name: str, ours: Call, yardstick: Call, count: int, tasks: int, rounds: int) -> Row:
+    """Let both take turns."""
+    await per_second(ours, count // 4, tasks)
+    await per_second(yardstick, count // 4, tasks)
+    pairs = [(await per_second(ours, count, tasks), await per_second(yardstick, count, tasks)) for _ in range(rounds)]
+    mine, other = (statistics.median(pair[index] for pair in pairs) for index in (0, 1))
+    what = f"{mine:,.0f}/s, {1e6 / mine:,.0f} µs; echo {other:,.0f}/s"
+    return row(name, [a / b for a, b in pairs], None, what=what)
 
 
 async def per_second(call: Call, count: int, tasks: int) -> float:
@@ -46,52 +91,5 @@ async def per_second(call: Call, count: int, tasks: int) -> float:
     return count / (time.perf_counter() - begun)
 
 
-async def compare(name: str, ours: Call, yardstick: Call, count: int, tasks: int) -> None:
-    """Let both take turns, and print medians and the ratio."""
-    await per_second(ours, count // 4, tasks)
-    await per_second(yardstick, count // 4, tasks)
-    pairs = [(await per_second(ours, count, tasks), await per_second(yardstick, count, tasks)) for _ in range(ROUNDS)]
-    mine = statistics.median(pair[0] for pair in pairs)
-    other = statistics.median(pair[1] for pair in pairs)
-    ratios = sorted(pair[0] / pair[1] for pair in pairs)
-    print(
-        f"{name:<44} {mine:>9,.0f}/s {1e6 / mine:>8,.0f} µs   echo {other:>7,.0f}/s   "
-        f"× {statistics.median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})"
-    )
-
-
-async def main(directory: Path) -> None:
-    """Run all of it against a daemon and an echo server of its own."""
-    with tempfile.TemporaryDirectory(dir=directory, prefix="bench-") as folder:
-        socket = Path(tempfile.mkdtemp()) / "echo.sock"
-        echo = subprocess.Popen([sys.executable, HERE / "echo_server.py", socket])
-        try:
-            async with (
-                lastgood.connect(data_dir=folder, timeout=30) as client,
-                aio.insecure_channel(f"unix:{socket}") as channel,
-            ):
-                method: Any = channel.unary_unary("/bench.Echo/Call")
-                await method(b"", wait_for_ready=True, timeout=10)
-                state = client.state("bench", agent_id="bench")
-                numbers = iter(range(10**9))
-                await run(state, lambda: state.set(f"key{next(numbers) % 100}", "a value"), lambda: method(b""))
-        finally:
-            echo.terminate()
-            echo.wait()
-            socket.unlink(missing_ok=True)
-            socket.parent.rmdir()
-
-
-async def run(state: lastgood.SharedState, durable_set: Call, echo: Call) -> None:
-    """Print the table."""
-    print("durable: answered after the fsync. ×: calls a second over those of the echo, median (lowest – highest round)\n")
-    await compare("durable set, one at a time", durable_set, echo, ALONE, 1)
-    await compare(f"durable set, {TASKS} tasks of one process", durable_set, echo, TOGETHER, TASKS)
-    await compare("get, one at a time", lambda: state.get("key1"), echo, ALONE, 1)
-    await compare(f"get, {TASKS} tasks of one process", lambda: state.get("key1"), echo, TOGETHER, TASKS)
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dir", type=Path, default=HERE, help="a folder on a real disk (default: beside this file)")
-    asyncio.run(main(parser.parse_args().dir))
+    alone(measure, __doc__)

@@ -25,11 +25,10 @@ class Daemon:
         self.wal = self.data / "lastgood.db-wal"
         self._log = folder / "daemon.log"
         self._command = (*command, "--data-dir", str(self.data))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = self._started()
 
     def __enter__(self) -> Self:
-        """Start it."""
-        self.start()
+        """Nothing more: it is started by making the object."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -37,12 +36,8 @@ class Daemon:
         self.kill()
 
     def start(self) -> None:
-        """Start the process; it may not be up when this returns, and ``connect`` waits for it."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-            )
+        """Start it again. It may not be up when this returns; ``connect`` waits for it."""
+        self._process = self._started()
 
     def connect(self) -> lastgood.Client:
         """Give a client, which waits for the daemon."""
@@ -50,28 +45,29 @@ class Daemon:
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """End it as a service manager would, and wait until its files are closed."""
-        assert self._process is not None
         self._process.terminate()
         if self._process.wait(STOP_SECONDS):
             raise RuntimeError(self._log.read_text())
 
     def worked(self) -> float:
         """Give the seconds of processor time that it has taken."""
-        assert self._process is not None
         ticks = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
         """Give the bytes of memory that it has (RSS)."""
-        assert self._process is not None
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         message = "the daemon has ended"
         raise RuntimeError(message)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+        with self._log.open("ab") as log:
+            return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

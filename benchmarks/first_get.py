@@ -1,7 +1,7 @@
 """From a kill -9 to the first correct answer: a state of 11 MB, with a million changes in its log.
 
-The time is from starting the process to the answer of a ``get``, so it holds Python's imports, opening the file with its WAL,
-rebuilding the state from its image and the log since, and connecting. The operating system still has the file in memory.
+The time is from starting the process to the answer of a ``get``: Python's imports, opening the file with its WAL,
+connecting, rebuilding the state from its image and the log since. The operating system still has the file in memory.
 """
 
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alone import alone
 from changes import write
-from content import KEYS, MESSAGES, large, amount, messages, size
+from content import KEYS, MESSAGES, amount, large, messages, size
 from daemon import Daemon
 from row import Row, row
 

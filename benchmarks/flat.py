@@ -11,7 +11,7 @@ from pathlib import Path
 
 import lastgood
 from alone import alone
-from content import large, amount, message, size, small
+from content import amount, large, message, size, small
 from daemon import Daemon
 from row import Row, row
 

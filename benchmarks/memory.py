@@ -42,16 +42,20 @@ async def measure(folder: Path, *, quick: bool = False) -> list[Row]:
     ]
 
 
-
 async def highest(path: Path) -> int:
     """Look at the size of a file until cancelled."""
     found = 0
     try:
         while True:
-            found = max(found, path.stat().st_size if path.exists() else 0)
+            found = max(found, size(path))
             await asyncio.sleep(_LOOK_SECONDS)
     except asyncio.CancelledError:
         return found
+
+
+def size(path: Path) -> int:
+    """Give the size of a file that may not be there."""
+    return path.stat().st_size if path.exists() else 0
 
 
 async def stopped(watching: "asyncio.Task[int]") -> int:
