@@ -1,23 +1,21 @@
 """What is stored: messages as agents write them, and a state that is full of them."""
 
 import random
-import string
 from typing import Any
 
 import msgspec
 
 MESSAGES = 40_000
 KEYS = 100_000
-_LETTERS = string.ascii_lowercase + "     "
-_POOL = "".join(random.Random(1).choices(_LETTERS, k=200_000))  # compresses worse than real text
+_LETTERS = bytes.maketrans(bytes(range(256)), bytes(random.Random(1).choices(b"abcdefghijklmnopqrstuvwxyz     ", k=256)))
 
 
 def message(number: int, content_bytes: int | None = None) -> dict[str, Any]:
-    """Give a message; by default of 230 to 280 bytes."""
+    """Give a message; by default of 230 to 280 bytes. Its letters are drawn: they compress worse than real text."""
     choose = random.Random(number)
     size = choose.randrange(190, 241) if content_bytes is None else content_bytes
-    start = choose.randrange(len(_POOL) - size)
-    return {"id": number, "role": "assistant" if number % 2 else "user", "content": _POOL[start : start + size]}
+    content = choose.randbytes(size).translate(_LETTERS).decode()
+    return {"id": number, "role": "assistant" if number % 2 else "user", "content": content}
 
 
 def messages(count: int = MESSAGES) -> list[dict[str, Any]]:
