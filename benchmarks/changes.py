@@ -1,6 +1,7 @@
 """Many small changes: as many agents at a time make them, and without the calls."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,6 +37,8 @@ async def write(states: Sequence[lastgood.SharedState], count: int, path: Callab
 
 async def write_directly(database: Path, state_id: str, count: int, path: Callable[[int], str]) -> None:
     """Do the same to a state of a folder that has no daemon at the moment, by the daemon's own authority in this process."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # as the daemon does: looking through a large tree takes most of the time otherwise
     store = SqliteStore.open(database)
     authority = Authority(store)
     running = asyncio.create_task(authority.run())
