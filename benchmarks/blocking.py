@@ -1,0 +1,80 @@
+"""How long the daemon's event loop is blocked while an agent sets a whole list of 11 MB with one more message.
+
+The daemon runs with a heartbeat (``heartbeat.py``). Rounds of small sets take turns with the large ones, for comparison: the
+machine is late sometimes, whatever the daemon does.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from alone import HERE, alone
+from content import amount, message, messages, size
+from daemon import Daemon
+from row import Row, row
+
+TARGET_MS = 5.0
+ROUNDS = 10
+MESSAGES = 45_000
+AFTERWARDS = 0.5
+"""Seconds after the answer that still count: what the set has left behind is freed, and an image may be written."""
+SMALL = 100
+PAUSE = 0.005
+
+
+class Late(NamedTuple):
+    """The latest heartbeat of a time, and the processor time of the daemon until it came; in milliseconds."""
+
+    late: float
+    worked: float
+
+
+async def measure(folder: Path, *, quick: bool = False) -> list[Row]:
+    """Set, and read what the heartbeat has noted."""
+    whole = messages(MESSAGES)
+    report = folder / "heartbeat.json"
+    large: list[tuple[float, float]] = []
+    small: list[tuple[float, float]] = []
+    with Daemon(folder, (sys.executable, str(HERE / "heartbeat.py"), str(report))) as daemon:
+        async with daemon.connect() as client:
+            state = client.state("thread", agent_id="bench")
+            await state.set("messages", whole)
+            for _ in range(3 if quick else ROUNDS):
+                begun = time.monotonic()
+                for number in range(SMALL):
+                    await state.set("title", number)
+                    await asyncio.sleep(PAUSE)
+                small.append((begun, time.monotonic()))
+                whole.append(message(len(whole)))
+                begun = time.monotonic()
+                await state.set("messages", whole)
+                await asyncio.sleep(AFTERWARDS)
+                large.append((begun, time.monotonic()))
+        daemon.stop()
+    noted = [tuple(each) for each in json.loads(report.read_text())]
+    blocked, usual = [latest(noted, each) for each in large], [latest(noted, each) for each in small]
+    return [
+        row(
+            "event loop blocked while a whole list is set",
+            [each.late for each in blocked],
+            TARGET_MS,
+            "ms",
+            amount(size(whole)),
+        ),
+        row("  processor time of the daemon in that", [each.worked for each in blocked], None, "ms"),
+        row("  the same while small values are set", [each.late for each in usual], None, "ms"),
+    ]
+
+
+def latest(noted: list[tuple[float, float, float]], during: tuple[float, float]) -> Late:
+    """Give the latest heartbeat of those due in a time."""
+    begun, ended = during
+    within = [Late(late * 1000, worked * 1000) for due, late, worked in noted if begun <= due <= ended]
+    return max(within, default=Late(0.0, 0.0))
+
+
+if __name__ == "__main__":
+    alone(measure, __doc__)

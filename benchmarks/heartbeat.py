@@ -1,0 +1,58 @@
+"""A daemon that notes how late its event loop is: ``heartbeat.py FILE FLAGS``, with the flags of ``lastgood serve``.
+
+A timer of one millisecond runs on the loop. It comes late by as long as something else held the loop: a callback, a thread
+that did not let go of the interpreter, or the machine, which gave the processor to somebody else. Nothing is subtracted; but
+the processor time that the process has taken meanwhile stands beside it, and tells the last from the others.
+
+The file gets a list of [when it was due, seconds late, processor seconds], by the monotonic clock, when the daemon ends.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from pydantic_settings import CliApp
+
+from lastgood_daemon.process.config import Config
+from lastgood_daemon.process.folder import DataFolder
+from lastgood_daemon.process.serve import serve
+
+PERIOD = 0.001
+LATE = 0.0005
+
+
+class Heartbeat:
+    """The timer, and what it has noted."""
+
+    def __init__(self) -> None:
+        self.late: list[tuple[float, float, float]] = []
+        self._due = self._worked = 0.0
+
+    async def serve(self, config: Config, folder: DataFolder) -> int:
+        """Serve, with the timer on the same loop."""
+        self._due, self._worked = time.monotonic(), time.process_time()
+        self.beat()
+        return await serve(config, folder)
+
+    def beat(self) -> None:
+        """Note how late it is, and ask for the next."""
+        now, worked = time.monotonic(), time.process_time()
+        if now - self._due > LATE:
+            self.late.append((self._due, now - self._due, worked - self._worked))
+        self._due, self._worked = now + PERIOD, worked
+        asyncio.get_running_loop().call_later(PERIOD, self.beat)
+
+
+def main(file: Path, flags: list[str]) -> int:
+    """Be a daemon; gives its exit status."""
+    config, heartbeat = CliApp.run(Config, cli_args=flags), Heartbeat()
+    with DataFolder(config.data_dir) as folder:
+        status = asyncio.run(heartbeat.serve(config, folder))
+    file.write_text(json.dumps(heartbeat.late))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
