@@ -55,6 +55,9 @@ MAX_WAITING = 16_384
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Bytes that waiting commands may carry."""
 
+MOST_MOVES = 100
+"""Tries of a command under which the store moves."""
+
 FAULT = Refused("INTERNAL", "the daemon failed to handle the call; nothing was written; its log says more")
 
 log = logging.getLogger(__name__)
@@ -163,7 +166,7 @@ class Committer:
             for submission, _ in reversed(answers):
                 self._waiting_room.take_back(submission)
             self._look_again(layer)
-            self._queue_again([submission for submission, outcome in answers if outcome is not None])
+            self._queue_again([each for each, outcome in answers if outcome is not None and self._may_try_again(each)])
             return
         finally:
             self._world.in_flight = set()
@@ -171,6 +174,14 @@ class Committer:
         for submission, outcome in answers:
             if outcome is not None:
                 submission.answer(outcome if refusal is None else self._recalled(submission.identity) or refusal)
+
+    def _may_try_again(self, submission: Submission) -> bool:
+        """Count a try in vain. With so many it is a fault of ours, and must not keep the daemon busy for ever."""
+        submission.moves += 1
+        if submission.moves > MOST_MOVES:
+            log.error("giving up %s: the store moves under it again and again", type(submission.command).__name__)
+            submission.answer(FAULT)
+        return not submission.answered
 
     def _recalled(self, identity: Identity | None) -> Outcome | None:
         """Give the durable answer that a request has had: what fails with its group is not what it came to before."""

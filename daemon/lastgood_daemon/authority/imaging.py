@@ -24,7 +24,9 @@ def is_due(world: World, state: State) -> bool:
 
 
 async def write_image(store: Store, world: World, state: State) -> None:
-    """Write an image of a state as it is."""
+    """Write an image of a state as it is, unless another was written while this one waited."""
+    if not is_due(world, state):
+        return
     name = LogId(state.state_id, state.incarnation)
     data = await asyncio.to_thread(encode_image, Image(state.tree, state.chain, state.log_bytes))
     await store.put_image(name, upkeep.Image(state.revision, data))

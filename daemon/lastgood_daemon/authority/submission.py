@@ -25,6 +25,8 @@ class Submission:
     until: float = math.inf
     """When that ends, by the clock of the event loop."""
     answered: bool = False
+    moves: int = 0
+    """How often the store has moved under it."""
     labours: int = 0
     """How often something had to be worked out for it."""
 

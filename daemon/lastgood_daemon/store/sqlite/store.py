@@ -47,6 +47,8 @@ class SqliteStore(SqliteReader):
         self._identity = identity
         self._clock = Clock(identity.latest)
         self._leases_since = self._clock.now()
+        self._imaging = asyncio.Lock()
+        """One image at a time: what is there of one that is being written is no leftover of a crash."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -117,11 +119,12 @@ class SqliteStore(SqliteReader):
 
     async def put_image(self, log: LogId, image: Image) -> None:
         """Write an image piece by piece; other commits go on in between."""
-        await self._write(images.clear_incomplete, log)
         pieces = await asyncio.to_thread(images.pieces_of, image)
-        for piece in reversed(range(len(pieces))):
-            if not await self._write(images.put_piece, log, image.revision, pieces, piece):
-                return
+        async with self._imaging:
+            await self._write(images.clear_incomplete, log)
+            for piece in reversed(range(len(pieces))):
+                if not await self._write(images.put_piece, log, image.revision, pieces, piece):
+                    return
 
     async def drop_image(self, log: LogId, revision: int) -> None:
         """Forget an image."""
