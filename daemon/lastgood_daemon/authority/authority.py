@@ -12,6 +12,7 @@ from lastgood_daemon.authority.housekeeping import Housekeeper
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
+from lastgood_daemon.authority.redaction import RedactionDesk
 from lastgood_daemon.authority.sessions import LIFETIME, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World, asked
@@ -34,6 +35,7 @@ class Authority:
         self.background = Background(self.fail)
         self._committer = Committer(store, self._world, self.loader, self.background)
         self.housekeeper = Housekeeper(store, self._committer, self.loader)
+        self.redaction = RedactionDesk(store, self._world, self.loader, self._committer, self.background, self.housekeeper)
 
     @property
     def daemon_id(self) -> str:

@@ -24,8 +24,10 @@ def is_due(world: World, state: State) -> bool:
 
 
 async def write_image(store: Store, world: World, state: State) -> None:
-    """Write an image of a state as it is."""
+    """Write an image of a state as it is; not of one from before a redaction, which never happens while this is at work."""
     name = LogId(state.state_id, state.incarnation)
+    if state.revision < world.redacted.get(name, 0):
+        return
     data = await asyncio.to_thread(encode_image, Image(state.tree, state.chain, state.log_bytes))
     await store.put_image(name, upkeep.Image(state.revision, data))
     world.images[name] = ImageNote(state.log_bytes, len(data))

@@ -114,6 +114,10 @@ class SqliteStore:
         """Shrink the file by at most a MiB of what is free in it; how many bytes."""
         return await self._write(writing.give_back)
 
+    async def scrub(self) -> bool:
+        """Make the file anew, and empty the WAL."""
+        return await self._write(writing.scrub)
+
     async def head(self, log: LogId) -> Head:
         """Where a log ends."""
         return await self._read(reading.head, log)
