@@ -42,6 +42,7 @@ from lastgood.errors import (
     LastgoodError,
     LeaseLostError,
     NotFoundError,
+    NotRedactableError,
     OutcomeUnknownError,
     OverloadedError,
     PathError,
@@ -57,7 +58,7 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
-from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, Redaction, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.retry import Retry
@@ -96,6 +97,7 @@ __all__ = [
     "LeaseStatus",
     "Lineage",
     "NotFoundError",
+    "NotRedactableError",
     "OutcomeUnknownError",
     "OverloadedError",
     "PathError",
@@ -103,6 +105,7 @@ __all__ = [
     "PoisonedStepError",
     "Preview",
     "Reading",
+    "Redaction",
     "ResumableWorkflow",
     "Retention",
     "RetentionInForce",

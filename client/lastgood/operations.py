@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from lastgood_proto.v1 import checkpoints_pb2 as checkpoints
 from lastgood_proto.v1 import common_pb2 as common
 from lastgood_proto.v1 import history_pb2 as history
+from lastgood_proto.v1 import redaction_pb2 as redaction
 from lastgood_proto.v1 import retention_pb2 as retention
 from lastgood_proto.v1 import server_pb2 as server
 from lastgood_proto.v1 import state_pb2 as state
@@ -99,5 +100,7 @@ LIST_EFFECTS = Operation("list_effects", workflows.ListEffectsRequest, workflows
 SET_RETENTION = Operation("set_retention", retention.SetRetentionRequest, retention.SetRetentionResponse)
 GET_RETENTION = Operation("get_retention", retention.GetRetentionRequest, retention.GetRetentionResponse, writes=False)
 COMPACT = Operation("compact", retention.CompactRequest, retention.CompactResponse)
+
+REDACT = Operation("redact", redaction.RedactRequest, redaction.RedactResponse)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

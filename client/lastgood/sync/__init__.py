@@ -41,6 +41,7 @@ from lastgood.errors import (
     LastgoodError,
     LeaseLostError,
     NotFoundError,
+    NotRedactableError,
     OutcomeUnknownError,
     OverloadedError,
     PathError,
@@ -56,7 +57,7 @@ from lastgood.errors import (
     UnauthenticatedError,
     WorkflowBusyError,
 )
-from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, Redaction, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.retry import Retry
@@ -97,6 +98,7 @@ __all__ = [
     "LeaseStatus",
     "Lineage",
     "NotFoundError",
+    "NotRedactableError",
     "OutcomeUnknownError",
     "OverloadedError",
     "PathError",
@@ -104,6 +106,7 @@ __all__ = [
     "PoisonedStepError",
     "Preview",
     "Reading",
+    "Redaction",
     "ResumableWorkflow",
     "Retention",
     "RetentionInForce",

@@ -25,7 +25,7 @@ def redact(edge: Edge, request: redaction_pb2.RedactRequest) -> Run:
     async def work() -> redaction_pb2.RedactResponse:
         done = await edge.authority.redaction.redact(wanted)
         return redaction_pb2.RedactResponse(
-            header=edge.headers.of(done.point), revisions=done.revisions, records=done.records
+            header=edge.headers.of_point(done.point), revisions=done.revisions, records=done.records
         )
 
     return Run(work)
