@@ -139,7 +139,9 @@ class RedactionDesk:
             while True:
                 outcome = await self._attempt(wanted)
                 if isinstance(outcome, Refused):
-                    raise RefusedError.rebuild(outcome.reason, outcome.message, outcome.metadata)
+                    refusal = RefusedError.rebuild(outcome.reason, outcome.message, outcome.metadata)
+                    refusal.reason = outcome.reason
+                    raise refusal
                 if isinstance(outcome, Redacted):
                     break
             await self._scrub()
