@@ -143,7 +143,7 @@ class Redaction:
     Attributes:
         revision: the present one: a new one, unless no revision had the text in it.
         revisions: in how many revisions the text was replaced.
-        records: in how many snapshots, checkpoints, attempts, effects, and remembered answers to clients.
+        records: in how many other records: snapshots, checkpoints, attempts, effects, and the workflow itself.
     """
 
     revision: int

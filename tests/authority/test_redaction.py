@@ -222,7 +222,7 @@ async def test_the_records_of_the_state_and_of_its_workflow(tmp_path: Path) -> N
         }
         done = await daemon.authority.redaction.redact(wanted(state="wf"))
         assert remains(tmp_path) == []
-        assert (done.revisions, done.records) == (1, 8)
+        assert (done.revisions, done.records) == (1, 7)
         workflow = await daemon.authority.ask(lambda reader: reader.workflow("wf"))
         results = {effect.key: effect.result for effect in workflow.all_effects()}
         assert results == {"pay": encode({"r": MARK}), "tell": None}

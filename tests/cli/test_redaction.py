@@ -59,7 +59,8 @@ async def test_with_yes_it_does_not_ask(command: Command, client: lastgood.Clien
 
 
 def test_without_a_text_it_is_wrong_usage(command: Command, state_id: str) -> None:
-    for given, complaint in [("", "there is no text to redact"), (b"\xff\xfe", "not UTF-8")]:
+    wrong: list[tuple[str | bytes, str]] = [("", "there is no text to redact"), (b"\xff\xfe", "not UTF-8")]
+    for given, complaint in wrong:
         done = command.process("redact", state_id, given=given)
         assert (done.status, done.out) == (2, "")
         assert complaint in done.err

@@ -12,7 +12,15 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tests.support.daemons import DaemonProcess
 
-SERVICES = ("StateService", "HistoryService", "CheckpointService", "WorkflowService", "RetentionService", "ServerService")
+SERVICES = (
+    "StateService",
+    "HistoryService",
+    "CheckpointService",
+    "WorkflowService",
+    "RetentionService",
+    "RedactionService",
+    "ServerService",
+)
 
 
 class ForeignClient:
@@ -128,6 +136,10 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str) -> Non
         "WorkflowService.Resume": workflow,
         "WorkflowService.FailStep": {**workflow, **second, "step": 1},
         "WorkflowService.Release": workflow,
+        "RetentionService.SetRetention": {"state_id": state_id, "retention": {"revisions": 9}},
+        "RetentionService.GetRetention": {"state_id": state_id},
+        "RetentionService.Compact": {"state_id": state_id},
+        "RedactionService.Redact": {"context": {"state": state}, "text": "not there"},
         "ServerService.GetServerInfo": {},
         "StateService.DeleteState": {"state": state},
     }

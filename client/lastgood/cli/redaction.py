@@ -22,15 +22,17 @@ def register(app: typer.Typer) -> None:
         "redact",
         example="""
             lastgood redact trip
-            pass show leaked-key | lastgood redact trip --json
+            lastgood redact trip --json < leaked-key
         """,
         document='{"state", "revision", "revisions", "records"}',
-        notes="The text is never an argument: others would see it among the processes, and the shell would keep it.",
+        notes="The text is no argument: there others would see it, and the shell keep it.",
     )(redact)
 
 
 async def redact(given: Given, state: StateId, replacement: Replacement = "[redacted]", *, yes: Yes = False) -> None:
-    """Take a text out of a state and all its history, for good: a key that has leaked.
+    """Take a leaked key out of all history.
+
+    Or any other text: it is replaced in all revisions of a state, and cannot be brought back.
 
     On a terminal it asks for the text, without showing it, and then whether to go on. Otherwise the text is what standard
     input has, without the end of its last line.

@@ -63,7 +63,7 @@ class RedactResponse(_message.Message):
     revisions: _builtins.int
     """In how many revisions it was replaced."""
     records: _builtins.int
-    """In how many snapshots, checkpoints, attempts, effects and answers that are remembered."""
+    """In how many snapshots, checkpoints, attempts, effects and workflows (at most one)."""
     @_builtins.property
     def header(self) -> _common_pb2.ResponseHeader:
         """The present revision; it is a new one unless no revision had the text in it."""

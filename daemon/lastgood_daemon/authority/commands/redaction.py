@@ -82,7 +82,8 @@ class Redact:
             other = layer.state(seen.state_id)
             if (other.incarnation, other.revision) != (seen.incarnation, revision):
                 return Done(existed=False)
-        count = self._snapshots(layer) + self._workflow(layer) + self._answers(layer)
+        count = self._snapshots(layer) + self._workflow(layer)
+        self._answers(layer)
         for log in self.logs:
             self._rewrite(layer, log, author, now)
         rows = sum(len(log.rewrite.rows) for log in self.logs)
@@ -122,15 +123,12 @@ class Redact:
         layer.put_workflow(replace(workflow, progress=progress).with_parts(changed), progress.updated_at, changed)
         return len(changed) + (progress is not workflow.progress)
 
-    def _answers(self, layer: Layer) -> int:
-        count = 0
+    def _answers(self, layer: Layer) -> None:
         for session_id in self.sessions:
             answers = layer.session(session_id).answers
             changed = {number: after for number, answer in answers.items() if (after := self._answer(answer)) != answer}
             if changed:
                 layer.own_session(session_id).answers.update(changed)
-                count += 1
-        return count
 
     def _answer(self, answer: bytes) -> bytes:
         if not self.redactor.is_in(answer):
