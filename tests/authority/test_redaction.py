@@ -1,6 +1,7 @@
 """Redaction: nothing of the text is left anywhere, the rest reads as before, and it happens at once or not at all."""
 
 import asyncio
+import contextlib
 import random
 import shutil
 from pathlib import Path
@@ -16,11 +17,12 @@ from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.effects import ClaimEffect, RecordEffect
+from lastgood_daemon.authority.commands.redaction import Redact
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.steps import BeginStep
 from lastgood_daemon.authority.commands.write import Write
-from lastgood_daemon.authority.outcomes import Redacted, SnapshotTaken, Written
+from lastgood_daemon.authority.outcomes import Done, Redacted, SnapshotTaken, Written
 from lastgood_daemon.authority.redaction import Wanted
 from lastgood_daemon.authority.replay import rebuilt, replay
 from lastgood_daemon.authority.sessions import Identity
@@ -32,6 +34,7 @@ from lastgood_daemon.engine.image import decode_image
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
+from lastgood_daemon.engine.redaction import Redactor
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.store.protocol import LogId, Moved, Rewrite, StoreFullError, Unit
@@ -276,6 +279,45 @@ async def test_a_path_can_be_compacted_away(tmp_path: Path) -> None:
         assert remains(tmp_path) == []
         assert await read(daemon, 5) == {"keys": {MARK: 1}, "gone": {}, "k": 2}
         assert (await state_of(daemon)).tree.last_change(("gone", MARK)) == 3
+
+
+async def test_names_that_would_become_one_are_refused(tmp_path: Path) -> None:
+    """One is in the log, the other only in the present: what came before has been compacted."""
+    async with running(tmp_path) as daemon:
+        await daemon.do(write(Set(("m",), encode({MARK: 1}))))
+        await daemon.do(write(Set(("n",), encode(1))))
+        await keep(daemon, 1)
+        await daemon.do(write(Set(("k",), encode({SECRET: 2}))))
+        with pytest.raises(NotRedactableError, match="choose another replacement"):
+            await daemon.authority.redaction.redact(wanted())
+        assert await read(daemon, 3) == {"m": {MARK: 1}, "n": 1, "k": {SECRET: 2}}
+        await daemon.authority.redaction.redact(wanted(replacement="<gone>"))
+        assert await read(daemon, 4) == {"m": {MARK: 1}, "n": 1, "k": {"<gone>": 2}}
+
+
+async def test_what_was_let_go_of_but_is_not_removed_yet_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as daemon:
+        for number in range(20):
+            await daemon.do(write(Set((f"k{number}",), encode(SECRET))))
+
+        async def cut_off() -> bool:
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patched, contextlib.suppress(asyncio.CancelledError):
+            patched.setattr(daemon.store, "sweep", cut_off)
+            await keep(daemon, 5)
+        assert "revision 3" in remains(tmp_path)
+        await daemon.authority.redaction.redact(wanted())
+        assert remains(tmp_path) == []
+
+
+async def test_what_was_prepared_for_another_revision_is_not_done(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await daemon.do(write(Set(("k",), encode(SECRET))))
+        await daemon.do(write(Set(("k",), encode(1))))
+        for seen in ((LOG, 1), (LogId("s", 2), 2)):
+            command = Redact(REF, Author(), Redactor(SECRET, MARK), [], [seen], [], 1)
+            assert await daemon.do(command) == Done(existed=False)
 
 
 async def test_a_state_that_was_deleted_is_not_found(tmp_path: Path) -> None:
