@@ -42,6 +42,7 @@ from lastgood.errors import (
     LastgoodError,
     LeaseLostError,
     NotFoundError,
+    NotRedactableError,
     OutcomeUnknownError,
     OverloadedError,
     PathError,
@@ -58,7 +59,7 @@ from lastgood.errors import (
     WorkflowBusyError,
 )
 from lastgood.maintenance import Backup, Problem, Verification
-from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, ServerInfo, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Reading, Redaction, ServerInfo, Snapshot
 from lastgood.progress import AgentStatus, Checkpoint, ExecutionMetrics
 from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.retry import Retry
@@ -98,6 +99,7 @@ __all__ = [
     "LeaseStatus",
     "Lineage",
     "NotFoundError",
+    "NotRedactableError",
     "OutcomeUnknownError",
     "OverloadedError",
     "PathError",
@@ -106,6 +108,7 @@ __all__ = [
     "Preview",
     "Problem",
     "Reading",
+    "Redaction",
     "ResumableWorkflow",
     "Retention",
     "RetentionInForce",

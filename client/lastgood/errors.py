@@ -25,6 +25,7 @@
     ├── InDoubtError                                 an effect that may or may not have happened
     ├── EffectFailedError                            an effect whose recorded result is a failure
     ├── PoisonedStepError                            a step under which too many processes have died
+    ├── NotRedactableError                           a text that cannot be taken out of where it is
     ├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
     ├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
     ├── CorruptDataError                             a stored record does not match its checksum
@@ -348,6 +349,19 @@ class PoisonedStepError(LastgoodError):
     deaths: int | None = None
 
 
+class NotRedactableError(LastgoodError):
+    """A text that is to be redacted stands where it cannot be replaced, as in a path. Nothing was redacted.
+
+    Attributes:
+        where: where it is, with the replacement in its place.
+        revision: the revision that has it there, if it is one.
+    """
+
+    reason = "NOT_REDACTABLE"
+    where: str = ""
+    revision: int | None = None
+
+
 class PermissionDeniedError(LastgoodError, PermissionError):
     """The daemon knows who is calling, and does not allow this."""
 
@@ -402,6 +416,7 @@ ERROR_OF_REASON: dict[str, type[LastgoodError]] = {
             StepOrderError,
             InDoubtError,
             PoisonedStepError,
+            NotRedactableError,
             TooLargeError,
             OverloadedError,
             PermissionDeniedError,

@@ -137,6 +137,21 @@ class Preview(list[Difference]):
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """What was redacted.
+
+    Attributes:
+        revision: the present one: a new one, unless no revision had the text in it.
+        revisions: in how many revisions the text was replaced.
+        records: in how many other records: snapshots, checkpoints, attempts, effects, and the workflow itself.
+    """
+
+    revision: int
+    revisions: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
     """Where the content of a revision came from: of a fork its origin, of a restore what it went back to.
 

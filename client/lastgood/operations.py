@@ -13,6 +13,7 @@ from lastgood_proto.v1 import checkpoints_pb2 as checkpoints
 from lastgood_proto.v1 import common_pb2 as common
 from lastgood_proto.v1 import history_pb2 as history
 from lastgood_proto.v1 import maintenance_pb2 as maintenance
+from lastgood_proto.v1 import redaction_pb2 as redaction
 from lastgood_proto.v1 import retention_pb2 as retention
 from lastgood_proto.v1 import server_pb2 as server
 from lastgood_proto.v1 import state_pb2 as state
@@ -102,5 +103,7 @@ GET_RETENTION = Operation("get_retention", retention.GetRetentionRequest, retent
 COMPACT = Operation("compact", retention.CompactRequest, retention.CompactResponse)
 BACKUP = Operation("backup", maintenance.BackupRequest, maintenance.BackupResponse)
 VERIFY = Operation("verify", maintenance.VerifyRequest, maintenance.VerifyResponse, writes=False)
+
+REDACT = Operation("redact", redaction.RedactRequest, redaction.RedactResponse)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

@@ -31,6 +31,7 @@ REASONS: dict[str, tuple[str, tuple[type[Exception], ...]]] = {
     "StepOrderError": ("STEP_ORDER", ()),
     "InDoubtError": ("IN_DOUBT", ()),
     "PoisonedStepError": ("POISONED_STEP", ()),
+    "NotRedactableError": ("NOT_REDACTABLE", ()),
     "PermissionDeniedError": ("PERMISSION_DENIED", (PermissionError,)),
     "UnauthenticatedError": ("UNAUTHENTICATED", (PermissionError,)),
     "TooLargeError": ("TOO_LARGE", (ValueError,)),

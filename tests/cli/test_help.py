@@ -63,8 +63,8 @@ async def test_every_example_works(own_daemon: DaemonProcess, tmp_path: Path, mo
         for line in shown[name]:
             mine = next(part for part in line.split(" | ") if part.startswith("lastgood"))
             words = shlex.split(mine)[1:]
-            if "step:3" in words or "--step" in words or "~/agents" in words or words[-1] == "-":
-                continue  # about what is not here
+            if words[0] == "redact" or "step:3" in words or "--step" in words or "~/agents" in words or words[-1] == "-":
+                continue  # about what is not here, or reads it
             done = command.here(*words)
             assert (done.status, done.err) == (0, ""), (line, done)
             if line == "lastgood fork trip trip-experiment":

@@ -20,6 +20,7 @@ SERVICES = (
     "WorkflowService",
     "RetentionService",
     "MaintenanceService",
+    "RedactionService",
     "ServerService",
 )
 
@@ -142,6 +143,7 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str, tmp_pa
         "RetentionService.Compact": {"state_id": "reflected"},
         "MaintenanceService.Backup": {"path": str(tmp_path / "backup")},
         "MaintenanceService.Verify": {},
+        "RedactionService.Redact": {"context": {"state": state}, "text": "not there"},
         "ServerService.GetServerInfo": {},
         "StateService.DeleteState": {"state": state},
     }

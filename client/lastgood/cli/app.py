@@ -32,6 +32,7 @@ COMMANDS = {
     "checkpoints": "workflows",
     "resume": "resuming",
     "release": "resuming",
+    "redact": "redaction",
     "retention": "retention",
     "compact": "retention",
     "workflow": "workflow",

@@ -1,5 +1,6 @@
 """Lines for people, questions, and what must not reach a terminal."""
 
+import getpass
 import io
 import os
 import select
@@ -60,6 +61,12 @@ def ask(question: str) -> None:
     if answer.strip().lower() not in {"y", "yes"}:
         text = "nothing was changed"
         raise FailedError(text)
+
+
+def ask_secret(question: str) -> str:
+    """Give a line that is typed, which is not shown."""
+    with _interruptible():
+        return getpass.getpass(f"{plain(question)}: ")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
+from lastgood_daemon.authority.redaction import RedactionDesk
 from lastgood_daemon.authority.sessions import LIFETIME, is_of, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.verify import Findings, verify
@@ -40,6 +41,7 @@ class Authority:
         self.indexing = Indexing(store, self.background)
         self._committer = Committer(store, self._world, self.loader, self.background, self.indexing)
         self.housekeeper = Housekeeper(store, self._committer, self.loader)
+        self.redaction = RedactionDesk(store, self._world, self.loader, self._committer, self.background, self.housekeeper)
 
     @property
     def daemon_id(self) -> str:

@@ -23,6 +23,8 @@ class Background:
         self._fail = fail
         self._jobs: dict[Hashable, Callable[[], Awaitable[object]]] = {}
         self._task: asyncio.Task[None] | None = None
+        self.turn = asyncio.Lock()
+        """Held by what is being done. Whoever else holds it has nothing done meanwhile."""
 
     def submit(self, key: Hashable, job: Callable[[], Awaitable[object]]) -> None:
         """Have something done, unless the same is waiting already."""
@@ -48,7 +50,8 @@ class Background:
             key = next(iter(self._jobs))
             job = self._jobs.pop(key)
             try:
-                await job()
+                async with self.turn:
+                    await job()
             except StoreFullError as error:
                 log.warning("no room for work in the background; trying again later: %s", error)
             except RewrittenError:

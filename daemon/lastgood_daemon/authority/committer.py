@@ -19,7 +19,7 @@ the daemon must end.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from lastgood_daemon.authority.background import Background
@@ -58,6 +58,7 @@ MAX_WAITING_BYTES = 256 * 1024 * 1024
 MOST_MOVES = 100
 """Tries of a command under which the store moves."""
 
+SHUTTING_DOWN = Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written")
 FAULT = Refused("INTERNAL", "the daemon failed to handle the call; nothing was written; its log says more")
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Committer:
     def submit(self, submission: Submission) -> None:
         """Take a command. What it comes to is delivered later, or at once where it cannot be taken."""
         if self._draining or self.broken:
-            submission.answer(Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written"))
+            submission.answer(SHUTTING_DOWN)
         elif len(self._queue) >= MAX_WAITING or self._bytes + submission.command.size > MAX_WAITING_BYTES:
             submission.answer(Refused("OVERLOADED", "too many writes are waiting; nothing was written, try again later"))
         else:
@@ -133,6 +134,22 @@ class Committer:
         """Give a time: all that was evaluated before it has been answered, and what was to be written is durable."""
         async with self._turn:
             return self._store.now()
+
+    async def alone(self, prepare: Callable[[], Awaitable[Command]]) -> Outcome:
+        """Commit a command that is prepared while nothing else is being committed."""
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def deliver(outcome: Outcome) -> None:
+            if not answered.done():  # whoever waited may have been cut off
+                answered.set_result(outcome)
+
+        async with self._turn:
+            command = await prepare()
+            if self._draining or self.broken:
+                return SHUTTING_DOWN
+            await self._commit([Submission(command, deliver)])
+            self._wake.set()  # it may have to be evaluated again, or have met a broken store
+        return await answered
 
     async def expire_sessions(self, before: int) -> int:
         """Forget the sessions that were last written before a time; how many. Never while a group is being committed."""

@@ -49,7 +49,8 @@ class Housekeeper:
         self._store = store
         self._committer = committer
         self._loader = loader
-        self._compacting = asyncio.Lock()
+        self.compacting = asyncio.Lock()
+        """Held while logs are made shorter."""
 
     async def keep(self, only: str | None = None) -> Compaction:
         """Do a round; only for one id, and for copies that nobody needs, where that is named.
@@ -158,7 +159,7 @@ class Housekeeper:
         wanted = await find_wanted(self._store, log_id, made.policies.of(log_id.state_id), references, since)
         if wanted.floor <= 1:
             return
-        async with self._compacting:  # one log at a time, whoever asked for it
+        async with self.compacting:  # one log at a time, whoever asked for it
             given_up = await compact_log(self._store, self._hand_in, self._loader, log_id, wanted)
         made.found.revisions += given_up
         if given_up:

@@ -24,10 +24,15 @@ def is_due(world: World, state: State) -> bool:
 
 
 async def write_image(store: Store, world: World, state: State) -> None:
-    """Write an image of a state as it is, unless another was written while this one waited."""
+    """Write an image of a state as it is, unless another was written while this one waited.
+
+    Nor of one from before a redaction, which never happens while this is at work.
+    """
     if not is_due(world, state):
         return
     name = LogId(state.state_id, state.incarnation)
+    if state.revision < world.redacted.get(name, 0):
+        return
     data = await asyncio.to_thread(encode_image, Image(state.tree, state.chain, state.log_bytes))
     await store.put_image(name, upkeep.Image(state.revision, data))
     world.images[name] = ImageNote(state.log_bytes, len(data))

@@ -9,6 +9,7 @@ Nothing else ever holds what is not durable, so no reader can see it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +25,7 @@ from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Workflow
-from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Unit
+from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Rewrite, Unit
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -90,6 +91,14 @@ def retention_key(owner: str) -> RecordKey:
     return RecordKey("retention", owner, "")
 
 
+class Rewritten(NamedTuple):
+    """A log that is redacted, by which revision, and whether the state is exactly what the log makes now."""
+
+    rewrite: Rewrite
+    revision: int
+    exact: bool
+
+
 @dataclass(slots=True)
 class Staged:
     """What a layer holds: the new versions of things, and what the store is to write for them."""
@@ -101,6 +110,7 @@ class Staged:
     rows: dict[LogId, list[LogRow]] = field(default_factory=dict)
     records: dict[RecordKey, bytes | None] = field(default_factory=dict)
     drops: list[LogId] = field(default_factory=list)
+    rewrites: list[Rewritten] = field(default_factory=list)
 
     def absorb(self, later: "Staged") -> None:
         """Take over what was staged after this."""
@@ -110,6 +120,7 @@ class Staged:
         self.retentions.update(later.retentions)
         self.records.update(later.records)
         self.drops.extend(later.drops)
+        self.rewrites.extend(later.rewrites)
         for log, rows in later.rows.items():
             self.rows.setdefault(log, []).extend(rows)
 
@@ -177,6 +188,10 @@ class Layer:
         self.staged.records[kept_key(state.state_id, state.incarnation)] = None
         self.staged.drops.append(LogId(state.state_id, state.incarnation))
         self.staged.states[state.state_id] = after
+
+    def rewrite(self, state: State, rewrite: Rewrite, *, exact: bool) -> None:
+        """Have the log of a state, which has just been redacted, be rewritten."""
+        self.staged.rewrites.append(Rewritten(rewrite, state.revision, exact))
 
     def put_kept(self, state: State, kept: Kept) -> None:
         """Have all revisions of a state but these be gone."""
@@ -250,7 +265,7 @@ class Layer:
         records = dict(self.staged.records)
         for session_id, session in self.staged.sessions.items():
             records[session_key(session_id)] = _encode(session)
-        if not (records or self.staged.rows or self.staged.drops):
+        if not (records or self.staged.rows or self.staged.drops or self.staged.rewrites):
             return None
         return Unit(
             appends=[Append(log, rows[0].revision - 1, rows) for log, rows in self.staged.rows.items()],
@@ -260,6 +275,7 @@ class Layer:
                 if value is not None or world.versions.get(key)
             ],
             drops=self.staged.drops,
+            rewrites=[each.rewrite for each in self.staged.rewrites],
         )
 
     @property
@@ -293,5 +309,7 @@ class Layer:
                 world.versions.put(write.key, write.expected_version + 1)
                 if write.key.kind == "effect":
                     world.results[write.key.owner] = world.results.get(write.key.owner, 0) + len(write.value)
+        for rewrite, revision, exact in self.staged.rewrites:
+            world.redact(rewrite.log, revision, exact=exact)
         for name in self.names:
             world.weigh(name)

@@ -10,7 +10,7 @@ import msgspec
 from immutables import Map
 
 from lastgood_daemon.authority.layer import kept_key, retention_key, session_key, state_key, workflow_key
-from lastgood_daemon.authority.replay import PAGE, rebuilt
+from lastgood_daemon.authority.replay import PAGE, Rebuilt, rebuilt
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
     MAX_OTHERS,
@@ -37,6 +37,7 @@ from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.labour import working
 from lastgood_daemon.engine.log import decode_row
+from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
@@ -101,7 +102,7 @@ class Loader:
                 record = await self._store.record(retention_key(owner))
                 world.retentions[owner] = self._decoded(record, Retention)
             case TreeNeed(point):
-                state, _, _ = await rebuilt(self._store, point)
+                state, _, _ = await self._rebuilt(point)
                 # A revision of a batch that is not durable yet is not in the log; whoever waits for it has to ask again.
                 if state.revision == point.revision:
                     world.trees.put(point, state.tree)
@@ -116,11 +117,20 @@ class Loader:
         about = self._decoded(await self._store.record(state_key(state_id)), About) or About()
         state = State(state_id, about)
         if about.born:
-            state, image_size, image_log_bytes = await rebuilt(self._store, state.point(0))
+            state, image_size, image_log_bytes = await self._rebuilt(state.point(0))
             self._world.images[LogId(state_id, about.incarnation)] = ImageNote(image_log_bytes, image_size)
         snapshots = [self._decoded(r, Snapshot) for r in await self._store.records("snapshot", state_id)]
         kept = self._decoded(await self._store.record(kept_key(state_id, about.incarnation)), Kept) or Kept()
         return replace(state, about=about, kept=kept, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
+
+    async def _rebuilt(self, point: Point) -> Rebuilt:
+        """Rebuild a state; again where it was redacted meanwhile, since what it was before must not stay in memory."""
+        log, redacted = LogId(point.state_id, point.incarnation), self._world.redacted
+        while True:
+            before = redacted.get(log)
+            found = await rebuilt(self._store, point)
+            if redacted.get(log) == before:
+                return found
 
     async def _workflow(self, workflow_id: str) -> Workflow:
         progress = self._decoded(await self._store.record(workflow_key(workflow_id)), Progress)

@@ -113,6 +113,14 @@ class Pruned(msgspec.Struct, frozen=True, array_like=True, tag=11):
     effects: int
 
 
+class Redacted(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """A text was taken out: of so many revisions that there were before, and of so many records."""
+
+    point: Point
+    revisions: int
+    records: int
+
+
 Outcome = (
     Written
     | SnapshotTaken
@@ -126,6 +134,7 @@ Outcome = (
     | EffectKnown
     | Done
     | Pruned
+    | Redacted
 )
 
 encode_outcome = msgspec.msgpack.Encoder().encode

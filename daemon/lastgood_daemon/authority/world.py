@@ -185,6 +185,14 @@ class Recent(Generic[K, V]):
         """Forget a value, if it is there."""
         self._items.pop(key, None)
 
+    def names(self) -> list[K]:
+        """Give the names of all that is there."""
+        return list(self._items)
+
+    def items(self) -> list[tuple[K, V]]:
+        """Give all that is there."""
+        return list(self._items.items())
+
 
 class World:
     """See the module. Only the committer and the loader change it."""
@@ -207,6 +215,8 @@ class World:
         """Earlier contents that were rebuilt from the log."""
         self.times: Recent[TimeNeed, int] = Recent(1024)
         self.others_found: Recent[OthersNeed, Others] = Recent(64)
+        self.redacted: dict[LogId, int] = {}
+        """Revisions of logs before which whatever was read, or is at work, may still have in it what was redacted."""
 
     def forget_sessions(self) -> None:
         """Have all sessions read anew: some of their records are gone."""
@@ -243,6 +253,23 @@ class World:
         self.retentions.pop(name, None)
         self.results.pop(name, None)
         self.versions.forget(name)
+
+    def redact(self, log: LogId, revision: int, *, exact: bool) -> None:
+        """Forget all that was read of a log before it was redacted.
+
+        Args:
+            log: which.
+            revision: the one that it was redacted by.
+            exact: whether the state in memory is what its log makes now, in every respect.
+        """
+        for point in self.trees.names():
+            if (point.state_id, point.incarnation) == log:
+                self.trees.pop(point)
+        self.images.pop(log, None)
+        self.redacted[log] = revision
+        if not exact:
+            self.redacted[log] = revision + 1  # not to be imaged, but read anew
+            self.drop(log.state_id)
 
     def state(self, state_id: str) -> State:
         """Give a state."""

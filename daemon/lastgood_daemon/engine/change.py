@@ -23,6 +23,7 @@ import msgspec
 from immutables import Map
 
 from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, child_of, empty_map, list_index
+from lastgood_daemon.engine.redaction import content_of
 from lastgood_proto.paths import Path, format_path
 
 
@@ -77,12 +78,12 @@ def apply_change(root: Node, change: Change, revision: int) -> Node:
     """Give the tree after a change. What the change touches, and all above it, has ``revision`` as its last change."""
     match change:
         case Put(path, value, position):
-            node = Node(revision, encoded=value)
+            node = Node(revision, encoded=content_of(value))
             return node if not path else _put(root, path, 0, node, position)
         case Remove(path):
             return _remove(root, path, 0, revision)
         case Splice(path, index, removed, items):
-            nodes = [Node(revision, encoded=item) for item in items]
+            nodes = [Node(revision, encoded=content_of(item)) for item in items]
             return _splice(root, path, 0, (index, removed, nodes), revision)
         case Patch(path, changes):
             return _patch(root, path, 0, changes, revision)

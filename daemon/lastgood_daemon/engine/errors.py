@@ -16,6 +16,7 @@
     ├── StepOrderError        STEP_ORDER              workflow_id, step, expected
     ├── InDoubtError          IN_DOUBT                workflow_id, step, key, idempotency_key
     ├── PoisonedStepError     POISONED_STEP           workflow_id, step, deaths
+    ├── NotRedactableError    NOT_REDACTABLE          where, revision
     └── TooLargeError         TOO_LARGE               size, limit
 
 A refusal is an answer like any other: it is recorded with the session, and a repeated request gets the same one. That is
@@ -233,6 +234,21 @@ class PoisonedStepError(RefusedError):
             workflow_id=workflow_id,
             step=step,
             deaths=deaths,
+        )
+
+
+class NotRedactableError(RefusedError):
+    """A text that is to be redacted stands where it cannot be replaced."""
+
+    reason = "NOT_REDACTABLE"
+
+    def __init__(self, where: str, *, revision: int | None = None, remedy: str = "") -> None:
+        if not remedy:
+            remedy = "delete the state" if revision is None else f"compact it past revision {revision}, or delete the state"
+        super().__init__(
+            f"nothing was redacted: the text is in {where}, which cannot be replaced; {remedy}",
+            where=where,
+            revision=revision,
         )
 
 

@@ -1,8 +1,8 @@
 """A revision as it is stored: who changed what and when, and the hash that chains it to the one before.
 
 The chain is over everything of an entry, but over the hash of a value where the value stands. So a value can be taken out
-of the log for good, leaving its hash, and the chain still holds. It detects corruption; it is no proof against whoever can
-rewrite the file.
+of the log for good, leaving its hash, and the chain still holds (``redaction.py``). It detects corruption; it is no proof
+against whoever can rewrite the file.
 
     chain(n) = blake2b-128( chain(n-1) + n + entry n with each value replaced by its blake2b-128 )
 """
@@ -15,6 +15,7 @@ import msgspec
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.redaction import digest_of
 from lastgood_proto.paths import Path
 
 
@@ -133,12 +134,8 @@ def _without_values(change: Change) -> Change:
 def _without_value(change: SimpleChange) -> SimpleChange:
     match change:
         case Put(path, value, position):
-            return Put(path, _digest(value), position)
+            return Put(path, digest_of(value), position)
         case Splice(path, index, removed, items):
-            return Splice(path, index, removed, [_digest(item) for item in items])
+            return Splice(path, index, removed, [digest_of(item) for item in items])
         case Remove():
             return change
-
-
-def _digest(value: bytes) -> bytes:
-    return blake2b(value, digest_size=16).digest()

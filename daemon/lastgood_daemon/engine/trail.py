@@ -11,6 +11,7 @@ from immutables import Map
 
 from lastgood_daemon.engine.change import Change, Put, SimpleChange, Splice, simple
 from lastgood_daemon.engine.log import Author, Other
+from lastgood_daemon.engine.redaction import content_of
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
@@ -68,8 +69,8 @@ class Trail(NamedTuple):
 def _size(change: SimpleChange) -> int:
     match change:
         case Put(_, value):
-            return len(value)
+            return len(content_of(value))
         case Splice(_, _, _, items):
-            return sum(map(len, items))
+            return sum(len(content_of(item)) for item in items)
         case _:
             return 0

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice, apply_change, empty_root
 from lastgood_daemon.engine.graves import NO_GRAVES, Grave, bury, bury_items, gone_since
 from lastgood_daemon.engine.node import ListBody, Node, child_of, find
+from lastgood_daemon.engine.redaction import content_of
 from lastgood_proto.paths import Path
 
 
@@ -59,7 +60,7 @@ def _graves_after(tree: Tree, change: Change, revision: int) -> Grave:
         case Patch(path, changes):
             return _graves_after_patch(tree, path, changes, revision)
         case Put(path, new):
-            return bury(tree.graves, path, tree.find(path), new, revision)
+            return bury(tree.graves, path, tree.find(path), content_of(new), revision)
         case Remove(path):
             return bury(tree.graves, path, tree.find(path), None, revision)
 
@@ -76,7 +77,8 @@ def _graves_after_patch(tree: Tree, path: Path, changes: Iterable[SimpleChange],
         if node is not None and node.is_list and (depth < len(change.path) or isinstance(change, Splice)):
             graves = bury_items(graves, place, revision)
         elif not isinstance(change, Splice):
-            graves = bury(graves, place, node, change.value if isinstance(change, Put) else None, revision)
+            new = content_of(change.value) if isinstance(change, Put) else None
+            graves = bury(graves, place, node, new, revision)
     return graves
 
 

@@ -164,6 +164,21 @@ class Workflow:
         left = {order: effect for order, effect in self.put_aside.items() if order not in aside}
         return _counted(replace(self, checkpoints=Map(kept), put_aside=Map(left)))
 
+    def with_parts(self, parts: Iterable[Checkpoint | Attempt | Effect]) -> "Workflow":
+        """Give the workflow with some of its parts in the place of those with the same names."""
+        there = self
+        for part in parts:
+            match part:
+                case Checkpoint():
+                    there = there.record(part)
+                case Attempt():
+                    there = there.with_attempt(part)
+                case Effect() if part.superseded:
+                    there = replace(there, put_aside=there.put_aside.set(part.order, part))
+                case Effect():
+                    there = there.enter(part)
+        return there
+
     def buried(self) -> "Workflow":
         """Give what is left after a deletion, so that no attempt before it may write, and no idempotency key comes again."""
         return Workflow(self.workflow_id, Progress(attempt=self.progress.attempt + 1, line=self.progress.line + 1))

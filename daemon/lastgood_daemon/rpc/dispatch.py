@@ -20,6 +20,7 @@ from lastgood_daemon.rpc import (
     effects,
     history,
     maintenance,
+    redaction,
     retention,
     server_info,
     state,
@@ -43,6 +44,7 @@ OPERATIONS: dict[str, Operation] = {
     **workflows.OPERATIONS,
     **retention.OPERATIONS,
     **maintenance.OPERATIONS,
+    **redaction.OPERATIONS,
     **server_info.OPERATIONS,
 }
 

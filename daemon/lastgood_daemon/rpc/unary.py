@@ -26,6 +26,7 @@ from lastgood_proto.v1 import (
     checkpoints_pb2,
     history_pb2,
     maintenance_pb2,
+    redaction_pb2,
     retention_pb2,
     server_pb2,
     state_pb2,
@@ -39,6 +40,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     workflows_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     retention_pb2.DESCRIPTOR.services_by_name["RetentionService"],
     maintenance_pb2.DESCRIPTOR.services_by_name["MaintenanceService"],
+    redaction_pb2.DESCRIPTOR.services_by_name["RedactionService"],
     server_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

@@ -25,7 +25,7 @@ from lastgood_daemon.store.log import ChainedRow as ChainedRow  # noqa: PLC0414 
 from lastgood_daemon.store.log import Head as Head  # noqa: PLC0414
 from lastgood_daemon.store.log import LogId as LogId  # noqa: PLC0414
 from lastgood_daemon.store.log import LogRow as LogRow  # noqa: PLC0414
-from lastgood_daemon.store.upkeep import Upkeep, UpkeepReading
+from lastgood_daemon.store.upkeep import Image, Upkeep, UpkeepReading
 
 
 class Append(NamedTuple):
@@ -67,6 +67,18 @@ class RecordWrite(NamedTuple):
     expected_version: int
 
 
+class Rewrite(NamedTuple):
+    """Rows of a log to put in the place of those with the same revision, which must have the same chain.
+
+    All images of the log go; these are put instead, and must be of revisions of which there are images. One of them is at
+    the floor, where there is one.
+    """
+
+    log: LogId
+    rows: Sequence[LogRow]
+    images: Sequence[Image]
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """What must happen together or not at all."""
@@ -75,6 +87,7 @@ class Unit:
     writes: Sequence[RecordWrite] = ()
     drops: Sequence[LogId] = ()
     """Logs to delete with all their rows, after the appends."""
+    rewrites: Sequence[Rewrite] = ()
 
 
 class Committed(NamedTuple):
@@ -203,6 +216,13 @@ class Store(Reading, Upkeep, Protocol):
 
     async def give_back(self) -> int:
         """Shrink the file by some of what is free in it; how many bytes. 0: there is nothing more to give back."""
+        ...
+
+    async def scrub(self) -> bool:
+        """Leave nothing on disk of what was deleted or replaced; whether that was possible.
+
+        It rewrites the whole file, and commits wait for that. Not possible while another process reads the file.
+        """
         ...
 
     async def expire(self, kind: str, before: int) -> int:

@@ -77,6 +77,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """An effect was claimed and its result never recorded. FAILED_PRECONDITION; workflow_id, step, key, idempotency_key."""
     ERROR_REASON_POISONED_STEP: _ErrorReason.ValueType  # 24
     """Too many processes have died under the step. FAILED_PRECONDITION; workflow_id, step, deaths."""
+    ERROR_REASON_NOT_REDACTABLE: _ErrorReason.ValueType  # 30
+    """A text that is to be redacted stands where it cannot be replaced. FAILED_PRECONDITION; where, revision (absent where it is
+    in none).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons are stable: one may be added, none changes its meaning."""
@@ -131,4 +135,8 @@ ERROR_REASON_IN_DOUBT: ErrorReason.ValueType  # 23
 """An effect was claimed and its result never recorded. FAILED_PRECONDITION; workflow_id, step, key, idempotency_key."""
 ERROR_REASON_POISONED_STEP: ErrorReason.ValueType  # 24
 """Too many processes have died under the step. FAILED_PRECONDITION; workflow_id, step, deaths."""
+ERROR_REASON_NOT_REDACTABLE: ErrorReason.ValueType  # 30
+"""A text that is to be redacted stands where it cannot be replaced. FAILED_PRECONDITION; where, revision (absent where it is
+in none).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -8,7 +8,7 @@ from typing import Any
 from lastgood import arguments, convert
 from lastgood.convert_workflows import effect_from
 from lastgood.errors import InvalidArgumentError
-from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Snapshot
+from lastgood.models import Difference, HistoryEntry, Lineage, Preview, Redaction, Snapshot
 from lastgood.operations import (
     CREATE_SNAPSHOT,
     DELETE_SNAPSHOT,
@@ -18,6 +18,7 @@ from lastgood.operations import (
     LIST_HISTORY,
     LIST_SNAPSHOTS,
     PREVIEW,
+    REDACT,
     RESTORE,
 )
 from lastgood.sync.state.handle import Expected, StateHandle
@@ -34,6 +35,7 @@ from lastgood_proto.v1.history_pb2 import (
     PreviewRequest,
     RestoreRequest,
 )
+from lastgood_proto.v1.redaction_pb2 import RedactRequest
 
 _HISTORY_PAGE = 1000
 
@@ -121,6 +123,34 @@ class StatePast(StateHandle):
         request.context.CopyFrom(self._writing(expected))
         answer = self._call(RESTORE, request, timeout)
         return answer.header.revision
+
+    def redact(self, text: str, replacement: str = "[redacted]", *, timeout: float | None = None) -> Redaction:
+        """Take a text out for good, such as a key that has leaked: out of this state in all its revisions, and the workflow.
+
+        It is replaced wherever it occurs, as a whole or within: in every str and bytes of every value of every revision, in
+        names in maps; in the copies that were made for checkpoints of the workflow of this id; and in the labels, metadata,
+        results and other texts of snapshots, checkpoints, attempts and effects. A new revision says so, under the operation
+        ``"redact"``. Forks are states of their own, and backups keep it.
+
+        The daemon's file is written anew, so that nothing of it is left there either; writes wait for that. With much data,
+        give it time: if that runs out (OutcomeUnknownError), the daemon goes on all the same, and asking again does no harm.
+
+        Args:
+            text: at least 4 characters.
+            replacement: what is put in its place.
+            timeout: seconds; None is the client's.
+
+        Raises:
+            NotRedactableError: it is in a path that was written, in an agent's id, or in something else that cannot be
+                replaced; or two names in a map would become the same. Nothing was redacted.
+        """
+        request = RedactRequest(
+            context=self._writer,
+            text=arguments.check_text(text, "text"),
+            replacement=arguments.check_text(replacement, "replacement"),
+        )
+        answer = self._call(REDACT, request, timeout)
+        return Redaction(answer.header.revision, answer.revisions, answer.records)
 
     def preview(self, target: Past, *, paths: Iterable[str] | None = None, timeout: float | None = None) -> Preview:
         """Tell what ``restore`` would change (old is now, new is the target), as a list. Changes nothing.

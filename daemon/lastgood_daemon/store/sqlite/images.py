@@ -3,6 +3,8 @@
 An image counts when it has its piece 0, which is written last. To be called on the threads of their connections.
 """
 
+from collections.abc import Sequence
+
 import apsw
 
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId
@@ -30,6 +32,8 @@ _CLEAR = (
     f"DELETE FROM images WHERE log = {_LOG}"
     f" AND revision NOT IN (SELECT revision FROM images WHERE log = {_LOG} AND piece = 0)"
 )
+_DROP_ALL = "DELETE FROM images WHERE log = ?"
+_REVISIONS = "SELECT revision FROM images WHERE log = ? AND piece = 0"
 _DROP = f"DELETE FROM images WHERE log = {_LOG} AND revision = ?"
 
 
@@ -45,10 +49,28 @@ def put_piece(connection: apsw.Connection, log: LogId, revision: int, pieces: li
     if not found:
         return False
     ((number,),) = found
+    _put(connection, number, revision, pieces, piece)
+    return True
+
+
+def _put(connection: apsw.Connection, number: int, revision: int, pieces: list[bytes], piece: int) -> None:
     data = pieces[piece]
     checksum = piece_checksum(number, revision, piece, len(pieces), data)
     connection.execute(_PUT, (number, revision, piece, len(pieces), data, checksum))
-    return True
+
+
+def revisions(connection: apsw.Connection, number: int) -> set[int]:
+    """Say of which revisions of a log there are images."""
+    return {revision for (revision,) in fetch(connection, _REVISIONS, (number,))}
+
+
+def replace_all(connection: apsw.Connection, number: int, images: Sequence[Image]) -> None:
+    """Put images in the place of all that there are of a log, within a transaction."""
+    connection.execute(_DROP_ALL, (number,))
+    for image in images:
+        pieces = pieces_of(image)
+        for piece in range(len(pieces)):
+            _put(connection, number, image.revision, pieces, piece)
 
 
 def clear_incomplete(connection: apsw.Connection, log: LogId) -> None:

@@ -13,7 +13,17 @@ statement with many rows. A worked example, with the log ``L`` at revision 4 in 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lastgood_daemon.store.protocol import Append, Committed, LogId, LogRow, Moved, Outcome, RecordKey, Unit
+from lastgood_daemon.store.protocol import (
+    Append,
+    Committed,
+    LogId,
+    LogRow,
+    Moved,
+    Outcome,
+    RecordKey,
+    Rewrite,
+    Unit,
+)
 
 _COMMITTED = Committed()
 
@@ -37,10 +47,25 @@ class Written(NamedTuple):
 class Plan:
     """The net effect of the units that fit."""
 
-    def __init__(self, stored_log: Callable[[LogId], StoredLog | None], stored_version: Callable[[RecordKey], int]) -> None:
-        """Plan against what these two functions say is in the file (version 0: no such record)."""
+    def __init__(
+        self,
+        stored_log: Callable[[LogId], StoredLog | None],
+        stored_version: Callable[[RecordKey], int],
+        stored_chain: Callable[[int, int], bytes | None],
+        stored_images: Callable[[int], set[int]],
+    ) -> None:
+        """Plan against what these functions say is in the file.
+
+        Args:
+            stored_log: a log.
+            stored_version: the version of a record; 0: there is none.
+            stored_chain: the chain of a revision of a log (its number); None: there is no such row.
+            stored_images: the revisions of which there are images of a log.
+        """
         self._stored_log = stored_log
         self._stored_version = stored_version
+        self._stored_chain = stored_chain
+        self._stored_images = stored_images
         self._heads: dict[LogId, int] = {}
         self.stored: dict[LogId, StoredLog] = {}
         """Of the logs met so far, those that are in the file and stay there."""
@@ -49,6 +74,8 @@ class Plan:
         self.dropped: list[int] = []
         """Numbers of the logs that leave the file, before anything is added."""
         self.records: dict[RecordKey, Written] = {}
+        self.rewrites: list[tuple[int, Rewrite]] = []
+        """With the numbers of their logs."""
 
     def add(self, unit: Unit) -> Outcome:
         """Take in a unit if all that it expects holds.
@@ -72,7 +99,11 @@ class Plan:
             if version != expected:
                 return Moved(f"record {key} has version {version}, not {expected}")
             records[key] = Written(value, 0 if value is None else version + 1)
+        numbers = [self._number(rewrite) for rewrite in unit.rewrites]
+        if None in numbers:
+            return Moved("a log is not what was rewritten")
         self._heads.update(heads)
+        self.rewrites.extend((number, each) for number, each in zip(numbers, unit.rewrites, strict=True) if number)
         for append in unit.appends:
             if append.rows:
                 self.rows.setdefault(append.log, []).extend(append.rows)
@@ -84,7 +115,17 @@ class Plan:
     @property
     def writes_nothing(self) -> bool:
         """Whether the file can stay as it is."""
-        return not (self.rows or self.records or self.dropped)
+        return not (self.rows or self.records or self.dropped or self.rewrites)
+
+    def _number(self, rewrite: Rewrite) -> int | None:
+        """Give the number of a log that is to be rewritten; nothing where it is not what was read."""
+        stored = self._stored_log(rewrite.log)
+        if stored is None:
+            return None
+        number, images = stored.number, {image.revision for image in rewrite.images}
+        there = images <= self._stored_images(number) and (not stored.floor or stored.floor in images)
+        same = there and all(self._stored_chain(number, row.revision) == row.chain for row in rewrite.rows)
+        return number if same else None
 
     def _head(self, log: LogId) -> int:
         head = self._heads.get(log)

@@ -115,6 +115,10 @@ class SqliteStore(SqliteReader):
         """Shrink the file by at most a MiB of what is free in it; how many bytes."""
         return await self._write(writing.give_back)
 
+    async def scrub(self) -> bool:
+        """Make the file anew, and empty the WAL."""
+        return await self._write(writing.scrub)
+
     # Upkeep.
 
     async def put_image(self, log: LogId, image: Image) -> None:

@@ -1,10 +1,12 @@
 """The statements that write: one transaction for a whole commit. To be called on the writer's thread only."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import apsw
 
 from lastgood_daemon.store.protocol import LogId, LogRow, Outcome, RecordKey, StoreBrokenError, Unit
+from lastgood_daemon.store.sqlite import images
 from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.packing import packed
@@ -14,6 +16,7 @@ PAGES_AT_A_TIME = 256
 """That are given back in one transaction, while commits wait."""
 
 _FIND_LOG = "SELECT number, head, floor, floor_chain FROM logs WHERE state_id = ? AND incarnation = ?"
+_FIND_CHAIN = "SELECT chain FROM changes WHERE log = ? AND revision = ?"
 _FIND_VERSION = "SELECT version FROM records WHERE kind = ? AND owner = ? AND key = ?"
 _DROP = (
     "DELETE FROM changes WHERE log = ?",
@@ -31,6 +34,7 @@ _PUT_RECORD = (
     " value = excluded.value, checksum = excluded.checksum"
 )
 _DELETE_RECORD = "DELETE FROM records WHERE kind = ? AND owner = ? AND key = ?"
+_REPLACE_ROW = "UPDATE changes SET entry = ? WHERE log = ? AND revision = ?"
 _EXPIRE = "DELETE FROM records WHERE kind = ? AND updated_at < ?"
 
 
@@ -57,7 +61,11 @@ def commit(connection: apsw.Connection, units: Sequence[Unit], now: int) -> list
         rows = fetch(connection, _FIND_VERSION, key)
         return int(rows[0][0]) if rows else 0
 
-    plan = Plan(stored_log, stored_version)
+    def stored_chain(number: int, revision: int) -> bytes | None:
+        rows = fetch(connection, _FIND_CHAIN, (number, revision))
+        return rows[0][0] if rows else None
+
+    plan = Plan(stored_log, stored_version, stored_chain, partial(images.revisions, connection))
     outcomes = [plan.add(unit) for unit in units]
     if plan.writes_nothing:
         connection.execute("ROLLBACK")
@@ -91,6 +99,20 @@ def give_back(connection: apsw.Connection) -> int:
     return int(max(before - after, 0) * size)
 
 
+def scrub(connection: apsw.Connection) -> bool:
+    """Leave nothing in the file, nor in the WAL, of what was deleted or replaced; whether that was possible.
+
+    ``secure_delete`` would not do: what SQLite moves from one page to another when it balances a tree stays where it was. So
+    the file is made anew from what is in it.
+    """
+    fetch(connection, "VACUUM")
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    return True
+
+
 def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:
     if plan.dropped:
         for statement in _DROP:
@@ -102,6 +124,11 @@ def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:
             [(log.number, row.revision, packed(row.entry), row.chain) for _, log, rows in stored for row in rows],
         )
         connection.executemany(_MOVE_HEAD, [_moved(name, log, rows[-1], now) for name, log, rows in stored])
+    for number, rewrite in plan.rewrites:
+        rewritten = [(packed(row.entry), number, row.revision) for row in rewrite.rows]
+        if rewritten:
+            connection.executemany(_REPLACE_ROW, rewritten)
+        images.replace_all(connection, number, rewrite.images)
     puts = []
     deletes = []
     for key, (value, version) in plan.records.items():

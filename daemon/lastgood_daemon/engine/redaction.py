@@ -1,0 +1,129 @@
+"""Taking a text out of values for good, and how what was taken out is stored.
+
+The chain of a log is over the hashes of its values. So a value can be replaced by a redacted one that keeps the hash of the
+first, and the chain still holds:
+
+    value      a6 "sk-123"                                          chained as   h(a6 "sk-123")
+    redacted   c1  h(a6 "sk-123")  check  aa "[redacted]"           chained as   h(a6 "sk-123")
+
+No MessagePack begins with c1. The chain says nothing about what stands there now, so that has a hash of its own: where it
+does not match, the chain does not either.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from lastgood_daemon.engine.errors import NotRedactableError
+
+_MARK = b"\xc1"
+_KEPT = slice(1, 17)
+_CHECK = slice(17, 33)
+_CONTENT = slice(33, None)
+
+_decode = msgspec.msgpack.Decoder().decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def content_of(stored: bytes) -> bytes:
+    """Give the value that is stored."""
+    return stored[_CONTENT] if stored[:1] == _MARK else stored
+
+
+def digest_of(stored: bytes) -> bytes:
+    """Give the hash by which a stored value is chained: of what it was before it was ever redacted."""
+    if stored[:1] != _MARK:
+        return _digest(stored)
+    kept = stored[_KEPT]
+    return kept if _digest(kept + stored[_CONTENT]) == stored[_CHECK] else _digest(stored)
+
+
+def in_place_of(stored: bytes, content: bytes) -> bytes:
+    """Give what is to be stored so that a value reads otherwise and is chained as before."""
+    kept = digest_of(stored)
+    return _MARK + kept + _digest(kept + content) + content
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
+
+
+class Redactor:
+    """Replaces a text by another wherever it occurs in a value; and minds that no two names become one by that.
+
+    Names that have been met with the replacement in them, and names that were made, are remembered over all it is shown.
+    """
+
+    def __init__(self, text: str, replacement: str) -> None:
+        self._text = text
+        self._replacement = replacement
+        self._needle = text.encode()
+        self._mark = replacement.encode()
+        self._made: dict[str, str] = {}
+        self._met: set[str] = set()
+        self._ambiguous = False
+        self.coincides = False
+        """Whether the replacement has been met in a value: what was different may then have become the same."""
+
+    def is_in(self, data: bytes) -> bool:
+        """Whether the text may be in something encoded. Looks at the bytes only."""
+        return self._needle in data
+
+    def concerns(self, data: bytes) -> bool:
+        """Whether something encoded has to be looked into: for the text, or for names that have the replacement in them."""
+        return self._needle in data or self._mark in data
+
+    def has(self, text: str) -> bool:
+        """Whether the text is in another."""
+        return self._text in text
+
+    def text(self, text: str) -> str:
+        """Give a text without it."""
+        replaced = text.replace(self._text, self._replacement)
+        # What is left and what has been put between may come to the same again.
+        return self._replacement if self._text in replaced else replaced
+
+    def name(self, name: str) -> str:
+        """Give a name of a map without it, and remember it."""
+        if self._text not in name:
+            self.meet(name)
+            return name
+        made = self.text(name)
+        self._ambiguous |= self._made.setdefault(made, name) != name
+        return made
+
+    def meet(self, name: str) -> None:
+        """Remember a name that stays."""
+        if self._replacement in name:
+            self._met.add(name)
+
+    def value(self, encoded: bytes) -> bytes:
+        """Give an encoded value without it; the very same where it is not in there."""
+        if not self.concerns(encoded):
+            return encoded
+        plain = _decode(encoded)
+        redacted = self._plain(plain)
+        return encoded if redacted == plain else _encode(redacted)
+
+    def require_apart(self) -> None:
+        """Raise ``NotRedactableError`` where two names would become one."""
+        if self._ambiguous or self._met & self._made.keys():
+            where = f"names of maps that would become the same as others with {self._replacement!r} in them"
+            raise NotRedactableError(where, remedy="choose another replacement")
+
+    def _plain(self, value: Any) -> Any:  # noqa: ANN401 - what was just decoded
+        match value:
+            case str():
+                self.coincides |= self._replacement in value
+                return self.text(value)
+            case bytes():
+                self.coincides |= self._mark in value
+                replaced = value.replace(self._needle, self._mark)
+                return self._mark if self._needle in replaced else replaced
+            case list():
+                return [self._plain(item) for item in value]
+            case dict():
+                return {self.name(name): self._plain(child) for name, child in value.items()}
+            case _:
+                return value

@@ -1,0 +1,54 @@
+"""The operation of RedactionService."""
+
+from lastgood_daemon.authority.redaction import Wanted
+from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.rpc.operations import Edge, Operation, Run, of_context
+from lastgood_daemon.rpc.requests import author_of, state_of
+from lastgood_proto.v1 import redaction_pb2
+
+LEAST = 4
+"""Characters of a text: a shorter one would be found in too much that has nothing to do with it."""
+MOST_BYTES = 64 * 1024
+REPLACEMENT = "[redacted]"
+
+
+def redact(edge: Edge, request: redaction_pb2.RedactRequest) -> Run:
+    """RedactionService.Redact."""
+    wanted = Wanted(
+        state_of(request.context.state),
+        author_of(request.context),
+        _text_of(request.text),
+        _replacement_of(request),
+        request.ByteSize(),
+    )
+
+    async def work() -> redaction_pb2.RedactResponse:
+        done = await edge.authority.redaction.redact(wanted)
+        return redaction_pb2.RedactResponse(
+            header=edge.headers.of_point(done.point), revisions=done.revisions, records=done.records
+        )
+
+    return Run(work)
+
+
+def _text_of(text: str) -> str:
+    field = "text"
+    if len(text) < LEAST:
+        raise InvalidArgumentError(field, f"has fewer than {LEAST} characters")
+    if len(text.encode()) > MOST_BYTES:
+        raise InvalidArgumentError(field, f"is longer than {MOST_BYTES} bytes")
+    return text
+
+
+def _replacement_of(request: redaction_pb2.RedactRequest) -> str:
+    field, replacement = "replacement", request.replacement or REPLACEMENT
+    if request.text in replacement:
+        raise InvalidArgumentError(field, "has the text in it that is to go")
+    if len(replacement.encode()) > MOST_BYTES:
+        raise InvalidArgumentError(field, f"is longer than {MOST_BYTES} bytes")
+    return replacement
+
+
+OPERATIONS = {
+    "redact": Operation("write", of_context, redact),
+}
