@@ -31,6 +31,15 @@ class Append(NamedTuple):
     log: LogId
     expected_head: int
     rows: Sequence[LogRow]
+    squashed: bool = False
+    """Whether rows may stand for those before them, too, so that revisions are left out."""
+
+
+class Rename(NamedTuple):
+    """A log to be known by another name from now on, which no log has."""
+
+    log: LogId
+    to: LogId
 
 
 class RecordKey(NamedTuple):
@@ -65,6 +74,8 @@ class Unit:
     writes: Sequence[RecordWrite] = ()
     drops: Sequence[LogId] = ()
     """Logs to delete with all their rows, after the appends."""
+    renames: Sequence[Rename] = ()
+    """Before the appends."""
 
 
 class Committed(NamedTuple):

@@ -13,7 +13,7 @@ statement with many rows. A worked example, with the log ``L`` at revision 4 in 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lastgood_daemon.store.protocol import Append, Committed, LogId, LogRow, Moved, Outcome, RecordKey, Unit
+from lastgood_daemon.store.protocol import Append, Committed, LogId, LogRow, Moved, Outcome, RecordKey, Rename, Unit
 
 _COMMITTED = Committed()
 
@@ -47,6 +47,8 @@ class Plan:
         """Rows to add to each log, in order; never empty."""
         self.dropped: list[int] = []
         """Numbers of the logs that leave the file, before anything is added."""
+        self.renamed: dict[int, LogId] = {}
+        """New names of logs, by their numbers; after that, and before anything is added."""
         self.records: dict[RecordKey, Written] = {}
 
     def add(self, unit: Unit) -> Outcome:
@@ -55,15 +57,9 @@ class Plan:
         Raises:
             ValueError: the revisions of an append do not follow on its expected head (a mistake of the caller).
         """
-        heads: dict[LogId, int] = {}
-        for append in unit.appends:
-            _check_revisions(append)
-            head = heads.get(append.log)
-            if head is None:
-                head = self._head(append.log)
-            if head != append.expected_head:
-                return Moved(f"log {append.log} ends at {head}, not at {append.expected_head}")
-            heads[append.log] = head + len(append.rows)
+        heads = self._heads_after(unit)
+        if isinstance(heads, Moved):
+            return heads
         records: dict[RecordKey, Written] = {}
         for key, value, expected in unit.writes:
             known = records.get(key) or self.records.get(key)
@@ -72,6 +68,8 @@ class Plan:
                 return Moved(f"record {key} has version {version}, not {expected}")
             records[key] = Written(value, 0 if value is None else version + 1)
         self._heads.update(heads)
+        for rename in unit.renames:
+            self._rename(rename)
         for append in unit.appends:
             if append.rows:
                 self.rows.setdefault(append.log, []).extend(append.rows)
@@ -83,7 +81,23 @@ class Plan:
     @property
     def writes_nothing(self) -> bool:
         """Whether the file can stay as it is."""
-        return not (self.rows or self.records or self.dropped)
+        return not (self.rows or self.records or self.dropped or self.renamed)
+
+    def _heads_after(self, unit: Unit) -> dict[LogId, int] | Moved:
+        """Give where the logs that a unit renames and appends to will end, if all that it expects of them holds."""
+        heads: dict[LogId, int] = {}
+        for rename in unit.renames:
+            head = self._head(rename.log)
+            if rename.log not in self.stored or rename.log in self.rows or self._head(rename.to):
+                return Moved(f"log {rename.log} cannot become {rename.to}")
+            heads |= {rename.log: 0, rename.to: head}
+        for append in unit.appends:
+            _check_revisions(append)
+            head = heads[append.log] if append.log in heads else self._head(append.log)
+            if head != append.expected_head:
+                return Moved(f"log {append.log} ends at {head}, not at {append.expected_head}")
+            heads[append.log] = append.rows[-1].revision if append.rows else head
+        return heads
 
     def _head(self, log: LogId) -> int:
         head = self._heads.get(log)
@@ -94,6 +108,10 @@ class Plan:
             head = self._heads[log] = stored.head if stored else 0
         return head
 
+    def _rename(self, rename: Rename) -> None:
+        stored = self.stored[rename.to] = self.stored.pop(rename.log)
+        self.renamed[stored.number] = rename.to
+
     def _drop(self, log: LogId) -> None:
         self._head(log)
         self.rows.pop(log, None)
@@ -101,10 +119,13 @@ class Plan:
         stored = self.stored.pop(log, None)
         if stored is not None:
             self.dropped.append(stored.number)
+            self.renamed.pop(stored.number, None)
 
 
 def _check_revisions(append: Append) -> None:
-    for revision, row in enumerate(append.rows, append.expected_head + 1):
-        if row.revision != revision:
-            message = f"an append to {append.log} has revision {row.revision} where {revision} belongs"
+    before = append.expected_head
+    for row in append.rows:
+        if row.revision != before + 1 and not (append.squashed and row.revision > before):
+            message = f"an append to {append.log} has revision {row.revision} where {before + 1} belongs"
             raise ValueError(message)
+        before = row.revision

@@ -24,6 +24,8 @@ _DROP = (
 )
 _MAKE_LOG = "INSERT INTO logs (state_id, incarnation, head, chain, updated_at) VALUES (?, ?, 0, x'', 0) RETURNING number"
 _ADD_ROW = "INSERT INTO changes (log, revision, entry, chain) VALUES (?, ?, ?, ?)"
+_NOTED = "SELECT head, chain, updated_at, floor FROM logs WHERE number = ?"
+_RENAME = "UPDATE logs SET state_id = ?, incarnation = ?, checksum = ? WHERE number = ?"
 _MOVE_HEAD = "UPDATE logs SET head = ?, chain = ?, updated_at = ?, checksum = ? WHERE number = ?"
 _PUT_RECORD = (
     "INSERT INTO records (kind, owner, key, version, updated_at, value, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -95,6 +97,9 @@ def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:
     if plan.dropped:
         for statement in _DROP:
             connection.executemany(statement, [(number,) for number in plan.dropped])
+    for number, name in plan.renamed.items():
+        ((head, chain, updated_at, floor),) = fetch(connection, _NOTED, (number,))
+        connection.execute(_RENAME, (*name, log_checksum(*name, number, head, chain, updated_at, floor), number))
     if plan.rows:
         stored = [(log, _stored(connection, plan, log), rows) for log, rows in plan.rows.items()]
         connection.executemany(
