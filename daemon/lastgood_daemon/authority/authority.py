@@ -9,6 +9,7 @@ import msgspec
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.committer import Committer
 from lastgood_daemon.authority.housekeeping import Housekeeper
+from lastgood_daemon.authority.importing import Importer
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
@@ -33,7 +34,8 @@ class Authority:
         self.loader = Loader(store, self._world)
         self.background = Background(self.fail)
         self._committer = Committer(store, self._world, self.loader, self.background)
-        self.housekeeper = Housekeeper(store, self._committer, self.loader)
+        self.importer = Importer(store, self.loader, self._committer.perform)
+        self.housekeeper = Housekeeper(store, self._committer, self.loader, self.importer)
 
     @property
     def daemon_id(self) -> str:

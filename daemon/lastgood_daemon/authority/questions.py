@@ -102,7 +102,7 @@ async def history(loader: Loader, state: State, question: HistoryQuestion) -> tu
     def visit(steps: list[Step]) -> bool:
         nonlocal more
         for step in steps:
-            item = seen_from(step, question.path) if step.after.revision > question.after else None
+            item = seen_from(step, question.path) if step.after.revision > lowest else None
             if item is None:
                 continue
             if len(found) == question.limit:
@@ -113,8 +113,11 @@ async def history(loader: Loader, state: State, question: HistoryQuestion) -> tu
             found.append(item)
         return False
 
-    if last > question.after:
-        start, _ = await nearest(loader.store, LogId(state.state_id, state.incarnation), question.after)
+    lowest = max(
+        question.after, state.kept.floor.revision
+    )  # before that there are single revisions, and who made them is gone
+    if last > lowest:
+        start, _ = await nearest(loader.store, LogId(state.state_id, state.incarnation), lowest)
         await replay(loader.store, start, visit, last)
     if question.newest_first:
         found.reverse()

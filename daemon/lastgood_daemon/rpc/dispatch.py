@@ -14,7 +14,18 @@ from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.rpc import attempts, checkpoints, effects, history, retention, server_info, state, steps, workflows
+from lastgood_daemon.rpc import (
+    attempts,
+    checkpoints,
+    effects,
+    history,
+    retention,
+    server_info,
+    state,
+    steps,
+    transfer,
+    workflows,
+)
 from lastgood_daemon.rpc.authorize import Principal, authorize
 from lastgood_daemon.rpc.formats import wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
@@ -31,6 +42,7 @@ OPERATIONS: dict[str, Operation] = {
     **effects.OPERATIONS,
     **workflows.OPERATIONS,
     **retention.OPERATIONS,
+    **transfer.OPERATIONS,
     **server_info.OPERATIONS,
 }
 

@@ -21,7 +21,7 @@ from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.rpc.authorize import authenticate
 from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher
 from lastgood_daemon.rpc.errors import abort
-from lastgood_proto.v1 import checkpoints_pb2, history_pb2, retention_pb2, server_pb2, state_pb2, workflows_pb2
+from lastgood_proto.v1 import checkpoints_pb2, history_pb2, retention_pb2, server_pb2, state_pb2, transfer_pb2, workflows_pb2
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     state_pb2.DESCRIPTOR.services_by_name["StateService"],
@@ -29,6 +29,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["CheckpointService"],
     workflows_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     retention_pb2.DESCRIPTOR.services_by_name["RetentionService"],
+    transfer_pb2.DESCRIPTOR.services_by_name["TransferService"],
     server_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
