@@ -15,6 +15,7 @@ from lastgood_proto.v1 import history_pb2 as history
 from lastgood_proto.v1 import retention_pb2 as retention
 from lastgood_proto.v1 import server_pb2 as server
 from lastgood_proto.v1 import state_pb2 as state
+from lastgood_proto.v1 import transfer_pb2 as transfer
 from lastgood_proto.v1 import workflows_pb2 as workflows
 
 
@@ -99,5 +100,8 @@ LIST_EFFECTS = Operation("list_effects", workflows.ListEffectsRequest, workflows
 SET_RETENTION = Operation("set_retention", retention.SetRetentionRequest, retention.SetRetentionResponse)
 GET_RETENTION = Operation("get_retention", retention.GetRetentionRequest, retention.GetRetentionResponse, writes=False)
 COMPACT = Operation("compact", retention.CompactRequest, retention.CompactResponse)
+
+EXPORT_STATE = Operation("export_state", transfer.ExportStateRequest, transfer.ExportStateResponse, writes=False)
+IMPORT_STATE = Operation("import_state", transfer.ImportStateRequest, transfer.ImportStateResponse)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

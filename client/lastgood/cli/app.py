@@ -18,6 +18,8 @@ COMMANDS = {
     "demo": "daemon",
     "states": "states",
     "fork": "states",
+    "export": "transfer",
+    "import": "transfer",
     "get": "values",
     "set": "values",
     "delete": "values",
