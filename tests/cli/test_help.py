@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from tests.cli.running import Command
@@ -43,7 +44,8 @@ def test_each_has_an_example_and_says_what_json_prints(command: Command, name: s
         assert option in shown
 
 
-async def test_every_example_works(own_daemon: DaemonProcess) -> None:
+async def test_every_example_works(own_daemon: DaemonProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file
     command = Command(own_daemon.folder)
     seed = [
         """lastgood set trip research.findings '["finding1"]' --agent-id researcher""",

@@ -35,8 +35,7 @@ def register(app: typer.Typer) -> None:
         app,
         "import",
         example="""
-            lastgood import trip trip.jsonl
-            ssh there lastgood export trip | lastgood import trip
+            lastgood import trip-again trip.jsonl
         """,
         document='{"state", "revision"}',
     )(import_)
@@ -62,9 +61,9 @@ async def export(given: Given, state: StateId, file: To = None) -> None:
 
 
 async def import_(given: Given, state: StateId, file: From = None) -> None:
-    """Make a state, with its history and snapshots, of what export has written.
+    """Make a state of what export has written.
 
-    Nobody sees anything of it before all of it is there.
+    With its history and snapshots; nobody sees anything of it before all of it is there.
     """
     async with given.connect() as client:
         with _read(file) as lines:
