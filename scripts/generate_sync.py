@@ -60,6 +60,7 @@ WORDS = {
     r"\basync with\b": "with",
     r"\bAwaitable\[(\w+)\] \| \1\b": r"\1",
     r"\bAwaitable\[([^\[\]]+)\]": r"\1",
+    r"\bIterable\[(\w+)\] \| AsyncIterable\[\1\]": r"Iterable[\1]",
     # Protocols, and what the standard library calls them.
     r"\b__a(enter|exit|iter|next)__": r"__\1__",
     r"\baclose\b": "close",

@@ -1,10 +1,11 @@
 """The client: a connection to one daemon, and what is made on it."""
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import grpc
 
@@ -21,8 +22,10 @@ from lastgood.operations import (
     BACKUP,
     COMPACT,
     DELETE_STATE,
+    EXPORT_STATE,
     GET_RETENTION,
     GET_SERVER_INFO,
+    IMPORT_STATE,
     LIST_STATES,
     LIST_WORKFLOWS,
     SET_RETENTION,
@@ -30,6 +33,7 @@ from lastgood.operations import (
 )
 from lastgood.retention import Compaction, Retention, RetentionInForce
 from lastgood.state.shared import SharedState
+from lastgood.transfer import Text, pieces_of
 from lastgood.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.transport.registry import register
 from lastgood.workflow import ResumableWorkflow
@@ -38,6 +42,7 @@ from lastgood_proto.v1.maintenance_pb2 import BackupRequest, VerifyRequest
 from lastgood_proto.v1.retention_pb2 import CompactRequest, GetRetentionRequest, SetRetentionRequest
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
+from lastgood_proto.v1.transfer_pb2 import ExportStateRequest, ImportStateRequest
 from lastgood_proto.v1.workflows_pb2 import ListWorkflowsRequest
 
 _PATIENCE = 3600.0
@@ -176,6 +181,49 @@ class Client:
         )
         answer = await self._connection.call(DELETE_STATE, request, timeout=timeout)
         return answer.existed
+
+    async def export_state(self, state_id: str, *, timeout: float | None = None) -> AsyncIterator[str]:
+        """Give a state with its history and its snapshots as JSON lines, each with the end of the line.
+
+        It is the state as it is when the first line is asked for. What belongs to a workflow (attempts, checkpoints,
+        effects) is not part of it. ``timeout`` is that of each piece.
+        """
+        request = ExportStateRequest(state=StateRef(state_id=arguments.check_text(state_id, "state_id")))
+        text = Text()
+        while True:
+            answer = await self._connection.call(EXPORT_STATE, request, timeout=timeout)
+            lines = text.lines_with(answer.data)
+            while lines:
+                yield lines.popleft()
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+            request.state.incarnation = answer.header.incarnation
+
+    async def import_state(
+        self, state_id: str, lines: Iterable[str] | AsyncIterable[str], *, timeout: float | None = None
+    ) -> int:
+        """Make a state, with its history and its snapshots, of the lines of an export; gives its revision.
+
+        Nobody sees anything of it before the last line has come, and nothing is left of it where a line does not fit
+        (InvalidArgumentError says which, and why). ``timeout`` is that of each piece.
+
+        Args:
+            state_id: what it is to be called: the id that it had, or another. StateExistsError where somebody has written
+                that already.
+            lines: those that ``export_state`` gives; an open file, say.
+            timeout: seconds; None is the client's.
+        """
+        context = ChangeContext(agent_id=self._agent_id)
+        checked, import_id = arguments.check_text(state_id, "state_id"), uuid4().hex
+        offset = 0
+        async for data, last in pieces_of(lines):
+            request = ImportStateRequest(
+                context=context, state_id=checked, import_id=import_id, offset=offset, data=data, last=last
+            )
+            answer = await self._connection.call(IMPORT_STATE, request, timeout=timeout)
+            offset += len(data)
+        return answer.header.revision
 
     async def set_retention(
         self, retention: Retention | None, state_id: str | None = None, *, timeout: float | None = None

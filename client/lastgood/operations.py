@@ -17,6 +17,7 @@ from lastgood_proto.v1 import redaction_pb2 as redaction
 from lastgood_proto.v1 import retention_pb2 as retention
 from lastgood_proto.v1 import server_pb2 as server
 from lastgood_proto.v1 import state_pb2 as state
+from lastgood_proto.v1 import transfer_pb2 as transfer
 from lastgood_proto.v1 import workflows_pb2 as workflows
 
 
@@ -105,5 +106,8 @@ BACKUP = Operation("backup", maintenance.BackupRequest, maintenance.BackupRespon
 VERIFY = Operation("verify", maintenance.VerifyRequest, maintenance.VerifyResponse, writes=False)
 
 REDACT = Operation("redact", redaction.RedactRequest, redaction.RedactResponse)
+
+EXPORT_STATE = Operation("export_state", transfer.ExportStateRequest, transfer.ExportStateResponse, writes=False)
+IMPORT_STATE = Operation("import_state", transfer.ImportStateRequest, transfer.ImportStateResponse)
 
 GET_SERVER_INFO = Operation("get_server_info", server.GetServerInfoRequest, server.GetServerInfoResponse, writes=False)

@@ -16,6 +16,7 @@ from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
+from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
 from lastgood_daemon.authority.targets import Revision, StateRef, Time, find
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
@@ -280,3 +281,19 @@ async def test_a_damaged_squashed_delta_refuses_what_needs_it(tmp_path: Path) ->
         assert await read(daemon, 10) == contents[10]
         with pytest.raises(CorruptRecordError, match="revision 11"):
             await read(daemon, 11)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+async def test_the_history_begins_at_the_floor(tmp_path: Path, pinned: bool) -> None:
+    async with running(tmp_path) as daemon:
+        for number in range(1, 31):
+            await daemon.do(write(Set(("k",) if number % 2 else ("other", "x"), encode(number))))
+            if pinned and number == 7:
+                await snapshot(daemon)
+        await keep(daemon, 10)
+        state = await daemon.authority.ask(lambda reader: reader.state("s"))
+        for path, expected in [(None, range(22, 31)), (("k",), range(23, 31, 2)), (("other",), range(22, 31, 2))]:
+            for newest_first in (False, True):
+                question = HistoryQuestion(path, 0, None, newest_first, 100)
+                found = [item.revision async for item in daemon.authority.history(state, question)]
+                assert found == sorted(expected, reverse=newest_first), path

@@ -45,7 +45,7 @@ def test_each_has_an_example_and_says_what_json_prints(command: Command, name: s
 
 
 async def test_every_example_works(own_daemon: DaemonProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # some write a file
     command = Command(own_daemon.folder)
     seed = [
         """lastgood set trip research.findings '["finding1"]' --agent-id researcher""",

@@ -29,7 +29,7 @@ def test_what_writes_has_an_identity() -> None:
     assert reads == {
         "read", "list_keys", "list_states", "get_snapshot", "list_snapshots", "preview", "diff", "list_history",
         "get_lineage", "get_checkpoint", "list_checkpoints", "get_server_info", "get_workflow", "list_workflows",
-        "list_attempts", "list_effects", "get_retention", "verify",
+        "list_attempts", "list_effects", "get_retention", "verify", "export_state",
     }  # fmt: skip
 
 

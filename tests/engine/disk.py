@@ -56,6 +56,7 @@ class Disk:
         self.images.setdefault(LogId(state.state_id, state.incarnation), {})[state.revision] = made
 
     def commit(self, unit: Unit) -> None:
+        assert not unit.renames, "nothing is imported here"
         for append in unit.appends:
             rows = self.logs.setdefault(append.log, [])
             assert len(rows) == append.expected_head

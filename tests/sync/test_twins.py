@@ -144,5 +144,6 @@ def _blocking(signature: str) -> str:
     """What becomes of an async signature."""
     signature = re.sub(r"[\w.]*\bUnion\[[\w.]*\bAwaitable\[([^\[\]]+)\], \1\]", r"\1", signature)
     signature = re.sub(r"[\w.]*\bAwaitable\[([^\[\]]+)\]", r"\1", signature)
+    signature = re.sub(r"([\w.]*\bIterable\[\w+\]) \| [\w.]*\bAsyncIterable\[\w+\]", r"\1", signature)
     signature = re.sub(r"\bAsync(Iterator|Generator)\b", r"\1", signature)
     return re.sub(r"\blastgood\.(checkpoints|client|state|storage|transport|workflow)\b", r"lastgood.sync.\1", signature)

@@ -20,6 +20,8 @@ COMMANDS = {
     "verify": "maintenance",
     "states": "states",
     "fork": "states",
+    "export": "transfer",
+    "import": "transfer",
     "get": "values",
     "set": "values",
     "delete": "values",

@@ -11,6 +11,7 @@ from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.committer import Committer
 from lastgood_daemon.authority.history import HistoryQuestion, history
 from lastgood_daemon.authority.housekeeping import Housekeeper
+from lastgood_daemon.authority.importing import Importer
 from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
@@ -40,7 +41,8 @@ class Authority:
         self.background = Background(self.fail)
         self.indexing = Indexing(store, self.background)
         self._committer = Committer(store, self._world, self.loader, self.background, self.indexing)
-        self.housekeeper = Housekeeper(store, self._committer, self.loader)
+        self.importer = Importer(store, self.loader, self._committer.perform)
+        self.housekeeper = Housekeeper(store, self._committer, self.loader, self.importer)
         self.redaction = RedactionDesk(store, self._world, self.loader, self._committer, self.background, self.housekeeper)
 
     @property

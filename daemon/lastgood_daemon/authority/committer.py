@@ -121,6 +121,17 @@ class Committer:
         self.dismiss()
         self._wake.set()
 
+    async def perform(self, command: Command) -> Outcome:
+        """Hand in a command, and wait for what it comes to."""
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def deliver(outcome: Outcome) -> None:
+            if not answered.done():  # whoever waited may have been cut off
+                answered.set_result(outcome)
+
+        self.submit(Submission(command, deliver))
+        return await answered
+
     def dismiss(self) -> None:
         """Turn away the claims that wait for a workflow: the next daemon will have them."""
         self._waiting_room.close()

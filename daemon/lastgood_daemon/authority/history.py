@@ -50,7 +50,7 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
     items = None
     if path:
         log, newest = LogId(state.state_id, state.incarnation), span.before - 1
-        indexed = await indexing.reach(log, newest)
+        indexed = max(await indexing.reach(log, newest), state.kept.floor.revision)
         if newest - indexed <= MOST:  # or there was no room for the index
             items = PathHistory(store, state, path, Candidates(store, log, indexed, newest)).items(span, question.limit + 1)
     try:

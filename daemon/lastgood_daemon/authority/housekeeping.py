@@ -2,7 +2,7 @@
 
     expire    whole states and workflows that nobody has written for long
     prune     checkpoints that are too many, and what has been superseded for long
-    copies    made for checkpoints that are gone
+    copies    made for checkpoints that are gone, and what imports that were cut off have left
     logs      what neither a policy nor a pin keeps
     space     what has become free goes back to the file system
 
@@ -21,6 +21,7 @@ from lastgood_daemon.authority.commands.retention import DropCopy, ExpireState, 
 from lastgood_daemon.authority.committer import Committer
 from lastgood_daemon.authority.compaction import compact_log
 from lastgood_daemon.authority.floors import find_wanted, measured, snapshots
+from lastgood_daemon.authority.importing import Importer
 from lastgood_daemon.authority.layer import state_key, workflow_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, Outcome, Pruned, Refused
@@ -28,7 +29,6 @@ from lastgood_daemon.authority.policies import in_force
 from lastgood_daemon.authority.references import References, gather
 from lastgood_daemon.authority.rounds import Compaction, Round, RoundEndedError
 from lastgood_daemon.authority.scanning import Owned, scan
-from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.retention import Retention, is_dead, is_expired, surplus
@@ -45,10 +45,11 @@ _ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
 class Housekeeper:
     """See the module."""
 
-    def __init__(self, store: Store, committer: Committer, loader: Loader) -> None:
+    def __init__(self, store: Store, committer: Committer, loader: Loader, importer: Importer) -> None:
         self._store = store
         self._committer = committer
         self._loader = loader
+        self._importer = importer
         self.compacting = asyncio.Lock()
         """Held while logs are made shorter."""
 
@@ -146,7 +147,8 @@ class Housekeeper:
             references = references or await gather(self._store)
             log_id = LogId(owned.owner, about.incarnation)
             if about.hidden:
-                if about.created_at < since and not references.revisions(log_id):
+                is_needed = references.revisions(log_id) or self._importer.holds(owned.owner)
+                if about.created_at < since and not is_needed:
                     await made.guard(self._drop_copy(made, owned.owner, since))
             else:
                 await made.guard(self._shorten(made, log_id, references, since))
@@ -168,14 +170,7 @@ class Housekeeper:
     # What they are made of.
 
     async def _hand_in(self, command: Command) -> Outcome:
-        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-        def deliver(outcome: Outcome) -> None:
-            if not answered.done():  # whoever waited may have been cut off
-                answered.set_result(outcome)
-
-        self._committer.submit(Submission(command, deliver))
-        outcome = await answered
+        outcome = await self._committer.perform(command)
         if isinstance(outcome, Refused):
             if outcome.reason in _ENDS:
                 raise RoundEndedError(outcome.reason, outcome.message)

@@ -19,13 +19,13 @@ from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
-from lastgood_daemon.engine.log import Author, LoggedEdit, Other, encode_entry
+from lastgood_daemon.engine.log import SQUASHED, Author, LoggedEdit, Other, Squash, decode_row, encode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
-from lastgood_daemon.engine.state import Snapshot, State
+from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Workflow
-from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Rewrite, Unit
+from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Rename, Rewrite, Unit
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -109,6 +109,7 @@ class Staged:
     retentions: dict[str, Retention | None] = field(default_factory=dict)
     rows: dict[LogId, list[LogRow]] = field(default_factory=dict)
     records: dict[RecordKey, bytes | None] = field(default_factory=dict)
+    renames: list[Rename] = field(default_factory=list)
     drops: list[LogId] = field(default_factory=list)
     rewrites: list[Rewritten] = field(default_factory=list)
 
@@ -119,6 +120,7 @@ class Staged:
         self.sessions.update(later.sessions)
         self.retentions.update(later.retentions)
         self.records.update(later.records)
+        self.renames.extend(later.renames)
         self.drops.extend(later.drops)
         self.rewrites.extend(later.rewrites)
         for log, rows in later.rows.items():
@@ -177,6 +179,24 @@ class Layer:
         after = after.logged(len(row.entry))
         self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).append(row)
         self.staged.states[state.state_id] = after
+        return after
+
+    def lay(self, state: State, rows: Sequence[LogRow]) -> None:
+        """Put rows that were made elsewhere at the end of a log; ``state`` is what is there after them."""
+        if not self.state(state.state_id).about.born:
+            self.staged.records[state_key(state.state_id)] = _encode(state.about)
+        self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).extend(rows)
+        self.staged.states[state.state_id] = state
+
+    def rename(self, state: State, to: State, about: About) -> State:
+        """Have a state that nobody knows become another, which has no content: with its log, under what is said about it."""
+        if state.about.born:
+            self.staged.renames.append(Rename(LogId(state.state_id, state.incarnation), LogId(to.state_id, to.incarnation)))
+            self.staged.records[state_key(state.state_id)] = None
+            self.staged.states[state.state_id] = State(state.state_id, About(incarnation=state.incarnation + 1))
+        after = replace(state, state_id=to.state_id, about=about)
+        self.staged.records[state_key(to.state_id)] = _encode(about)
+        self.staged.states[to.state_id] = after
         return after
 
     def bury(self, state: State) -> None:
@@ -265,15 +285,17 @@ class Layer:
         records = dict(self.staged.records)
         for session_id, session in self.staged.sessions.items():
             records[session_key(session_id)] = _encode(session)
-        if not (records or self.staged.rows or self.staged.drops or self.staged.rewrites):
+        staged = self.staged
+        if not (records or staged.rows or staged.renames or staged.drops or staged.rewrites):
             return None
         return Unit(
-            appends=[Append(log, rows[0].revision - 1, rows) for log, rows in self.staged.rows.items()],
+            appends=[_append(log, rows) for log, rows in self.staged.rows.items()],
             writes=[
                 RecordWrite(key, value, world.versions.get(key))
                 for key, value in records.items()
                 if value is not None or world.versions.get(key)
             ],
+            renames=self.staged.renames,
             drops=self.staged.drops,
             rewrites=[each.rewrite for each in self.staged.rewrites],
         )
@@ -296,6 +318,10 @@ class Layer:
 
     def publish(self, world: World, unit: Unit) -> None:
         """Make this layer, the lowest, part of the world, now that its unit is durable."""
+        for log, to in self.staged.renames:
+            note = world.images.pop(log, None)
+            if note is not None:
+                world.images[to] = note
         world.states.update(self.staged.states)
         world.workflows.update(self.staged.workflows)
         world.retentions.update(self.staged.retentions)
@@ -313,3 +339,10 @@ class Layer:
             world.redact(rewrite.log, revision, exact=exact)
         for name in self.names:
             world.weigh(name)
+
+
+def _append(log: LogId, rows: Sequence[LogRow]) -> Append:
+    """Give what is to be appended; a squashed delta says itself what it follows on."""
+    first = decode_row(rows[0].entry) if rows[0].entry.startswith(SQUASHED) else None
+    before = first.before if isinstance(first, Squash) else rows[0].revision - 1
+    return Append(log, before, rows, squashed=any(row.entry.startswith(SQUASHED) for row in rows))

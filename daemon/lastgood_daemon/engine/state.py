@@ -35,6 +35,8 @@ class About(msgspec.Struct, frozen=True):
     referred_at: int = 0
     """When a checkpoint was last made of it that its own workflow does not tell of: one of another workflow, or of a
     revision that was not the present one. Whoever deletes what no checkpoint refers to compares that with when it looked."""
+    imported: str = ""
+    """By which import it came, so that the last call of that can be repeated."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from lastgood_daemon.rpc import (
     server_info,
     state,
     steps,
+    transfer,
     workflows,
 )
 from lastgood_daemon.rpc.authorize import Principal, authorize
@@ -45,6 +46,7 @@ OPERATIONS: dict[str, Operation] = {
     **retention.OPERATIONS,
     **maintenance.OPERATIONS,
     **redaction.OPERATIONS,
+    **transfer.OPERATIONS,
     **server_info.OPERATIONS,
 }
 

@@ -30,6 +30,7 @@ from lastgood_proto.v1 import (
     retention_pb2,
     server_pb2,
     state_pb2,
+    transfer_pb2,
     workflows_pb2,
 )
 
@@ -41,6 +42,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     retention_pb2.DESCRIPTOR.services_by_name["RetentionService"],
     maintenance_pb2.DESCRIPTOR.services_by_name["MaintenanceService"],
     redaction_pb2.DESCRIPTOR.services_by_name["RedactionService"],
+    transfer_pb2.DESCRIPTOR.services_by_name["TransferService"],
     server_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 

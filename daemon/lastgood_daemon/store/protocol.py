@@ -34,6 +34,15 @@ class Append(NamedTuple):
     log: LogId
     expected_head: int
     rows: Sequence[LogRow]
+    squashed: bool = False
+    """Whether rows may stand for those before them, too, so that revisions are left out."""
+
+
+class Rename(NamedTuple):
+    """A log to be known by another name from now on, which no log has."""
+
+    log: LogId
+    to: LogId
 
 
 class RecordKey(NamedTuple):
@@ -88,6 +97,8 @@ class Unit:
     drops: Sequence[LogId] = ()
     """Logs to delete with all their rows, after the appends."""
     rewrites: Sequence[Rewrite] = ()
+    renames: Sequence[Rename] = ()
+    """Before the appends."""
 
 
 class Committed(NamedTuple):

@@ -30,6 +30,7 @@ from lastgood_proto.v1 import redaction_pb2 as _redaction_pb2
 from lastgood_proto.v1 import retention_pb2 as _retention_pb2
 from lastgood_proto.v1 import server_pb2 as _server_pb2
 from lastgood_proto.v1 import state_pb2 as _state_pb2
+from lastgood_proto.v1 import transfer_pb2 as _transfer_pb2
 from lastgood_proto.v1 import workflows_pb2 as _workflows_pb2
 import builtins as _builtins
 import sys
@@ -188,6 +189,8 @@ class Call(_message.Message):
     LIST_ATTEMPTS_FIELD_NUMBER: _builtins.int
     LIST_EFFECTS_FIELD_NUMBER: _builtins.int
     REDACT_FIELD_NUMBER: _builtins.int
+    EXPORT_STATE_FIELD_NUMBER: _builtins.int
+    IMPORT_STATE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its identity within the session: from 1, one more for each call. A repetition carries the same number and the same
     operation.
@@ -378,6 +381,14 @@ class Call(_message.Message):
     def redact(self) -> _redaction_pb2.RedactRequest:
         """RedactionService.Redact"""
 
+    @_builtins.property
+    def export_state(self) -> _transfer_pb2.ExportStateRequest:
+        """TransferService.ExportState"""
+
+    @_builtins.property
+    def import_state(self) -> _transfer_pb2.ImportStateRequest:
+        """TransferService.ImportState"""
+
     def __init__(
         self,
         *,
@@ -429,12 +440,14 @@ class Call(_message.Message):
         list_attempts: _workflows_pb2.ListAttemptsRequest | None = ...,
         list_effects: _workflows_pb2.ListEffectsRequest | None = ...,
         redact: _redaction_pb2.RedactRequest | None = ...,
+        export_state: _transfer_pb2.ExportStateRequest | None = ...,
+        import_state: _transfer_pb2.ImportStateRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects", "redact"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects", "redact", "export_state", "import_state"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -566,6 +579,8 @@ class Reply(_message.Message):
     LIST_ATTEMPTS_FIELD_NUMBER: _builtins.int
     LIST_EFFECTS_FIELD_NUMBER: _builtins.int
     REDACT_FIELD_NUMBER: _builtins.int
+    EXPORT_STATE_FIELD_NUMBER: _builtins.int
+    IMPORT_STATE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Of which call."""
     @_builtins.property
@@ -756,6 +771,14 @@ class Reply(_message.Message):
     def redact(self) -> _redaction_pb2.RedactResponse:
         """RedactionService.Redact"""
 
+    @_builtins.property
+    def export_state(self) -> _transfer_pb2.ExportStateResponse:
+        """TransferService.ExportState"""
+
+    @_builtins.property
+    def import_state(self) -> _transfer_pb2.ImportStateResponse:
+        """TransferService.ImportState"""
+
     def __init__(
         self,
         *,
@@ -807,12 +830,14 @@ class Reply(_message.Message):
         list_attempts: _workflows_pb2.ListAttemptsResponse | None = ...,
         list_effects: _workflows_pb2.ListEffectsResponse | None = ...,
         redact: _redaction_pb2.RedactResponse | None = ...,
+        export_state: _transfer_pb2.ExportStateResponse | None = ...,
+        import_state: _transfer_pb2.ImportStateResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "diff", b"diff", "error", b"error", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "result", b"result", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects", "redact"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects", "redact", "export_state", "import_state"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

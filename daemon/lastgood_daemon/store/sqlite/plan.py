@@ -21,6 +21,7 @@ from lastgood_daemon.store.protocol import (
     Moved,
     Outcome,
     RecordKey,
+    Rename,
     Rewrite,
     Unit,
 )
@@ -73,6 +74,8 @@ class Plan:
         """Rows to add to each log, in order; never empty."""
         self.dropped: list[int] = []
         """Numbers of the logs that leave the file, before anything is added."""
+        self.renamed: dict[int, LogId] = {}
+        """New names of logs, by their numbers; after that, and before anything is added."""
         self.records: dict[RecordKey, Written] = {}
         self.rewrites: list[tuple[int, Rewrite]] = []
         """With the numbers of their logs."""
@@ -83,15 +86,9 @@ class Plan:
         Raises:
             ValueError: the revisions of an append do not follow on its expected head (a mistake of the caller).
         """
-        heads: dict[LogId, int] = {}
-        for append in unit.appends:
-            _check_revisions(append)
-            head = heads.get(append.log)
-            if head is None:
-                head = self._head(append.log)
-            if head != append.expected_head:
-                return Moved(f"log {append.log} ends at {head}, not at {append.expected_head}")
-            heads[append.log] = head + len(append.rows)
+        heads = self._heads_after(unit)
+        if isinstance(heads, Moved):
+            return heads
         records: dict[RecordKey, Written] = {}
         for key, value, expected in unit.writes:
             known = records.get(key) or self.records.get(key)
@@ -104,6 +101,8 @@ class Plan:
             return Moved("a log is not what was rewritten")
         self._heads.update(heads)
         self.rewrites.extend((number, each) for number, each in zip(numbers, unit.rewrites, strict=True) if number)
+        for rename in unit.renames:
+            self._rename(rename)
         for append in unit.appends:
             if append.rows:
                 self.rows.setdefault(append.log, []).extend(append.rows)
@@ -115,7 +114,7 @@ class Plan:
     @property
     def writes_nothing(self) -> bool:
         """Whether the file can stay as it is."""
-        return not (self.rows or self.records or self.dropped or self.rewrites)
+        return not (self.rows or self.records or self.dropped or self.renamed or self.rewrites)
 
     def _number(self, rewrite: Rewrite) -> int | None:
         """Give the number of a log that is to be rewritten; nothing where it is not what was read."""
@@ -127,6 +126,22 @@ class Plan:
         same = there and all(self._stored_chain(number, row.revision) == row.chain for row in rewrite.rows)
         return number if same else None
 
+    def _heads_after(self, unit: Unit) -> dict[LogId, int] | Moved:
+        """Give where the logs that a unit renames and appends to will end, if all that it expects of them holds."""
+        heads: dict[LogId, int] = {}
+        for rename in unit.renames:
+            head = self._head(rename.log)
+            if rename.log not in self.stored or rename.log in self.rows or self._head(rename.to):
+                return Moved(f"log {rename.log} cannot become {rename.to}")
+            heads |= {rename.log: 0, rename.to: head}
+        for append in unit.appends:
+            _check_revisions(append)
+            head = heads[append.log] if append.log in heads else self._head(append.log)
+            if head != append.expected_head:
+                return Moved(f"log {append.log} ends at {head}, not at {append.expected_head}")
+            heads[append.log] = append.rows[-1].revision if append.rows else head
+        return heads
+
     def _head(self, log: LogId) -> int:
         head = self._heads.get(log)
         if head is None:
@@ -136,6 +151,10 @@ class Plan:
             head = self._heads[log] = stored.head if stored else 0
         return head
 
+    def _rename(self, rename: Rename) -> None:
+        stored = self.stored[rename.to] = self.stored.pop(rename.log)
+        self.renamed[stored.number] = rename.to
+
     def _drop(self, log: LogId) -> None:
         self._head(log)
         self.rows.pop(log, None)
@@ -143,10 +162,13 @@ class Plan:
         stored = self.stored.pop(log, None)
         if stored is not None:
             self.dropped.append(stored.number)
+            self.renamed.pop(stored.number, None)
 
 
 def _check_revisions(append: Append) -> None:
-    for revision, row in enumerate(append.rows, append.expected_head + 1):
-        if row.revision != revision:
-            message = f"an append to {append.log} has revision {row.revision} where {revision} belongs"
+    before = append.expected_head
+    for row in append.rows:
+        if row.revision != before + 1 and not (append.squashed and row.revision > before):
+            message = f"an append to {append.log} has revision {row.revision} where {before + 1} belongs"
             raise ValueError(message)
+        before = row.revision

@@ -27,6 +27,8 @@ _DROP = (
 )
 _MAKE_LOG = "INSERT INTO logs (state_id, incarnation, head, chain, updated_at) VALUES (?, ?, 0, x'', 0) RETURNING number"
 _ADD_ROW = "INSERT INTO changes (log, revision, entry, chain) VALUES (?, ?, ?, ?)"
+_NOTED = "SELECT head, chain, updated_at, floor, floor_chain FROM logs WHERE number = ?"
+_RENAME = "UPDATE logs SET state_id = ?, incarnation = ?, checksum = ? WHERE number = ?"
 _MOVE_HEAD = "UPDATE logs SET head = ?, chain = ?, updated_at = ?, checksum = ? WHERE number = ?"
 _PUT_RECORD = (
     "INSERT INTO records (kind, owner, key, version, updated_at, value, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -113,10 +115,17 @@ def scrub(connection: apsw.Connection) -> bool:
     return True
 
 
+def _rename(connection: apsw.Connection, plan: Plan) -> None:
+    for number, name in plan.renamed.items():
+        ((*noted,),) = fetch(connection, _NOTED, (number,))
+        connection.execute(_RENAME, (*name, log_checksum(*name, number, *noted), number))
+
+
 def _write(connection: apsw.Connection, plan: Plan, now: int) -> None:
     if plan.dropped:
         for statement in _DROP:
             connection.executemany(statement, [(number,) for number in plan.dropped])
+    _rename(connection, plan)
     if plan.rows:
         stored = [(log, _stored(connection, plan, log), rows) for log, rows in plan.rows.items()]
         connection.executemany(

@@ -1,0 +1,230 @@
+"""Bringing in a state with its history, from the lines of an export.
+
+What comes is checked and stored at once, as a hidden state with a name of its own; so an import of any size holds up nobody.
+When the last line has come, one command gives that state the name that it is to have: until then nobody sees anything of it.
+
+An import lives in memory as long as the daemon does. What one has left behind that was cut off is dropped by the next round
+of housekeeping, like a copy of a state that no checkpoint refers to.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+from uuid import uuid4
+
+from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.importing import Collect, Publish
+from lastgood_daemon.authority.commands.retention import DropCopy
+from lastgood_daemon.authority.compaction import follow
+from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.outcomes import Outcome, Refused, Written
+from lastgood_daemon.engine.errors import InvalidArgumentError, RefusedError, StateExistsError, TooLargeError
+from lastgood_daemon.engine.image import Image, encode_image
+from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.portable.intake import Intake
+from lastgood_daemon.engine.state import About, State
+from lastgood_daemon.store import upkeep
+from lastgood_daemon.store.protocol import LogId, LogRow, Store
+from lastgood_proto.values import MAX_BYTES
+
+MAX_IMPORTS = 16
+"""At a time."""
+IDLE = 600_000_000
+"""Microseconds after which an import that does not go on is forgotten."""
+MAX_LINE = 8 * MAX_BYTES
+STEP_LINES = 500
+STEP_BYTES = 512 * 1024
+"""Of lines that are read, and stored, at a time."""
+
+
+class Piece(NamedTuple):
+    """A part of the text, and where in it that begins."""
+
+    offset: int
+    data: bytes
+    last: bool
+
+
+class _Import:
+    """One that is under way."""
+
+    def __init__(self, import_id: str, now: int) -> None:
+        self.import_id = import_id
+        self.touched = now
+        about = About(born=True, hidden=True, created_at=now)
+        self.collecting = State(f"import-{uuid4().hex}", about)
+        self.intake = Intake(self.collecting)
+        self.lock = asyncio.Lock()
+        self.received = 0
+        self.rest: list[bytes] = []
+        self.stored = False
+        self.failed: RefusedError | None = None
+        self.published: Point | None = None
+
+    @property
+    def state_id(self) -> str:
+        return self.collecting.state_id
+
+    def lines_with(self, piece: Piece) -> list[bytes]:
+        """Give the lines that a piece completes; keeps what is left of it."""
+        self.received += len(piece.data)
+        lines: list[bytes] = []
+        first, *others = piece.data.split(b"\n")
+        self.rest.append(first)
+        for other in others:
+            lines.append(b"".join(self.rest))
+            self.rest = [other]
+        if piece.last:
+            lines.append(b"".join(self.rest))
+        if sum(map(len, self.rest)) > MAX_LINE:
+            what = "a line of the export"
+            raise TooLargeError(what, sum(map(len, self.rest)), MAX_LINE)
+        return lines
+
+
+class Importer:
+    """See the module."""
+
+    def __init__(self, store: Store, loader: Loader, hand_in: Callable[[Command], Awaitable[Outcome]]) -> None:
+        self._store = store
+        self._loader = loader
+        self._hand_in = hand_in
+        self._under_way: dict[str, _Import] = {}
+
+    def holds(self, state_id: str) -> bool:
+        """Whether a state is one that an import is about to become."""
+        now = self._store.now()
+        return any(each.state_id == state_id and now - each.touched < IDLE for each in self._under_way.values())
+
+    async def take(self, state_id: str, import_id: str, piece: Piece, author: Author) -> Point | None:
+        """Take in a piece of the text; with the last one, gives the present revision of the state that has come of it.
+
+        A piece that has come before changes nothing.
+
+        Raises:
+            RefusedError: something is wrong with it, or with the import; then nothing of it is left.
+        """
+        known = await self._loader.ask(lambda reader: reader.state(state_id))
+        if known.about.imported == import_id:
+            return known.point()
+        found = self._under_way.get(import_id)
+        if found is None:
+            if piece.offset:
+                raise _cut_off()
+            if known.about.born or known.snapshots:
+                raise StateExistsError(state_id)
+            found = await self._begin(import_id)
+        async with found.lock:
+            if found.failed is not None:
+                raise found.failed
+            if found.published is not None:
+                return found.published
+            found.touched = self._store.now()
+            try:
+                await self._take(found, piece)
+                return await self._publish(found, state_id, author) if piece.last else None
+            except RefusedError as refusal:
+                await self._fail(found, refusal)
+                raise
+            except BaseException:
+                self._under_way.pop(import_id, None)
+                raise
+
+    async def _begin(self, import_id: str) -> _Import:
+        now = self._store.now()
+        for each in [each for each in self._under_way.values() if now - each.touched >= IDLE]:
+            await self._fail(each, _cut_off())
+        if import_id not in self._under_way:
+            if len(self._under_way) >= MAX_IMPORTS:
+                raise _refused(Refused("OVERLOADED", f"{MAX_IMPORTS} imports are under way already"))
+            self._under_way[import_id] = _Import(import_id, now)
+        return self._under_way[import_id]
+
+    async def _take(self, found: _Import, piece: Piece) -> None:
+        if piece.offset + len(piece.data) <= found.received and not piece.last:
+            return
+        if piece.offset != found.received:
+            field = "offset"
+            raise InvalidArgumentError(field, f"is {piece.offset}; the import has got to {found.received}")
+        lines = found.lines_with(piece)
+        while lines:
+            before, whole = found.intake.state.chain, found.intake.kept.floor.revision
+            read, rows = await asyncio.to_thread(_read, found.intake, lines)
+            del lines[:read]
+            await self._collect(found, before, rows)
+            if found.intake.kept.floor.revision != whole:
+                await self._keep_content(found)
+
+    async def _collect(self, found: _Import, before: bytes, rows: Sequence[LogRow]) -> None:
+        if rows:
+            found.stored = True
+            size = sum(len(row.entry) for row in rows)
+            await self._done(Collect(before, rows, found.intake.state, size))
+
+    async def _keep_content(self, found: _Import) -> None:
+        """Have an image of the content at the floor, as later revisions need it, and the log as after a compaction."""
+        state = found.intake.state
+        data = await asyncio.to_thread(encode_image, Image(state.tree, state.chain, state.log_bytes))
+        log = LogId(state.state_id, state.incarnation)
+        await self._store.put_image(log, upkeep.Image(state.revision, data))
+        await follow(self._store, log, found.intake.kept)
+
+    async def _publish(self, found: _Import, state_id: str, author: Author) -> Point:
+        intake = found.intake
+        header = intake.finish()
+        collected = intake.state if found.stored else replace(intake.state, about=About())
+        snapshots = tuple(intake.snapshots)
+        size = sum(len(taken.metadata or b"") for taken in snapshots)
+        command = Publish(
+            state_id, found.import_id, author, collected, header.created_at, header.origin, intake.kept, snapshots, size
+        )
+        written = await self._done(command)
+        if not isinstance(written, Written):
+            raise TypeError(written)
+        found.published = written.point
+        self._under_way.pop(found.import_id, None)
+        return written.point
+
+    async def _fail(self, found: _Import, refusal: RefusedError) -> None:
+        found.failed = refusal
+        self._under_way.pop(found.import_id, None)
+        if found.stored:
+            await self._hand_in(DropCopy(found.state_id, _ALWAYS))
+
+    async def _done(self, command: Command) -> Outcome:
+        outcome = await self._hand_in(command)
+        if isinstance(outcome, Refused):
+            raise _refused(outcome)
+        return outcome
+
+
+_ALWAYS = 2**62
+"""A time that everything was made before."""
+
+
+def _read(intake: Intake, lines: Sequence[bytes]) -> tuple[int, list[LogRow]]:
+    """Read some of the lines: how many, and the rows that they make. A content at the floor is the last of its rows."""
+    rows: list[LogRow] = []
+    size = 0
+    for read, line in enumerate(lines, 1):
+        floor = intake.kept.floor.revision
+        made = intake.take(line)
+        if made is not None:
+            rows.append(LogRow(*made))
+        size += len(line)
+        if size >= STEP_BYTES or read == STEP_LINES or intake.kept.floor.revision != floor:
+            return read, rows
+    return len(lines), rows
+
+
+def _cut_off() -> RefusedError:
+    field = "import_id"
+    return InvalidArgumentError(field, "the import was cut off, by a restart of the daemon say; nothing of it is left")
+
+
+def _refused(outcome: Refused) -> RefusedError:
+    refusal = RefusedError.rebuild(outcome.reason, outcome.message, outcome.metadata)
+    refusal.reason = outcome.reason
+    return refusal

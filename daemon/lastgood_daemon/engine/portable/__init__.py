@@ -1,0 +1,1 @@
+"""A state with its history as JSON lines, which another daemon can read."""

@@ -1,0 +1,150 @@
+"""Values as JSON, and back.
+
+What JSON cannot say is a map of one key:
+
+    bytes                      {"$bytes": "AAH/"}                           base64
+    datetime                   {"$datetime": "2026-11-23T05:50:12.5Z"}      with its zone
+    nan and the infinities     {"$float": "nan"}, "inf", "-inf"
+    a map that looks like one  {"$map": {"$bytes": 1}}                      of these
+
+Everything else is what it looks like. ``to_json`` and ``from_json`` are exact opposites.
+"""
+
+import base64
+import json
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+_TAGS = frozenset({"$bytes", "$datetime", "$float", "$map"})
+_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What JSON lets stand in a text, but a terminal may take for a command, or turns the line around."""
+
+
+class NotAValueError(ValueError):
+    """A text is no JSON, or JSON that stands for no value."""
+
+
+def to_json(value: Any) -> Any:  # noqa: ANN401 - any value of the model
+    """Give a value as something that ``json`` takes."""
+    match value:
+        case dict():
+            plain = {key: to_json(child) for key, child in value.items()}
+            return {"$map": plain} if len(plain) == 1 and not _TAGS.isdisjoint(plain) else plain
+        case list():
+            return [to_json(child) for child in value]
+        case bytes():
+            return {"$bytes": base64.b64encode(value).decode()}
+        case datetime():
+            return {"$datetime": time_text(value)}
+        case float() if not math.isfinite(value):
+            return {"$float": "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
+        case _:
+            return value
+
+
+def from_json(text: str) -> Any:  # noqa: ANN401 - any value of the model
+    """Read a value.
+
+    Raises:
+        NotAValueError: it is none.
+    """
+    return from_plain(parse(text))
+
+
+def parse(text: str) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """Read a JSON text strictly: no name twice in an object, no NaN, no number that a float cannot hold.
+
+    Raises:
+        NotAValueError: it is none.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_map, parse_constant=_no_constant, parse_float=_float)
+    except NotAValueError:
+        raise
+    except json.JSONDecodeError as error:
+        raise NotAValueError(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        message = f"it cannot be read: {error}"
+        raise NotAValueError(message) from None
+
+
+def from_plain(read: Any) -> Any:  # noqa: ANN401 - any value of the model
+    """Give the value that something read from JSON stands for.
+
+    Raises:
+        NotAValueError: it stands for none.
+    """
+    try:
+        return _value(read)
+    except RecursionError as error:
+        message = f"it cannot be read: {error}"
+        raise NotAValueError(message) from None
+
+
+def text_of(document: object, *, ascii_only: bool = False, indent: int | None = None) -> str:
+    """Give a document, which ``to_json`` has been applied to where it carries values, as a JSON text."""
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=indent, separators=None if indent else (",", ":"))
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def time_text(moment: datetime) -> str:
+    """Give a moment in UTC, as ISO 8601 has it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        names = [name for name, _ in pairs]
+        message = f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice"
+        raise NotAValueError(message)
+    return read
+
+
+def _value(read: Any) -> Any:  # noqa: ANN401 - any value of the model
+    if isinstance(read, list):
+        return [_value(each) for each in read]
+    if not isinstance(read, dict):
+        return read
+    if len(read) != 1 or _TAGS.isdisjoint(read):
+        return {key: _value(child) for key, child in read.items()}
+    [(tag, content)] = read.items()
+    if tag == "$map" and isinstance(content, dict):
+        return {key: _value(child) for key, child in content.items()}
+    try:
+        return _tagged(tag, content)
+    except (ValueError, TypeError, KeyError):
+        message = f"{json.dumps(read)[:80]} says nothing that {tag!r} can stand for"
+        raise NotAValueError(message) from None
+
+
+def _tagged(tag: str, content: Any) -> Any:  # noqa: ANN401 - any value of the model
+    match tag:
+        case "$bytes":
+            return base64.b64decode(content, validate=True)
+        case "$datetime":
+            moment = datetime.fromisoformat(content)
+            if moment.utcoffset() is None:
+                raise ValueError
+            return moment
+        case "$float":
+            return _FLOATS[content]
+        case _:
+            raise TypeError
+
+
+def _no_constant(name: str) -> float:
+    message = f'{name} is no JSON: {{"$float": "nan"}} is, with "nan", "inf" or "-inf"'
+    raise NotAValueError(message)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        message = f"{text[:40]} is more than a float can hold"
+        raise NotAValueError(message)
+    return number
