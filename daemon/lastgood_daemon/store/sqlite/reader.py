@@ -18,7 +18,7 @@ from lastgood_daemon.store.sqlite import images, places, reading, schema
 from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane, PassingFault
-from lastgood_daemon.store.upkeep import Image, ImageMark
+from lastgood_daemon.store.upkeep import Image, ImageMark, Place
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +85,10 @@ class SqliteReader:
     ) -> list[int]:
         """Indexed revisions about any of these places."""
         return await self._read(places.find, log, places_, after, before, limit, newest_first=newest_first)
+
+    async def list_places(self, log: LogId, after: Place | None, limit: int) -> tuple[int, list[Place]]:
+        """Some of the rows of an index."""
+        return await self._read(places.page, log, after, limit)
 
     async def _read(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_when_closed()
