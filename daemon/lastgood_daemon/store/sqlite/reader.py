@@ -15,7 +15,7 @@ import apsw
 from lastgood_daemon.store.protocol import ChainedRow, Damaged, Head, LogId, LogRow, Record, RecordKey, StoreBrokenError
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import images, places, reading, schema
-from lastgood_daemon.store.sqlite.errors import ForeignFileError
+from lastgood_daemon.store.sqlite.errors import ForeignFileError, OldFormatError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane, PassingFault
 from lastgood_daemon.store.upkeep import Image, ImageMark, Place
@@ -130,6 +130,8 @@ def _open(path: Path) -> apsw.Connection:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if schema.is_empty(connection, path):
             raise ForeignFileError(path, "it is empty")  # noqa: TRY301 - closed below, like all that goes wrong
+        if (found := schema.format_of(connection)) < schema.FORMAT:
+            raise OldFormatError(path, found, schema.FORMAT)  # noqa: TRY301
         opening.configure_aside(connection)
         schema.identify(connection, path)
     except BaseException as error:
