@@ -4,9 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
+from tests.authority import test_indexing as index
 from tests.authority.at_work import Daemon, running
 
+from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.commands.write import Write
@@ -18,6 +21,7 @@ from lastgood_daemon.engine.edits import Set
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.store.protocol import Reading
 from lastgood_proto.values import encode
@@ -47,6 +51,82 @@ async def test_what_is_in_memory_is_held_against_its_log(tmp_path: Path) -> None
         assert await problems(replace(live, chain=b"another")) == [
             Problem("state 's'", "in memory it is at revision 2 of another log, and here at 2")
         ]
+
+
+INDEX = Problem(
+    "state 's'",
+    "the index of its paths is not what its log says: histories may lack revisions. The log is whole: a daemon that is asked"
+    " to verify makes another index of it",
+)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM places WHERE revision = 991",
+        "UPDATE places SET revision = 990 WHERE revision = 991",
+        "UPDATE places SET revision = 5000 WHERE revision = 991",
+        "UPDATE places SET place = place + 1 WHERE revision = 991",
+        "UPDATE places SET exact = 3 WHERE revision = 991",
+        "UPDATE places SET number = 7 WHERE revision = 991",
+        "UPDATE indexes SET indexed = indexed + 3",
+        "UPDATE indexes SET indexed = 5000",
+        "INSERT INTO places SELECT number, place, exact, 989 FROM places WHERE revision = 991",
+    ],
+)
+async def test_the_index_of_places_is_held_against_its_log(tmp_path: Path, damage: str) -> None:
+    async with running(tmp_path) as daemon:
+        await index.write(daemon, 1, 1020)
+        await daemon.authority.background.idle()
+        await index.write(daemon, 1021, 1030)
+        assert (await daemon.authority.verify(""))[0].problems == []
+        expected = await index.listed(daemon, 300)
+    connection = apsw.Connection(str(tmp_path / "lastgood.db"))
+    connection.execute(damage)
+    connection.close()
+    async with running(tmp_path) as daemon:
+        async with daemon.store.aside() as reading:
+            assert (await verify(reading, {}, ""))[0].problems == [INDEX]
+        assert (await daemon.authority.verify(""))[0].problems == [INDEX]
+        await daemon.authority.background.idle()
+        assert (await daemon.authority.verify(""))[0].problems == [], "another index was made"
+        assert await index.listed(daemon, 300) == expected
+
+
+async def test_an_index_may_have_what_is_not_kept_any_more(tmp_path: Path) -> None:
+    """A floor that rises leaves an index as it is where a pin below it stays the oldest."""
+    async with running(tmp_path) as daemon:
+        await index.write(daemon, 1, 3)
+        await daemon.do(TakeSnapshot(StateRef("s"), Author(), "id", None, None, 1))
+        await index.write(daemon, 4, 1500)
+        for kept in (900, 600, 300):
+            await daemon.authority.background.idle()
+            await daemon.do(SetRetention("s", Retention(revisions=kept), 1))
+            await daemon.authority.housekeeper.keep("s")
+            await index.listed(daemon, 3)
+            assert (await daemon.authority.verify(""))[0].problems == [], kept
+            await index.write(daemon, 1501, 2100)
+        connection = apsw.Connection(str(tmp_path / "lastgood.db"))
+        ((stale,),) = connection.execute("SELECT count(*) FROM places WHERE revision < 1500").fetchall()
+        connection.close()
+        assert stale
+
+
+@pytest.mark.parametrize(
+    ("what", "statement"),
+    [
+        ("an image", "INSERT INTO images VALUES (77, 1, 0, 1, x'', x'')"),
+        ("an index", "INSERT INTO indexes (log, indexed) VALUES (77, 5)"),
+    ],
+)
+async def test_what_belongs_to_no_log_is_found(tmp_path: Path, what: str, statement: str) -> None:
+    """The next log to be made would find it under its number."""
+    async with running(tmp_path) as daemon:
+        connection = apsw.Connection(str(tmp_path / "lastgood.db"))
+        connection.execute(statement)
+        connection.close()
+        found, _ = await daemon.authority.verify("")
+        assert found.problems == [Problem("the storage", f"there is {what} of log number 77, and no such log")]
 
 
 def _changes() -> list[Put]:

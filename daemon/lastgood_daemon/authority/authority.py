@@ -127,9 +127,15 @@ class Authority:
         return await self._store.backup(folder)
 
     async def verify(self, place: str) -> tuple[Findings, str]:
-        """Verify a part of the store, from a place on; with what was found comes the place to go on from, "" at the end."""
+        """Verify a part of the store, from a place on; with what was found comes the place to go on from, "" at the end.
+
+        An index that is not what its log says is made anew.
+        """
         async with self._store.aside() as reading:
-            return await verify(reading, self._world.states, place)
+            found, place = await verify(reading, self._world.states, place)
+        for log_id in found.indexes:
+            self.indexing.renew(log_id)
+        return found, place
 
     def now(self) -> int:
         """Give the time by the store's clock, in microseconds."""

@@ -45,6 +45,14 @@ class Indexing:
         await asyncio.shield(waiting)
         return await self._store.indexed(log)
 
+    def renew(self, log: LogId) -> None:
+        """Have the index of a log made anew."""
+        self._background.submit(("places", log), partial(self._renew, log))
+
+    async def _renew(self, log: LogId) -> None:
+        await self._store.forget_index(log)
+        await self._index(log)
+
     def _submit(self, log: LogId) -> None:
         self._background.submit(("places", log), partial(self._index, log))
 

@@ -14,7 +14,7 @@ import msgspec
 from lastgood_daemon.authority.verify import Findings, verify
 from lastgood_daemon.process.folder import DATABASE, FolderInUseError, FolderRefusedError, locked
 from lastgood_daemon.store.protocol import StoreBrokenError
-from lastgood_daemon.store.sqlite import ForeignFileError, StoreOpenError, aside
+from lastgood_daemon.store.sqlite import DamagedFileError, ForeignFileError, StoreOpenError, aside
 
 EXIT_DAMAGED = 1
 EXIT_REFUSED = 2
@@ -53,7 +53,7 @@ async def _verify(file: Path) -> Findings:
                 whole.merge(found)
                 if not place:
                     return whole
-    except (ForeignFileError, StoreBrokenError) as error:
+    except (DamagedFileError, ForeignFileError, StoreBrokenError) as error:
         whole.add("the storage", str(error).removesuffix(". Move it away, or name another data folder"))
         return whole
 

@@ -65,6 +65,13 @@ class UpkeepReading(Protocol):
         """
         ...
 
+    async def list_places(self, log: LogId, after: Place | None, limit: int) -> tuple[int, list[Place]]:
+        """Give the number of the index of a log, 0 where there is none, and some of what is in it, in its order.
+
+        An index that was begun anew has another number.
+        """
+        ...
+
 
 class Upkeep(Protocol):
     """What is written of it. Where there is no room, ``StoreFullError``: nothing is half-done, and later calls may work."""
@@ -91,4 +98,8 @@ class Upkeep(Protocol):
 
     async def add_places(self, log: LogId, after: int, until: int, places: Sequence[Place]) -> None:
         """Index the places of the revisions after one, up to another. Where others are indexed by now, nothing happens."""
+        ...
+
+    async def forget_index(self, log: LogId) -> None:
+        """Have a log without an index. ``sweep`` removes what was in it."""
         ...

@@ -12,6 +12,7 @@ import msgspec
 
 from lastgood_daemon.authority.layer import state_key
 from lastgood_daemon.authority.replay import PAGE, RewrittenError, apply_rows, nearest
+from lastgood_daemon.authority.verify.index import IndexCheck
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.difference import differences
 from lastgood_daemon.engine.errors import InvalidArgumentError
@@ -76,12 +77,13 @@ async def _check_owner(reading: Reading, log: LogId) -> None:
 
 async def _check_log(reading: Reading, log: LogId, live: State | None, findings: Findings) -> None:
     """Read a log up to the head that was seen and the state that is in memory, and hold both against what comes of it."""
+    index = await IndexCheck.begin(reading, log)
     head = await reading.head(log)
     images = {mark.revision for mark in await reading.list_images(log)}
     state, _ = await nearest(reading, log, head.floor)
     stops = sorted({head.revision, head.revision if live is None else live.revision} - {state.revision})
     for until in [state.revision, *stops]:
-        state = await _replayed(reading, state, until, images, findings)
+        state = await _replayed(reading, state, until, images, index, findings)
         if until == head.revision and (state.revision, state.chain) != (head.revision, head.chain):
             problem = f"its log ends at revision {state.revision}, its head says {head.revision}"
             if state.revision == head.revision:
@@ -93,9 +95,12 @@ async def _check_log(reading: Reading, log: LogId, live: State | None, findings:
     if beyond and (await reading.head(log)).revision == head.revision:
         problem = f"its log goes on after revision {head.revision}, where its head says that it ends"
         raise CorruptRecordError(problem)
+    await index.end(reading, head.revision, findings)
 
 
-async def _replayed(reading: Reading, state: State, until: int, images: set[int], findings: Findings) -> State:
+async def _replayed(
+    reading: Reading, state: State, until: int, images: set[int], index: IndexCheck, findings: Findings
+) -> State:
     """Read on, and hold each image against what the log says at its revision."""
     log = LogId(state.state_id, state.incarnation)
     while state.revision < until:
@@ -103,7 +108,7 @@ async def _replayed(reading: Reading, state: State, until: int, images: set[int]
         if not rows:
             break
         imaged = next((index for index, row in enumerate(rows, start=1) if row.revision in images), len(rows))
-        state, _ = await asyncio.to_thread(apply_rows, state, rows[:imaged])
+        state, _ = await asyncio.to_thread(apply_rows, state, rows[:imaged], index.see)
         findings.revisions += imaged
         if state.revision in images:
             state = await _held_against_image(reading, log, state, findings)

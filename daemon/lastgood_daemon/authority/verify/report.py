@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from lastgood_daemon.store.protocol import LogId
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -21,6 +23,8 @@ class Findings:
     """Lives of states whose log was read."""
     revisions: int = 0
     records: int = 0
+    indexes: list[LogId] = field(default_factory=list)
+    """That are not what their log says. They can be thrown away: another is made of the log."""
     problems: list[Problem] = field(default_factory=list)
 
     def merge(self, later: "Findings") -> None:
@@ -28,6 +32,7 @@ class Findings:
         self.states += later.states
         self.revisions += later.revisions
         self.records += later.records
+        self.indexes += later.indexes
         self.problems += later.problems
 
     def add(self, where: str, what: object) -> None:

@@ -6,8 +6,10 @@ their threads; ``reader`` is the half that only reads, ``backup`` copies the fil
 """
 
 from lastgood_daemon.store.sqlite.errors import (
+    DamagedFileError,
     ForeignFileError,
     FutureFormatError,
+    OldFormatError,
     PragmaError,
     StoreOpenError,
     UnsafeSqliteError,
@@ -16,8 +18,10 @@ from lastgood_daemon.store.sqlite.reader import aside
 from lastgood_daemon.store.sqlite.store import SqliteStore
 
 __all__ = [
+    "DamagedFileError",
     "ForeignFileError",
     "FutureFormatError",
+    "OldFormatError",
     "PragmaError",
     "SqliteStore",
     "StoreOpenError",

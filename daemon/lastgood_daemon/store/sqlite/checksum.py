@@ -1,5 +1,6 @@
 """Checksums of rows. SQLite itself does not notice a flipped bit in a value."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 from lastgood_daemon.store.protocol import RecordKey
@@ -23,6 +24,11 @@ def log_checksum(
 ) -> bytes:
     """The same over all that is noted of a log."""
     return _digest(state_id, incarnation, number, head, chain, updated_at, floor, floor_chain)
+
+
+def facts_checksum(facts: Mapping[str, str | int]) -> bytes:
+    """The same over the facts about the file."""
+    return _digest(*(part for name in sorted(facts) for part in (name, facts[name])))
 
 
 def piece_checksum(log: int, revision: int, piece: int, pieces: int, data: bytes) -> bytes:

@@ -5,7 +5,9 @@
     StoreOpenError
     ├── UnsafeSqliteError   the SQLite library has a bug that loses commits
     ├── ForeignFileError    the file is not one of ours
+    ├── DamagedFileError    the file is one of ours, and what it says about itself is not what was written
     ├── FutureFormatError   a newer daemon wrote the file
+    ├── OldFormatError      an older daemon wrote the file, and whoever reads it must not change it
     └── PragmaError         SQLite did not take a setting that durability depends on
 """
 
@@ -33,6 +35,25 @@ class ForeignFileError(StoreOpenError):
     def __init__(self, path: Path, why: str) -> None:
         """Name the file and what tells that it is foreign."""
         super().__init__(f"{path} is not a lastgood store: {why}. Move it away, or name another data folder")
+
+
+class DamagedFileError(StoreOpenError):
+    """What the file says about itself does not match its checksum."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Name the file and what is damaged in it."""
+        super().__init__(f"{path} is damaged: {why}. Go on from a backup: lastgood serve --data-dir BACKUP")
+
+
+class OldFormatError(StoreOpenError):
+    """The file has an earlier format, which is brought up to date when a daemon opens it."""
+
+    def __init__(self, path: Path, found: int, wanted: int) -> None:
+        """Name the file's format version and the one that can be read."""
+        super().__init__(
+            f"{path} has format version {found}, and only version {wanted} can be read without a daemon: start one on the"
+            f" folder once, which brings it up to date: lastgood serve --data-dir {path.parent}"
+        )
 
 
 class FutureFormatError(StoreOpenError):

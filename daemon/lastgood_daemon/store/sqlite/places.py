@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from lastgood_daemon.store.protocol import LogId
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.upkeep import Place
 
@@ -19,6 +19,12 @@ _MAKE = (
 )
 _ADD = "INSERT OR IGNORE INTO places (number, place, exact, revision) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE indexes SET indexed = ? WHERE number = ?"
+_FIRST_PAGE = "SELECT place, exact, revision FROM places WHERE number = ? ORDER BY place, exact, revision LIMIT ?"
+_PAGE = (
+    "SELECT place, exact, revision FROM places WHERE number = ? AND (place, exact, revision) > (?, ?, ?)"
+    " ORDER BY place, exact, revision LIMIT ?"
+)
+_FORGET = f"UPDATE indexes SET log = -number WHERE log = {_LOG}"
 _FIND = (
     "SELECT revision FROM places WHERE number = ? AND place = ? AND exact = ? AND revision > ? AND revision < ?"
     " ORDER BY revision {order} LIMIT ?"
@@ -42,6 +48,24 @@ def add(connection: apsw.Connection, log: LogId, after: int, until: int, places:
     connection.executemany(_ADD, [(number, place, int(exact), revision) for place, exact, revision in places])
     connection.execute(_MOVE, (until, number))
     connection.execute("COMMIT")
+
+
+def page(connection: apsw.Connection, log: LogId, after: Place | None, limit: int) -> tuple[int, list[Place]]:
+    """Give the number of the index of a log (0: there is none), and some of its rows as they stand there."""
+    found = fetch(connection, _INDEX, log)
+    if not found:
+        return 0, []
+    number = found[0][0]
+    rows = fetch(connection, _PAGE if after else _FIRST_PAGE, (number, *(after or ()), limit))
+    if any(type(part) is not int for row in rows for part in row):
+        message = f"state {log.state_id!r}: the index of its paths is damaged"
+        raise CorruptRecordError(message)
+    return number, [Place._make(row) for row in rows]
+
+
+def forget(connection: apsw.Connection, log: LogId) -> None:
+    """Throw the index of a log away. Its rows go with ``sweep``."""
+    connection.execute(_FORGET, log)
 
 
 def find(

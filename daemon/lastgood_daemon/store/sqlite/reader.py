@@ -15,10 +15,10 @@ import apsw
 from lastgood_daemon.store.protocol import ChainedRow, Damaged, Head, LogId, LogRow, Record, RecordKey, StoreBrokenError
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import images, places, reading, schema
-from lastgood_daemon.store.sqlite.errors import ForeignFileError
+from lastgood_daemon.store.sqlite.errors import ForeignFileError, OldFormatError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane, PassingFault
-from lastgood_daemon.store.upkeep import Image, ImageMark
+from lastgood_daemon.store.upkeep import Image, ImageMark, Place
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,6 +86,10 @@ class SqliteReader:
         """Indexed revisions about any of these places."""
         return await self._read(places.find, log, places_, after, before, limit, newest_first=newest_first)
 
+    async def list_places(self, log: LogId, after: Place | None, limit: int) -> tuple[int, list[Place]]:
+        """Some of the rows of an index."""
+        return await self._read(places.page, log, after, limit)
+
     async def _read(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_when_closed()
         return await self._reader.run(function, *args, **kwargs)
@@ -126,6 +130,8 @@ def _open(path: Path) -> apsw.Connection:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if schema.is_empty(connection, path):
             raise ForeignFileError(path, "it is empty")  # noqa: TRY301 - closed below, like all that goes wrong
+        if (found := schema.format_of(connection)) < schema.FORMAT:
+            raise OldFormatError(path, found, schema.FORMAT)  # noqa: TRY301
         opening.configure_aside(connection)
         schema.identify(connection, path)
     except BaseException as error:

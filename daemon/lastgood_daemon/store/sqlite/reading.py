@@ -57,6 +57,11 @@ _ORPHANS = (  # numbers of logs that there are rows of; the index finds each nex
     " UNION ALL SELECT (SELECT min(log) FROM changes WHERE changes.log > used.log) FROM used WHERE used.log IS NOT NULL)"
     " SELECT log FROM used WHERE log IS NOT NULL AND log NOT IN (SELECT number FROM logs)"
 )
+_STRAYS = (
+    ("an image", "SELECT DISTINCT log FROM images WHERE log NOT IN (SELECT number FROM logs)"),
+    ("an index", "SELECT log FROM indexes WHERE log > 0 AND log NOT IN (SELECT number FROM logs)"),
+)
+"""A log that is made later may get their number, and must not find them there."""
 _MOST_PROBLEMS = 100
 
 Row = tuple[str, str, str, int, int, bytes, bytes]
@@ -155,9 +160,14 @@ def list_logs(connection: apsw.Connection, after: LogId | None, limit: int) -> l
 
 
 def check(connection: apsw.Connection) -> list[str]:
-    """What SQLite itself finds wrong with the file, and the revisions that no log has."""
+    """What SQLite itself finds wrong with the file, and what there is of logs that are not there."""
     found = [str(text) for (text,) in fetch(connection, f"PRAGMA integrity_check({_MOST_PROBLEMS})")]
     problems = [line for text in found if text != "ok" for line in text.splitlines()]
+    problems += [
+        f"there is {what} of log number {log}, and no such log"
+        for what, query in _STRAYS
+        for (log,) in fetch(connection, query)
+    ]
     return problems + [f"there are revisions of log number {log}, and no such log" for (log,) in fetch(connection, _ORPHANS)]
 
 

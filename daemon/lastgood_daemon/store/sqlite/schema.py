@@ -3,7 +3,8 @@
 =========  =====================================================================================================
 table      one row is
 =========  =====================================================================================================
-meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970); of a backup ``copy_id``
+meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970); of a backup ``copy_id``;
+           ``checksum`` is that of the others
 logs       one life of one state, under a short number, with the head that its next append has to expect
 changes    one revision of a log: the encoded change, and the hash that chains it to the one before
 records    a small value under (kind, owner, key), with a version, the time of its last write and a checksum
@@ -12,7 +13,8 @@ indexes    up to which revision the places of a log are indexed, and under which
 places     that something was written at a place in a revision
 =========  =====================================================================================================
 
-Format 2 brought images, indexes and places, compressed entries, the floor of a log and the checksum of its head. A file of
+Format 2 brought images, indexes and places, compressed entries, the floor of a log and the checksums of its
+head and of the facts. A file of
 format 1 becomes one of format 2 in one transaction when it is opened.
 
 ``changes`` is an ordinary table with an index on (log, revision), not one WITHOUT ROWID: a group commit that touches
@@ -27,9 +29,9 @@ from typing import NamedTuple
 
 import apsw
 
-from lastgood_daemon.store.sqlite.checksum import log_checksum
+from lastgood_daemon.store.sqlite.checksum import facts_checksum, log_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
-from lastgood_daemon.store.sqlite.errors import ForeignFileError, FutureFormatError
+from lastgood_daemon.store.sqlite.errors import DamagedFileError, ForeignFileError, FutureFormatError
 
 FORMAT = 2
 """Version of the format that this daemon writes: ``user_version`` of the file, and ``format`` in ``meta``."""
@@ -146,13 +148,14 @@ def make(connection: apsw.Connection) -> None:
         for statement in (*_TABLES, *_TABLES_OF_FORMAT_2):
             connection.execute(statement)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
+        _sign(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def upgrade(connection: apsw.Connection) -> None:
     """Bring a file of an earlier format to this one, in one transaction."""
-    if _number(connection, "PRAGMA user_version") == FORMAT:
+    if format_of(connection) == FORMAT:
         return
     with connection:
         connection.execute("ALTER TABLE logs ADD COLUMN floor INTEGER NOT NULL DEFAULT 0")
@@ -165,7 +168,13 @@ def upgrade(connection: apsw.Connection) -> None:
         ):
             connection.execute("UPDATE logs SET checksum = ? WHERE number = ?", (log_checksum(*row), row[2]))
         connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", (FORMAT,))
+        _sign(connection)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def format_of(connection: apsw.Connection) -> int:
+    """Give the format of one of our files."""
+    return _number(connection, "PRAGMA user_version")
 
 
 def identify(connection: apsw.Connection, path: Path) -> Identity:
@@ -173,9 +182,10 @@ def identify(connection: apsw.Connection, path: Path) -> Identity:
 
     Raises:
         ForeignFileError: ``meta`` contradicts the head of the file.
+        DamagedFileError: ``meta`` does not match its checksum: effects would get other idempotency keys, and run again.
     """
-    facts = dict(fetch(connection, "SELECT name, value FROM meta"))
-    if facts.get("format") != _number(connection, "PRAGMA user_version") or "daemon_id" not in facts:
+    facts = _facts(connection, path)
+    if facts["format"] != format_of(connection):
         raise ForeignFileError(path, "its table meta contradicts its user_version")
     latest = max(_number(connection, query) for query in _LATEST)
     daemon_id = str(facts["daemon_id"])
@@ -184,10 +194,29 @@ def identify(connection: apsw.Connection, path: Path) -> Identity:
 
 def make_another_copy(connection: apsw.Connection) -> None:
     """Say that the file is a copy of its own from now on."""
+    with connection:
+        connection.execute(
+            "INSERT INTO meta VALUES ('copy_id', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (str(uuid.uuid4()),),
+        )
+        _sign(connection)
+
+
+def _sign(connection: apsw.Connection) -> None:
+    facts = dict(fetch(connection, "SELECT name, value FROM meta WHERE name <> 'checksum'"))
     connection.execute(
-        "INSERT INTO meta VALUES ('copy_id', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (str(uuid.uuid4()),),
+        "INSERT INTO meta VALUES ('checksum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (facts_checksum(facts),),
     )
+
+
+def _facts(connection: apsw.Connection, path: Path) -> dict[str, str | int]:
+    facts = dict(fetch(connection, "SELECT name, value FROM meta"))
+    checksum = facts.pop("checksum", None)
+    known = all(type(name) is str and type(value) in {str, int} for name, value in facts.items())
+    if not known or facts_checksum(facts) != checksum:
+        raise DamagedFileError(path, "its table meta does not match its checksum")
+    return facts
 
 
 def _number(connection: apsw.Connection, query: str) -> int:

@@ -150,6 +150,10 @@ class SqliteStore(SqliteReader):
         """Index some more revisions of a log."""
         await self._write(places.add, log, after, until, places_)
 
+    async def forget_index(self, log: LogId) -> None:
+        """Throw the index of a log away."""
+        await self._write(places.forget, log)
+
     def aside(self) -> AbstractAsyncContextManager[SqliteReader]:
         """Something to read all of it with, on a connection and a thread of its own."""
         return aside(self._path)
