@@ -94,7 +94,11 @@ class HistoryQuestion:
 
 
 async def history(loader: Loader, state: State, question: HistoryQuestion) -> tuple[list[HistoryItem], bool]:
-    """Give the revisions in which a value changed, and whether there are more. Rebuilds the state from its log."""
+    """Give the revisions in which a value changed, and whether there are more. Rebuilds the state from its log.
+
+    What has been given up is not listed, also where the log has not followed yet: a floor has no entry of its own.
+    """
+    after = max(question.after, state.kept.floor.revision)
     found: deque[HistoryItem] = deque()
     more = False
     last = state.revision if question.before is None else min(question.before - 1, state.revision)
@@ -102,7 +106,7 @@ async def history(loader: Loader, state: State, question: HistoryQuestion) -> tu
     def visit(steps: list[Step]) -> bool:
         nonlocal more
         for step in steps:
-            item = seen_from(step, question.path) if step.after.revision > question.after else None
+            item = seen_from(step, question.path) if step.after.revision > after else None
             if item is None:
                 continue
             if len(found) == question.limit:
@@ -113,8 +117,8 @@ async def history(loader: Loader, state: State, question: HistoryQuestion) -> tu
             found.append(item)
         return False
 
-    if last > question.after:
-        start, _ = await nearest(loader.store, LogId(state.state_id, state.incarnation), question.after)
+    if last > after:
+        start, _ = await nearest(loader.store, LogId(state.state_id, state.incarnation), after)
         await replay(loader.store, start, visit, last)
     if question.newest_first:
         found.reverse()
