@@ -58,16 +58,24 @@ class Housekeeper:
             RoundEndedError: the disk is full, the daemon ends, or what is named is damaged.
         """
         made = Round(await in_force(self._store, only), only)
+        try:
+            await self._keep(made)
+        except StoreFullError as error:
+            reason = "OVERLOADED"
+            raise RoundEndedError(reason, f"the disk is too full to make room on it: {error}") from error
+        return made.found
+
+    # The parts of a round.
+
+    async def _keep(self, made: Round) -> None:
         if made.policies.any(lambda policy: policy.ttl is not None):
             await made.guard(self._expire(made))
         if made.policies.any(lambda policy: policy.prunes):
             await self._prune(made)
         await made.guard(self._clear(made))
         if not made.found.is_empty:
-            await self._give_back(made)
-        return made.found
-
-    # The parts of a round.
+            while given := await self._store.give_back():
+                made.found.bytes += given
 
     async def _expire(self, made: Round) -> None:
         since = await self._committer.moment()
@@ -155,14 +163,6 @@ class Housekeeper:
         made.found.revisions += given_up
         if given_up:
             made.changed(log_id.state_id)
-
-    async def _give_back(self, made: Round) -> None:
-        try:
-            while given := await self._store.give_back():
-                made.found.bytes += given
-        except StoreFullError as error:
-            reason = "OVERLOADED"
-            raise RoundEndedError(reason, f"the disk is too full to give some of it back: {error}") from error
 
     # What they are made of.
 
