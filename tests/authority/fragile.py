@@ -42,11 +42,15 @@ class Pause:
 
     def __init__(self) -> None:
         self.left = 0
+        self.task: asyncio.Task[Any] | None = None
+        """The only one that it holds up; nothing: also those that it begins."""
         self.reached = asyncio.Event()
         self._go = asyncio.Event()
 
     async def step(self) -> None:
         """Wait here, if this is the step."""
+        if self.task not in {None, asyncio.current_task()}:
+            return
         self.left -= 1
         if self.left == 0:
             self._go.clear()
@@ -231,16 +235,20 @@ class Daemon:
             self._slow = []
         return await waited
 
-    def begin(self, work: Coroutine[Any, Any, Any], steps: int) -> Slow:
-        """Begin something slow."""
+    def begin(self, work: Coroutine[Any, Any, Any], steps: int, *, alone: bool) -> Slow:
+        """Begin something slow; ``alone``: what it has brought into memory, which others may wait for, is not held up."""
 
         async def begun() -> Slow:
             pause = Pause()
             pause.left = steps
             token = PAUSE.set(pause)
             try:
-                self._slow.append(Slow(work, pause, asyncio.create_task(work)))
-                return self._slow[-1]
+                slow = Slow(work, pause, asyncio.create_task(work))
+                if alone:
+                    pause.task = slow.task
+                else:
+                    self._slow.append(slow)
+                return slow
             finally:
                 PAUSE.reset(token)
 

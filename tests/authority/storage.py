@@ -66,6 +66,7 @@ class StorageMachine(EngineMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="lastgood-model-"))
         self.policies: dict[str, Retention] = {}
+        self.asked_policies: dict[str, Retention | None] = {}
         self.touched: dict[str, int] = {}
         self.taken: dict[str, int] = {}
         self.round: Slow | None = None
@@ -218,10 +219,18 @@ class StorageMachine(EngineMachine):
                     self.daemon.wait(asyncio.wait_for(slow.task, 1))
         self.round = self.reading = None
         self.daemon.recover()
+        was = self.model
         if after is not None and self.is_there(after):
             self.accept(after)
+        found = {owner: self.policy_of(owner) for owner in ("", *STATES)}
+        if after is was and found != {owner: self.policies.get(owner) for owner in found}:
+            assert found == {owner: self.asked_policies.get(owner) for owner in found}
+            self.adopt_policies(found)
         self.settle()
         self.check_everything()
+
+    def policy_of(self, owner: str) -> Retention | None:
+        return self.daemon.ask(lambda reader: reader.retention(owner))
 
     def is_there(self, after: Everything) -> bool:
         """Whether what a command would have made is in the file."""
@@ -244,15 +253,14 @@ class StorageMachine(EngineMachine):
         owner = data.draw(st.sampled_from(["", "wf", "wf", "x", "y"]))
         policy = data.draw(st.none() | policies | policies | policies)
         note(f"{owner!r}: {policy}")
-        outcome = self.ask_for(SetRetention(owner, policy, 1), None)
+        self.asked_policies = {**self.policies, owner: policy}
+        outcome = self.ask_for(SetRetention(owner, policy, 1), self.model)
         if outcome is not None:
             assert outcome == Done(existed=owner in self.policies)
-        found = self.daemon.ask(lambda reader: reader.retention(owner)) if outcome is None else policy
-        assert found in {policy, self.policies.get(owner)} if outcome is None else found == policy
-        if found is None:
-            self.policies.pop(owner, None)
-        else:
-            self.policies[owner] = found
+            self.adopt_policies(self.asked_policies)
+
+    def adopt_policies(self, found: dict[str, Retention | None]) -> None:
+        self.policies = {owner: policy for owner, policy in found.items() if policy is not None}
 
     def housekeep(self, data: st.DataObject) -> None:
         """Do a round, or begin one and hold it up somewhere."""
@@ -267,7 +275,7 @@ class StorageMachine(EngineMachine):
         if not (self.store.crash_in > 0 or self.store.full_in > 0):
             self.expected = self.situation.after_a_round(only, self.sizes())
         self.round_policies = self.situation
-        self.round = self.daemon.begin(self.daemon.authority.housekeeper.keep(only), steps)
+        self.round = self.daemon.begin(self.daemon.authority.housekeeper.keep(only), steps, alone=True)
         if steps:
             self.expected = None
         self.after_slow_round()
@@ -407,7 +415,7 @@ class StorageMachine(EngineMachine):
             )
             return bytes(found.root.encoded())
 
-        self.reading = self.daemon.begin(read(), data.draw(st.integers(1, 12)))
+        self.reading = self.daemon.begin(read(), data.draw(st.integers(1, 12)), alone=False)
         self.after_slow_read()
 
     def content_of(self, life: Life, revision: int) -> bytes | None:
@@ -444,7 +452,7 @@ class StorageMachine(EngineMachine):
         for workflow_id in STATES:
             self.check_workflow(workflow_id)
         for owner in ("", *STATES):
-            assert self.daemon.ask(lambda reader, owner=owner: reader.retention(owner)) == self.policies.get(owner)
+            assert self.policy_of(owner) == self.policies.get(owner)
 
     def check_revisions(self, state_id: str, life: Life, *, some: bool) -> None:
         for revision in range(life.revision + 2):
