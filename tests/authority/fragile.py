@@ -221,10 +221,16 @@ class Daemon:
             answer: asyncio.Future[Outcome] = self._loop.create_future()
             self.authority.submit(Submission(command, answer.set_result, None, None))
             outcome = await self._patiently(answer)
-            await self.authority.background.idle()
+            await self._idle()
             return outcome
 
         return self._wait(done())
+
+    async def _idle(self) -> None:
+        """Wait for what goes on in the background, unless that waits for what is held up."""
+        idle = asyncio.ensure_future(self.authority.background.idle())
+        await asyncio.wait([idle], timeout=PATIENCE)
+        idle.cancel()
 
     async def _patiently(self, work: Awaitable[T]) -> T:
         """Wait for something. If it waits for what is held up, that goes on."""
@@ -261,7 +267,7 @@ class Daemon:
             held_up = asyncio.create_task(slow.pause.reached.wait())
             await asyncio.wait([held_up, slow.task], return_when=asyncio.FIRST_COMPLETED)
             held_up.cancel()
-            await self.authority.background.idle()
+            await self._idle()
             if slow.task.done() and slow in self._slow:
                 self._slow.remove(slow)
             return not slow.task.done()

@@ -465,7 +465,7 @@ class StorageMachine(EngineMachine):
                     tree = self.daemon.tree(Point(state_id, life.incarnation, revision))
                     assert tree.timestamp == life.revisions[revision].timestamp
                     for path, change in life.revisions[revision].last_change.items():
-                        assert tree.last_change(path) == change, (revision, path)
+                        assert tree.last_change(path) == change, (state_id, life.floor, life.between, life.revision, revision, path)
                 continue
             refused = self.refusal(state_id, Revision(revision))
             there = {"oldest": oldest(life), "newest": life.revision}

@@ -52,6 +52,8 @@ class SqliteStore:
         self._daemon_id = identity.daemon_id
         self._clock = Clock(identity.latest)
         self._leases_since = self._clock.now()
+        self._imaging = asyncio.Lock()
+        """One image at a time: what is there of one that is being written is no leftover of a crash."""
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -138,11 +140,12 @@ class SqliteStore:
 
     async def put_image(self, log: LogId, image: Image) -> None:
         """Write an image piece by piece; other commits go on in between."""
-        await self._write(images.clear_incomplete, log)
         pieces = await asyncio.to_thread(images.pieces_of, image)
-        for piece in reversed(range(len(pieces))):
-            if not await self._write(images.put_piece, log, image.revision, pieces, piece):
-                return
+        async with self._imaging:
+            await self._write(images.clear_incomplete, log)
+            for piece in reversed(range(len(pieces))):
+                if not await self._write(images.put_piece, log, image.revision, pieces, piece):
+                    return
 
     async def image(self, log: LogId, at_most: int) -> Image | None:
         """The newest image at or below a revision."""
