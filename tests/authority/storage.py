@@ -239,7 +239,9 @@ class StorageMachine(EngineMachine):
             if (was.incarnation, was.revision, was.snapshots) != (would.incarnation, would.revision, would.snapshots):
                 state = self.daemon.state(state_id)
                 snapshots = tuple((s.snapshot_id, s.revision) for s in state.snapshots_in_order())
-                return bool((state.incarnation, state.revision, snapshots) == (would.incarnation, would.revision, would.snapshots))
+                return bool(
+                    (state.incarnation, state.revision, snapshots) == (would.incarnation, would.revision, would.snapshots)
+                )
         for workflow_id, work in after.works.items():
             if work != self.model.work(workflow_id):
                 workflow = self.daemon.workflow(workflow_id)
@@ -386,7 +388,11 @@ class StorageMachine(EngineMachine):
             return situation
         event("shortened")
         assert self.round_policies is not None
-        at_most = replace(situation, policies=self.round_policies.policies).floor(state_id, {}) if not self.by_size(state_id) else life.revision
+        at_most = (
+            replace(situation, policies=self.round_policies.policies).floor(state_id, {})
+            if not self.by_size(state_id)
+            else life.revision
+        )
         assert life.floor <= floor <= at_most, state_id
         had = {revision for revision in range(1, floor) if life.has(revision)}
         assert {pin for pin in situation.pins(state_id) if 0 < pin < floor} <= between <= had, state_id
@@ -465,7 +471,14 @@ class StorageMachine(EngineMachine):
                     tree = self.daemon.tree(Point(state_id, life.incarnation, revision))
                     assert tree.timestamp == life.revisions[revision].timestamp
                     for path, change in life.revisions[revision].last_change.items():
-                        assert tree.last_change(path) == change, (state_id, life.floor, life.between, life.revision, revision, path)
+                        assert tree.last_change(path) == change, (
+                            state_id,
+                            life.floor,
+                            life.between,
+                            life.revision,
+                            revision,
+                            path,
+                        )
                 continue
             refused = self.refusal(state_id, Revision(revision))
             there = {"oldest": oldest(life), "newest": life.revision}
@@ -506,7 +519,9 @@ class StorageMachine(EngineMachine):
                 and path in life.revisions[revision - 1].bytes_at
             ]
             items, more = self.daemon.wait(
-                questions.history(self.daemon.authority.loader, state, HistoryQuestion(path, 0, None, newest_first=False, limit=10**6))
+                questions.history(
+                    self.daemon.authority.loader, state, HistoryQuestion(path, 0, None, newest_first=False, limit=10**6)
+                )
             )
             assert not more
             known = [item.revision for item in items if path in life.revisions[item.revision - 1].bytes_at]
