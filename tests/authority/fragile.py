@@ -14,7 +14,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import apsw
 
-
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.outcomes import Outcome

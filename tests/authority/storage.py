@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,12 @@ from lastgood_daemon.authority.questions import HistoryQuestion
 from lastgood_daemon.authority.replay import rebuilt
 from lastgood_daemon.authority.rounds import RoundEndedError
 from lastgood_daemon.authority.targets import Revision, Time
-from lastgood_daemon.engine.errors import RefusedError, RevisionUnavailableError
+from lastgood_daemon.engine.errors import RevisionUnavailableError
 from lastgood_daemon.engine.log import decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
-from lastgood_daemon.store.protocol import LogId, StoreBrokenError, StoreFullError
+from lastgood_daemon.store.protocol import LogId, StoreBrokenError
 from lastgood_daemon.store.sqlite import images
 
 FROM_ENGINE = tuple(step for step in STEPS if step not in {"batch_ends", "image", "restart"})

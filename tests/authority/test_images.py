@@ -133,7 +133,7 @@ async def test_images_that_are_written_at_the_same_time_are_both_whole(
         made = [Image(revision, random.Random(revision).randbytes(20_000)) for revision in (3, 5)]
         first = asyncio.create_task(daemon.store.put_image(LOG, made[0]))
         connection = apsw.Connection(str(tmp_path / "lastgood.db"))
-        while connection.execute("SELECT count(*) FROM images WHERE revision = 3").fetchall() == [(0,)]:
+        while connection.execute("SELECT count(*) FROM images WHERE revision = 3").fetchall() == [(0,)]:  # noqa: ASYNC110
             await asyncio.sleep(0)
         connection.close()
         await asyncio.gather(first, daemon.store.put_image(LOG, made[1]))
