@@ -1,6 +1,6 @@
-"""A store that can be made to crash, to be full, or to wait, at any of its steps; and an authority on it, asked from outside.
+"""A store that can be made to crash, to be full, or to wait, at any of its steps; and an authority on it.
 
-A crash leaves the files as they are between two writes: they are copied, what is written from then on fails, and whoever goes
+A crash leaves the files as they are between two writes: they are copied, what is written from then on fails; whoever goes
 on does so from the copy.
 """
 
@@ -31,7 +31,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FILE = "lastgood.db"
-SECONDS = 10.0
+SECONDS = 60.0
+"""After which a test gives up."""
 PATIENCE = 0.1
 """Seconds after which something that waits is taken to wait for what is held up."""
 

@@ -21,4 +21,4 @@ from hypothesis import settings
 from tests.authority.storage import StorageMachine
 
 TestStorage = StorageMachine.TestCase
-TestStorage.settings = settings(max_examples=40)
+TestStorage.settings = settings(max_examples=30)
