@@ -113,7 +113,7 @@ class FragileStore(SqliteStore):
     def _fragile(
         self, function: Callable[Concatenate[apsw.Connection, P], T]
     ) -> Callable[Concatenate[apsw.Connection, P], T]:
-        def work(connection: apsw.Connection, *args: P.args, **kwargs: P.kwargs) -> T:
+        def work(connection: apsw.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
             self.full_in -= 1
             if self.full_in == 0:
                 self.was_full = True

@@ -230,7 +230,8 @@ class StorageMachine(EngineMachine):
         self.check_everything()
 
     def policy_of(self, owner: str) -> Retention | None:
-        return self.daemon.ask(lambda reader: reader.retention(owner))
+        found: Retention | None = self.daemon.ask(lambda reader: reader.retention(owner))
+        return found
 
     def is_there(self, after: Everything) -> bool:
         """Whether what a command would have made is in the file."""
@@ -290,9 +291,10 @@ class StorageMachine(EngineMachine):
         return found
 
     def go_on(self, data: st.DataObject) -> None:
-        slow = data.draw(st.sampled_from([s for s in (self.round, self.reading) if s is not None] or [None]))
-        if slow is None:
+        slow_ones = [slow for slow in (self.round, self.reading) if slow is not None]
+        if not slow_ones:
             return
+        slow = data.draw(st.sampled_from(slow_ones))
         slow.pause.go_on(data.draw(st.sampled_from([0, 0, *range(1, 20)])))
         if slow is self.round:
             self.after_slow_round()

@@ -11,15 +11,16 @@ import apsw
 import pytest
 from tests.authority.at_work import Daemon, running
 
-from lastgood_daemon.authority import compaction, imaging
+from lastgood_daemon.authority import compaction, imaging, replay
 from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
-from lastgood_daemon.authority.questions import HistoryQuestion, history
+from lastgood_daemon.authority.questions import HistoryQuestion, history, preview_restore
 from lastgood_daemon.authority.rounds import RoundEndedError
 from lastgood_daemon.authority.targets import Revision, StateRef, Time, find
+from lastgood_daemon.engine import trail
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
 from lastgood_daemon.engine.errors import RevisionUnavailableError
 from lastgood_daemon.engine.log import Author, decode_row
@@ -196,6 +197,34 @@ async def test_what_is_given_up_is_in_no_history(tmp_path: Path) -> None:
         await daemon.do(write(Set(("k",), encode("more"))))
         await keep(daemon, 5)
         assert await listed() == [28, 29, 30, 31]
+
+
+async def test_a_history_that_is_read_while_the_log_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imaging, "FIRST_BYTES", 10**9)
+    monkeypatch.setattr(replay, "PAGE", 7)
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(1), 30)
+        state = await daemon.authority.ask(lambda reader: reader.state("s"))
+
+        async def shorten() -> None:
+            daemon.store.meanwhile = None
+            await keep(daemon, 5)
+
+        daemon.store.meanwhile = shorten
+        question = HistoryQuestion(None, 0, None, newest_first=False, limit=100)
+        items, _ = await history(daemon.authority.loader, state, question)
+        assert [item.revision for item in items] == [27, 28, 29, 30]
+
+
+async def test_a_preview_cannot_go_on_where_it_began_once_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "MAX_REVISIONS", 1)
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(1), 30)
+        await keep(daemon, 5)
+        with pytest.raises(RevisionUnavailableError):
+            await daemon.authority.ask(lambda reader: preview_restore(reader, REF, Revision(28), (), 10))
 
 
 async def test_the_rows_are_gone_and_the_file_shrinks(tmp_path: Path) -> None:

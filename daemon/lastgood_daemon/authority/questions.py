@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from lastgood_daemon.authority.commands.restore import restoring
 from lastgood_daemon.authority.loader import Loader
-from lastgood_daemon.authority.replay import nearest, replay
+from lastgood_daemon.authority.replay import RewrittenError, nearest, replay
 from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference, differences
@@ -17,7 +18,7 @@ from lastgood_daemon.engine.history import HistoryItem, Step, seen_from
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.node import find as find_node
 from lastgood_daemon.engine.state import State, preview
-from lastgood_daemon.store.protocol import LogId
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId
 from lastgood_proto.paths import Path
 
 
@@ -68,6 +69,7 @@ def preview_restore(
     """Give what a restore would change; with ``now``, if the state were still at that revision."""
     state = find_state(reader, ref)
     if now is not None:
+        state.require_kept(now)
         state = replace(state, tree=reader.tree(state.point(now)))
     found = find(reader, state, target)
     edits = restoring(state, found, paths)
@@ -98,6 +100,16 @@ async def history(loader: Loader, state: State, question: HistoryQuestion) -> tu
 
     What has been given up is not listed, also where the log has not followed yet: a floor has no entry of its own.
     """
+    while True:
+        try:
+            return await _history(loader, state, question)
+        except (CorruptRecordError, RewrittenError):
+            before, state = state, await loader.ask(partial(find_state, ref=StateRef(state.state_id, state.incarnation)))
+            if state.kept == before.kept:
+                raise  # it is not because the log was shortened meanwhile
+
+
+async def _history(loader: Loader, state: State, question: HistoryQuestion) -> tuple[list[HistoryItem], bool]:
     after = max(question.after, state.kept.floor.revision)
     found: deque[HistoryItem] = deque()
     more = False
