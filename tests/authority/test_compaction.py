@@ -11,20 +11,24 @@ import apsw
 import pytest
 from tests.authority.at_work import Daemon, running
 
-from lastgood_daemon.authority import compaction, imaging
+from lastgood_daemon.authority import compaction, imaging, replay
 from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
+from lastgood_daemon.authority.questions import preview_restore
+from lastgood_daemon.authority.replay import RewrittenError
+from lastgood_daemon.authority.rounds import RoundEndedError
 from lastgood_daemon.authority.targets import Revision, StateRef, Time, find
+from lastgood_daemon.engine import trail
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
 from lastgood_daemon.engine.errors import RevisionUnavailableError
 from lastgood_daemon.engine.log import Author, decode_row
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, StoreFullError
 from lastgood_proto import values
 from lastgood_proto.values import encode
 
@@ -144,6 +148,91 @@ async def test_what_is_kept_reads_as_before(tmp_path: Path, seed: int) -> None:
             assert await keep(daemon, 15) == 0
         async with running(tmp_path) as daemon:
             await check(daemon, contents, kept, oldest)
+
+
+@pytest.mark.parametrize("policy", [Retention(age=10), Retention(bytes=500), Retention(revisions=9, age=10)])
+async def test_another_round_gives_up_nothing_more(tmp_path: Path, policy: Retention) -> None:
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(4), 30)
+        await daemon.do(SetRetention("s", policy, 1))
+        assert (await daemon.authority.housekeeper.keep("s")).revisions > 10
+        for _ in range(3):
+            assert (await daemon.authority.housekeeper.keep("s")).revisions == 0
+        if policy.revisions is None and policy.age is not None:
+            daemon.store.turned += 1
+            assert (await daemon.authority.housekeeper.keep("s")).revisions == 1
+
+
+async def test_a_full_disk_ends_a_round_wherever_it_is(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(4), 30)
+        await daemon.do(SetRetention("s", Retention(revisions=5), 1))
+        for step in ("put_image", "raise_floor", "sweep"):
+
+            async def no_room(*_: object) -> None:
+                problem = "no room"
+                raise StoreFullError(problem)
+
+            real = getattr(daemon.store, step)
+            setattr(daemon.store, step, no_room)
+            with pytest.raises(RoundEndedError) as ended:
+                await daemon.authority.housekeeper.keep("s")
+            assert ended.value.reason == "OVERLOADED"
+            setattr(daemon.store, step, real)
+            await daemon.do(write(Set(("k",), encode(step))))
+
+
+async def test_what_is_given_up_is_in_no_history(tmp_path: Path) -> None:
+    """Also before the log has followed, and the revision that is the floor: it has no entry once the log has."""
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(4), 30)
+
+        async def listed() -> list[int]:
+            state = await daemon.authority.ask(lambda reader: reader.state("s"))
+            question = HistoryQuestion(None, 0, None, newest_first=False, limit=100)
+            return [item.revision async for item in daemon.authority.history(state, question)]
+
+        async def cut(*_: object) -> None:
+            raise asyncio.CancelledError
+
+        real, daemon.store.put_image = daemon.store.put_image, cut  # type: ignore[method-assign, assignment]
+        with contextlib.suppress(asyncio.CancelledError):
+            await keep(daemon, 5)
+        assert await listed() == [27, 28, 29, 30]
+        daemon.store.put_image = real  # type: ignore[method-assign]
+        await daemon.do(write(Set(("k",), encode("more"))))
+        await keep(daemon, 5)
+        assert await listed() == [28, 29, 30, 31]
+
+
+async def test_a_history_that_is_read_while_the_log_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imaging, "FIRST_BYTES", 10**9)
+    monkeypatch.setattr(replay, "PAGE", 7)
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(1), 30)
+        state = await daemon.authority.ask(lambda reader: reader.state("s"))
+
+        async def shorten() -> None:
+            daemon.store.meanwhile = None
+            await keep(daemon, 5)
+
+        daemon.store.meanwhile = shorten
+        question = HistoryQuestion(None, 0, None, newest_first=False, limit=100)
+        with pytest.raises(RewrittenError):
+            _ = [item async for item in daemon.authority.history(state, question)]
+        state = await daemon.authority.ask(lambda reader: reader.state("s"))
+        assert [item.revision async for item in daemon.authority.history(state, question)] == [27, 28, 29, 30]
+
+
+async def test_a_preview_cannot_go_on_where_it_began_once_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "MAX_REVISIONS", 1)
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(1), 30)
+        await keep(daemon, 5)
+        with pytest.raises(RevisionUnavailableError):
+            await daemon.authority.ask(lambda reader: preview_restore(reader, REF, Revision(28), (), 10))
 
 
 async def test_the_rows_are_gone_and_the_file_shrinks(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Images: any revision is brought back from the nearest one, and all that they hold is in the log as well."""
 
+import asyncio
 import logging
 import random
 from pathlib import Path
@@ -17,6 +18,8 @@ from lastgood_daemon.engine.edits import Delete, Edit, Set
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.store.protocol import LogId
+from lastgood_daemon.store.sqlite import images
+from lastgood_daemon.store.upkeep import Image
 from lastgood_proto.values import decode, encode
 
 LOG = LogId("s", 1)
@@ -118,6 +121,23 @@ async def test_what_a_crash_has_left_of_an_image_is_no_image(tmp_path: Path) -> 
     connection = apsw.Connection(str(tmp_path / "lastgood.db"))
     assert connection.execute("SELECT count(*) FROM images WHERE piece = 1").fetchall() == [(0,)], "and is cleared away"
     connection.close()
+
+
+async def test_images_that_are_written_at_the_same_time_are_both_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As compaction and the background do."""
+    monkeypatch.setattr(images, "PIECE", 100)
+    async with running(tmp_path) as daemon:
+        await written(daemon, 10)
+        made = [Image(revision, random.Random(revision).randbytes(20_000)) for revision in (3, 5)]
+        first = asyncio.create_task(daemon.store.put_image(LOG, made[0]))
+        connection = apsw.Connection(str(tmp_path / "lastgood.db"))
+        while connection.execute("SELECT count(*) FROM images WHERE revision = 3").fetchall() == [(0,)]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        connection.close()
+        await asyncio.gather(first, daemon.store.put_image(LOG, made[1]))
+        assert [await daemon.store.image(LOG, image.revision) for image in made] == made
 
 
 async def test_the_images_of_a_deleted_state_go_with_it(tmp_path: Path) -> None:

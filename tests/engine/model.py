@@ -294,6 +294,9 @@ class Life:
     incarnation: int = 1
     revisions: tuple[Revision, ...] = (EMPTY,)
     snapshots: tuple[tuple[str, int], ...] = ()
+    floor: int = 0
+    between: frozenset[int] = frozenset()
+    """Which revisions are left: those from the floor on, some below it, and 0."""
 
     @property
     def tree(self) -> Value:
@@ -327,6 +330,10 @@ class Life:
         timestamp = max(now, self.revisions[-1].timestamp)
         revision = Revision(after, timestamp, bytes_at, {}, frozenset(must), frozenset(may))
         return replace(self, revisions=(*self.revisions, revision))
+
+    def has(self, revision: int) -> bool:
+        """Whether a revision was reached, and is left."""
+        return revision <= self.revision and (revision == 0 or revision >= self.floor or revision in self.between)
 
     def at_time(self, time: int) -> int:
         """Give the last revision made at or before a time."""

@@ -268,8 +268,9 @@ class EngineMachine(DrawingMachine):
             case "state":
                 source = self.draw_ref(data, data.draw(st.sampled_from([workflow_id, workflow_id, "y"])))
             case "point":
-                life = self.model.life(workflow_id)
-                source = Point(workflow_id, life.incarnation, data.draw(st.integers(0, life.revision + 1)))
+                state_id = data.draw(st.sampled_from([workflow_id, workflow_id, "y"]))
+                life = self.model.life(state_id)
+                source = Point(state_id, life.incarnation, data.draw(st.integers(0, life.revision + 1)))
             case _:
                 source = targets.Content(values.encode(content))
 
@@ -281,7 +282,7 @@ class EngineMachine(DrawingMachine):
             else:
                 life = _life(before, StateRef(source.state_id, source.incarnation))
                 revision = source.revision if isinstance(source, Point) else life.revision
-                if revision > life.revision:
+                if not life.has(revision):
                     raise RefusalError(RevisionUnavailableError)
                 point = PointOf(source.state_id, life.incarnation, revision)
             attempt = author.attempt if author.workflow_id == workflow_id else 0
@@ -304,7 +305,7 @@ class EngineMachine(DrawingMachine):
             return Answer(before.with_work(workflow_id, replace(work, marks=kept)), existed=len(kept) < len(work.marks))
 
         outcome = self.run(DeleteCheckpoints(workflow_id, step, Author(), effects=False), expected)
-        assert isinstance(outcome, CheckpointsDeleted)
+        assert outcome is None or isinstance(outcome, CheckpointsDeleted)
 
     def resume(self, data: st.DataObject) -> None:
         workflow_id, author = data.draw(st.sampled_from(MOSTLY_ONE)), self.draw_author(data)
@@ -423,7 +424,7 @@ def _content(before: Everything, content: Value) -> tuple[Value, Mark | None]:
             raise RefusalError(CheckpointNotFoundError)
         content = mark.point
     life = _life(before, StateRef(content.state_id, content.incarnation))
-    if content.revision > life.revision:
+    if not life.has(content.revision):
         raise RefusalError(RevisionUnavailableError)
     return life.revisions[content.revision].tree, mark
 

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from lastgood_daemon.authority.candidates import Candidates
-from lastgood_daemon.authority.indexing import MOST, Indexing
+from lastgood_daemon.authority.indexing import MOST, Indexing, floor_of
 from lastgood_daemon.authority.path_history import PathHistory
 from lastgood_daemon.authority.replay import RewrittenError
 from lastgood_daemon.authority.walk import Span, walk
 from lastgood_daemon.engine.history import HistoryItem
 from lastgood_daemon.engine.state import State
-from lastgood_daemon.store.protocol import LogId, Store
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Store
 from lastgood_proto.paths import Path
 
 
@@ -43,6 +43,7 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
 
     Raises:
         CorruptRecordError: a revision does not match its chain.
+        RewrittenError: the state has been compacted since it was looked at: ask anew.
     """
     path, span = question.path, question.span(state)
     if span.is_empty:
@@ -56,5 +57,7 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
     try:
         async for item in items or walk(store, state, path, span, question.limit + 1):
             yield item
-    except RewrittenError:
-        return  # compacted meanwhile: the rest is gone
+    except (RewrittenError, CorruptRecordError):
+        if await floor_of(store, LogId(state.state_id, state.incarnation)) == state.kept.floor.revision:
+            raise  # it is not because the log was compacted meanwhile
+        raise RewrittenError from None

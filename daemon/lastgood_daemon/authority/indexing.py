@@ -70,7 +70,7 @@ class Indexing:
 async def index_page(store: Store, log: LogId) -> bool:
     """Index the next page of a log; tells whether there are more."""
     indexed, head = await store.indexed(log), (await store.head(log)).revision
-    begun = max(indexed, await _floor(store, log))
+    begun = max(indexed, await floor_of(store, log))
     async for page in read_on(store, log, begun, min(head, begun + PAGE)):
         until = page[-1].number
         await store.add_places(log, indexed, until, await asyncio.to_thread(_places, page))
@@ -78,7 +78,7 @@ async def index_page(store: Store, log: LogId) -> bool:
     return begun < indexed < head
 
 
-async def _floor(store: Store, log: LogId) -> int:
+async def floor_of(store: Store, log: LogId) -> int:
     """Give the revision up to which there is nothing to list any more."""
     record = await store.record(kept_key(*log))
     return 0 if record is None else msgspec.msgpack.decode(record.value, type=Kept).floor.revision

@@ -63,6 +63,7 @@ def preview_restore(
     """Give what a restore would change; with ``now``, if the state were still at that revision."""
     state = find_state(reader, ref)
     if now is not None:
+        state.require_kept(now)
         state = replace(state, tree=reader.tree(state.point(now)))
     found = find(reader, state, target)
     edits = restoring(state, found, paths)

@@ -1,6 +1,7 @@
 """The operations of HistoryService."""
 
 import secrets
+from contextlib import suppress
 
 from lastgood_daemon.authority import questions
 from lastgood_daemon.authority.commands.restore import Restore
@@ -9,6 +10,7 @@ from lastgood_daemon.authority.commands.states import Fork
 from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
 from lastgood_daemon.authority.questions import Preview
+from lastgood_daemon.authority.replay import RewrittenError
 from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference
@@ -162,6 +164,11 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
     (turned,) = numbers_of(request.page_token, 1)
 
     async def work() -> history_pb2.ListHistoryResponse:
+        while True:
+            with suppress(RewrittenError):  # compacted while it was looked at
+                return await page()
+
+    async def page() -> history_pb2.ListHistoryResponse:
         state, lower, upper = await edge.authority.ask(lambda reader: _bounds(reader, ref, after, before))
         if turned:
             lower, upper = (lower, turned) if newest_first else (turned, upper)
