@@ -137,7 +137,7 @@ def test_bytes_that_are_no_entry() -> None:
 
 
 def test_a_text_that_is_none_is_no_entry_either() -> None:
-    """msgspec has another error for it, which is no ``DecodeError``."""
+    """What msgspec raises for it is no ``DecodeError``."""
     encoded = encode_entry(Entry(1, Author("agent"), ()))
     with pytest.raises(msgspec.DecodeError):
         decode_row(encoded.replace(b"agent", b"a\xa4ent"))
