@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import apsw
 
+from lastgood_daemon.store.protocol import CorruptRecordError
 from lastgood_daemon.store.sqlite.checksum import facts_checksum, log_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.errors import DamagedFileError, ForeignFileError, FutureFormatError
@@ -221,7 +222,7 @@ def _facts(connection: apsw.Connection, path: Path) -> dict[str, str | int]:
         known = all(type(name) is str and type(value) in {str, int} for name, value in facts.items())
         if known and facts_checksum(facts, _definitions(connection)) == checksum:
             return facts
-    except (apsw.SQLError, UnicodeDecodeError):
+    except (apsw.SQLError, CorruptRecordError):
         pass  # a name is another one, or no text
     raise DamagedFileError(path, "its table meta, or what it says of its tables, does not match its checksum")
 
