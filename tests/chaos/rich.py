@@ -32,7 +32,8 @@ from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.store.protocol import LogId
 from lastgood_proto.values import encode
 
-PATHS = ((), ("a",), ("a", "x"), ("list",), ("big",), ("nowhere",))
+HISTORIES = (((), True), (("a",), False), (("a", "x"), True), (("a", "x"), False), (("list",), True), (("big",), True))
+"""Of which paths, and whether newest first."""
 STATES = ("compacted", "indexed", "imaged", "wf")
 EVERYTHING = 100_000
 
@@ -138,16 +139,17 @@ async def _dump(folder: Path) -> Dump:
 async def _state(daemon: Daemon, name: str) -> list[object]:
     state = await daemon.authority.ask(lambda reader: reader.state(name))
     said: list[object] = [state.about, state.revision, state.chain, state.kept, state.snapshots_in_order()]
-    for revision in range(state.revision + 1):
+    # The history of the root has the value of each revision above the floor; some of them are brought back one by one.
+    below = range(state.kept.floor.revision + 1)
+    for revision in sorted({*below, *range(0, state.revision + 1, 7), state.revision}):
         try:
             found = await daemon.authority.ask(lambda reader, at=revision: find(reader, state, Revision(at)).root)  # type: ignore[misc]
             said.append(found.encoded())
         except RevisionUnavailableError as error:
             said.append(str(error))
-    for path in PATHS:
-        for newest_first in (True, False):
-            question = HistoryQuestion(path, 0, None, newest_first=newest_first, limit=EVERYTHING)
-            said.append([_plain(item) async for item in daemon.authority.history(state, question)])
+    for path, newest_first in HISTORIES:
+        question = HistoryQuestion(path, 0, None, newest_first=newest_first, limit=EVERYTHING)
+        said.append([_plain(item) async for item in daemon.authority.history(state, question)])
     return said
 
 
