@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.engine import strategies
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
-from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_entry, encode_entry
+from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_entry, decode_row, encode_entry
 
 contents = st.binary(max_size=20)
 simple_changes: st.SearchStrategy[SimpleChange] = st.one_of(
@@ -134,3 +134,10 @@ def test_bytes_that_are_no_entry() -> None:
     for damaged in (b"", b"\x90", encode_entry(ENTRY)[:-1], encode_entry(ENTRY) + b"\x00", b"\xc1"):
         with pytest.raises(msgspec.DecodeError):
             decode_entry(damaged)
+
+
+def test_a_text_that_is_none_is_no_entry_either() -> None:
+    """What msgspec raises for it is no ``DecodeError``."""
+    encoded = encode_entry(Entry(1, Author("agent"), ()))
+    with pytest.raises(msgspec.DecodeError):
+        decode_row(encoded.replace(b"agent", b"a\xa4ent"))

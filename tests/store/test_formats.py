@@ -209,7 +209,7 @@ async def test_a_damaged_fact_about_the_file_is_noticed(
     await make(path)
     await SqliteStore.open(path).close()
     run(path, damage)
-    with pytest.raises(DamagedFileError, match=r"meta does not match its checksum.*backup"):
+    with pytest.raises(DamagedFileError, match=r"does not match its checksum.*backup"):
         SqliteStore.open(path)
     with pytest.raises(DamagedFileError):
         async with aside(path):
@@ -221,4 +221,20 @@ def test_lastgood_verify_names_a_damaged_fact(tmp_path: Path, capsys: pytest.Cap
     asyncio.run(made(path))
     run(path, "UPDATE meta SET value = 'x' || value WHERE name = 'daemon_id'")
     assert verify_offline(["--data-dir", str(tmp_path)]) == 1
-    assert "its table meta does not match its checksum" in capsys.readouterr().out
+    assert "its table meta, or what it says of its tables, does not match its checksum" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [(b"pieces INTEGER", b"piezes INTEGER"), (b"DEFAULT 0", b"DEFAULT 1"), (b"value ANY", b"valuf ANY")]
+)
+async def test_a_damaged_definition_of_a_table_is_noticed(tmp_path: Path, name: bytes, other: bytes) -> None:
+    path = tmp_path / "lastgood.db"
+    await made(path)
+    content = path.read_bytes()
+    assert content.count(name) == 1
+    path.write_bytes(content.replace(name, other))
+    with pytest.raises(DamagedFileError, match="what it says of its tables"):
+        SqliteStore.open(path)
+    with pytest.raises(DamagedFileError):
+        async with aside(path):
+            pass

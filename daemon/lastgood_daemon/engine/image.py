@@ -65,7 +65,7 @@ def decode_image(data: bytes) -> Image:
     try:
         revision, timestamp, chain, log_bytes, graves, changed, root = _decode_image(data)
         tree = Tree(revision, timestamp, _node(changed, root), _grave(_decode_graves(graves)))
-    except (msgspec.DecodeError, IndexError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
         raise DamagedImageError(str(error)) from error
     return Image(tree, chain, log_bytes)
 

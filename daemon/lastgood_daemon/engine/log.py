@@ -93,8 +93,15 @@ def encode_squash(squash: Squash) -> bytes:
 
 
 def decode_row(encoded: bytes) -> Entry | Squash:
-    """Give the entry or the squashed delta of bytes."""
-    return _squash_decoder.decode(encoded[1:]) if encoded[:1] == SQUASHED else _decoder.decode(encoded)
+    """Give the entry or the squashed delta of bytes.
+
+    Raises:
+        msgspec.DecodeError: they are none.
+    """
+    try:
+        return _squash_decoder.decode(encoded[1:]) if encoded[:1] == SQUASHED else _decoder.decode(encoded)
+    except UnicodeDecodeError as error:  # which is how msgspec says that a text is none
+        raise msgspec.DecodeError(str(error)) from error
 
 
 SQUASHED = b"\xc1"

@@ -1,6 +1,6 @@
 """Checksums of rows. SQLite itself does not notice a flipped bit in a value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 from lastgood_daemon.store.protocol import RecordKey
@@ -26,9 +26,9 @@ def log_checksum(
     return _digest(state_id, incarnation, number, head, chain, updated_at, floor, floor_chain)
 
 
-def facts_checksum(facts: Mapping[str, str | int]) -> bytes:
-    """The same over the facts about the file."""
-    return _digest(*(part for name in sorted(facts) for part in (name, facts[name])))
+def facts_checksum(facts: Mapping[str, str | int], definitions: Sequence[str]) -> bytes:
+    """The same over the facts about the file, and the definitions of its tables."""
+    return _digest(*(part for name in sorted(facts) for part in (name, facts[name])), *definitions)
 
 
 def piece_checksum(log: int, revision: int, piece: int, pieces: int, data: bytes) -> bytes:

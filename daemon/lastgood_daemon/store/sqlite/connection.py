@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from lastgood_daemon.store.protocol import CorruptRecordError
 from lastgood_daemon.store.sqlite.errors import PragmaError, UnsafeSqliteError
 
 _FIRST_UNSAFE = 3_007_000
@@ -123,8 +124,21 @@ def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None
 
 
 def fetch(connection: apsw.Connection, query: str, bindings: tuple[int | str, ...] = ()) -> list[Any]:
-    """All rows of a query, each a tuple; the read is over when this returns."""
-    return connection.execute(query, bindings).fetchall()
+    """All rows of a query, each a tuple; the read is over when this returns.
+
+    Raises:
+        CorruptRecordError: a text in one of them is none.
+    """
+    try:
+        return connection.execute(query, bindings).fetchall()
+    except UnicodeDecodeError as error:
+        message = f"a name in the database is no text: {error}"
+        raise CorruptRecordError(message) from error
+
+
+def has_types(row: tuple[object, ...], *types: type) -> bool:
+    """Tell whether the values of a row have the types of their columns. Of a damaged one that is not known."""
+    return tuple(map(type, row)) == types
 
 
 def _configure(connection: apsw.Connection) -> None:

@@ -9,7 +9,7 @@ import apsw
 
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId
 from lastgood_daemon.store.sqlite.checksum import piece_checksum
-from lastgood_daemon.store.sqlite.connection import fetch
+from lastgood_daemon.store.sqlite.connection import fetch, has_types
 from lastgood_daemon.store.sqlite.packing import packed, unpacked
 from lastgood_daemon.store.upkeep import Image, ImageMark
 
@@ -88,7 +88,12 @@ def newest(connection: apsw.Connection, log: LogId, at_most: int) -> Image | Non
     if revision is None:
         return None
     rows = fetch(connection, _PIECES, (number, revision))
-    whole = [piece for piece, _, _, _ in rows] == list(range(rows[0][1]))
+    known = all(has_types(row, int, int, bytes, bytes) for row in rows)
+    whole = (
+        known
+        and bool(rows)
+        and [(piece, pieces) for piece, pieces, _, _ in rows] == [(n, len(rows)) for n in range(len(rows))]
+    )
     if not whole or any(piece_checksum(number, revision, *row[:3]) != row[3] for row in rows):
         message = f"state {log.state_id!r}: the image of revision {revision} does not match its checksum"
         raise CorruptRecordError(message)

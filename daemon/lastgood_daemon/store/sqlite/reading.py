@@ -18,7 +18,7 @@ from lastgood_daemon.store.protocol import (
     RecordKey,
 )
 from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
-from lastgood_daemon.store.sqlite.connection import fetch
+from lastgood_daemon.store.sqlite.connection import fetch, has_types
 from lastgood_daemon.store.sqlite.packing import unpacked
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -77,7 +77,8 @@ def head(connection: apsw.Connection, log: LogId) -> Head:
     if not rows:
         return _EMPTY
     _, revision, chain, _, floor, _, checksum = rows[0]
-    if log_checksum(*log, *rows[0][:-1]) != checksum:
+    known = has_types(rows[0], int, int, bytes, int, int, bytes, bytes)
+    if not known or log_checksum(*log, *rows[0][:-1]) != checksum:
         message = f"state {log.state_id!r}: the head of its log does not match its checksum"
         raise CorruptRecordError(message)
     return Head(revision, chain, floor)
@@ -89,8 +90,8 @@ def read_log(connection: apsw.Connection, log: LogId, after: int, limit: int) ->
     size = 0
     cursor = connection.execute(_ROWS, (*log, after, max(limit, 0)))
     try:
-        for revision, entry, chain in cursor:
-            row = LogRow(revision, _unpacked(log, revision, entry), chain)
+        for found in cursor:
+            row = _row(log, found)
             size += len(row.entry)
             if rows and size > PAGE_BYTES:
                 break
@@ -107,7 +108,7 @@ def read_revisions(connection: apsw.Connection, log: LogId, revisions: Sequence[
     for (number,) in fetch(connection, _NUMBER, log):
         for revision in revisions:
             for entry, chain, before in fetch(connection, _ROW, (number, revision)):
-                row = ChainedRow(revision, _unpacked(log, revision, entry), chain, b"" if revision == 1 else before)
+                row = ChainedRow(*_row(log, (revision, entry, chain)), b"" if revision == 1 else before)
                 size += len(row.entry)
                 if rows and size > PAGE_BYTES:
                     return rows
@@ -115,12 +116,16 @@ def read_revisions(connection: apsw.Connection, log: LogId, revisions: Sequence[
     return rows
 
 
-def _unpacked(log: LogId, revision: int, entry: bytes) -> bytes:
+def _row(log: LogId, row: tuple[int, bytes, bytes]) -> LogRow:
+    revision, entry, chain = row
     try:
-        return unpacked(entry)
+        if has_types(row, int, bytes, bytes):
+            return LogRow(revision, unpacked(entry), chain)
+        problem = "has values of other types"
     except CorruptRecordError as error:
-        message = f"state {log.state_id!r}: revision {revision} {error}"
-        raise CorruptRecordError(message) from error
+        problem = str(error)
+    message = f"state {log.state_id!r}: revision {revision} {problem}"
+    raise CorruptRecordError(message)
 
 
 def record(connection: apsw.Connection, key: RecordKey) -> Record | None:
@@ -156,6 +161,9 @@ def kinds(connection: apsw.Connection) -> list[str]:
 def list_logs(connection: apsw.Connection, after: LogId | None, limit: int) -> list[tuple[LogId, Head]]:
     """Logs by state and life."""
     rows = fetch(connection, _LOGS, (*(after or ("", 0)), limit))
+    if not all(has_types(row, str, int, int, bytes, int) for row in rows):
+        message = "what is noted of a log is damaged"
+        raise CorruptRecordError(message)
     return [(LogId._make(row[:2]), Head._make(row[2:])) for row in rows]
 
 
@@ -183,7 +191,8 @@ def _verified(rows: Iterable[Row]) -> list[Record]:
 
 def _checked(row: Row) -> Record | Damaged:
     kind, owner, key, version, updated_at, value, checksum = row
-    name = RecordKey(kind, owner, key)
-    if record_checksum(name, version, updated_at, value) != checksum:
+    name = RecordKey(str(kind), str(owner), str(key))
+    known = has_types(row, str, str, str, int, int, bytes, bytes)
+    if not known or record_checksum(name, version, updated_at, value) != checksum:
         return Damaged(name, f"the record kind={kind!r} owner={owner!r} key={key!r} does not match its checksum")
     return Record(name, value, version)

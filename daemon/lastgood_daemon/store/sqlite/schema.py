@@ -4,7 +4,7 @@
 table      one row is
 =========  =====================================================================================================
 meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970); of a backup ``copy_id``;
-           ``checksum`` is that of the others
+           ``checksum`` is that of the others, and of the definitions of the tables
 logs       one life of one state, under a short number, with the head that its next append has to expect
 changes    one revision of a log: the encoded change, and the hash that chains it to the one before
 records    a small value under (kind, owner, key), with a version, the time of its last write and a checksum
@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import apsw
 
+from lastgood_daemon.store.protocol import CorruptRecordError
 from lastgood_daemon.store.sqlite.checksum import facts_checksum, log_checksum
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.sqlite.errors import DamagedFileError, ForeignFileError, FutureFormatError
@@ -206,17 +207,29 @@ def _sign(connection: apsw.Connection) -> None:
     facts = dict(fetch(connection, "SELECT name, value FROM meta WHERE name <> 'checksum'"))
     connection.execute(
         "INSERT INTO meta VALUES ('checksum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (facts_checksum(facts),),
+        (facts_checksum(facts, _definitions(connection)),),
     )
 
 
 def _facts(connection: apsw.Connection, path: Path) -> dict[str, str | int]:
-    facts = dict(fetch(connection, "SELECT name, value FROM meta"))
-    checksum = facts.pop("checksum", None)
-    known = all(type(name) is str and type(value) in {str, int} for name, value in facts.items())
-    if not known or facts_checksum(facts) != checksum:
-        raise DamagedFileError(path, "its table meta does not match its checksum")
-    return facts
+    """Read the facts, and hold them and the definitions of the tables against their checksum.
+
+    Those are text, too: a bit that flips there may rename a column, or give a new log another floor to begin with.
+    """
+    try:
+        facts = dict(fetch(connection, "SELECT name, value FROM meta"))
+        checksum = facts.pop("checksum", None)
+        known = all(type(name) is str and type(value) in {str, int} for name, value in facts.items())
+        if known and facts_checksum(facts, _definitions(connection)) == checksum:
+            return facts
+    except (apsw.SQLError, CorruptRecordError):
+        pass  # a name is another one, or no text
+    raise DamagedFileError(path, "its table meta, or what it says of its tables, does not match its checksum")
+
+
+def _definitions(connection: apsw.Connection) -> list[str]:
+    rows = fetch(connection, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")
+    return [str(part) for row in rows for part in row]
 
 
 def _number(connection: apsw.Connection, query: str) -> int:
