@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from tests.authority.fragile import Daemon, FragileStore, Slow
 from tests.authority.storage_model import Situation, Sizes, answered_at, nearest, oldest
-from tests.engine.model import Everything, Life, PointOf, RefusalError
+from tests.engine.model import Everything, Life, Mark, PointOf, RefusalError
 from tests.engine.promises import STATES, Answer, mark_of
 from tests.engine.test_model import STEPS, EngineMachine
 
 from lastgood_daemon.authority import compaction, floors, imaging, loader, memory, replay, scanning, targets
 from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.layer import state_key
@@ -41,6 +42,7 @@ FROM_ENGINE = tuple(step for step in STEPS if step not in {"batch_ends", "image"
 OF_STORAGE = (
     *("set_policy", "set_policy", "set_policy"),
     *("housekeep",) * 7,
+    *("busy", "busy", "busy", "busy", "refer", "refer"),
     *("read_slowly", "read_slowly"),
     *("go_on", "go_on", "go_on"),
     *("restart", "restart", "crash", "crash", "crash", "fill_up"),
@@ -250,6 +252,31 @@ class StorageMachine(EngineMachine):
                 found = {c.order: mark_of(c) for c in workflow.in_order()}
                 return bool((workflow.progress.attempt, found) == (work.attempt, work.marks))
         return True
+
+    # What makes a log that is worth shortening.
+
+    def busy(self, data: st.DataObject) -> None:
+        """Write several times, with snapshots in between, so that there are gaps."""
+        for _ in range(data.draw(st.integers(2, 4))):
+            for _ in range(data.draw(st.integers(1, 3))):
+                self.write(data)
+            self.take_snapshot(data)
+
+    def refer(self, data: st.DataObject) -> None:
+        """Have a workflow refer to a revision of another one's state, often while a round is held up."""
+        state_id = data.draw(st.sampled_from(["wf", "wf", "y"]))
+        life = self.model.life(state_id)
+        revision = data.draw(st.integers(0, life.revision))
+        source = Point(state_id, life.incarnation, revision)
+        step, workflow_id = data.draw(st.integers(0, 3)), "x"
+
+        def expected(before: Everything) -> Answer:
+            if not life.has(revision):
+                raise RefusalError(RevisionUnavailableError)
+            mark = Mark(step, 0, 3, PointOf(state_id, life.incarnation, revision))
+            return Answer(before.with_work(workflow_id, before.work(workflow_id).marked(mark)))
+
+        self.run(MakeCheckpoint(workflow_id, step, Author("ann"), 3, source, None, None, "", 1), expected)
 
     # Policies, and rounds.
 
