@@ -31,7 +31,7 @@ from lastgood_daemon.authority.rounds import RoundEndedError
 from lastgood_daemon.authority.targets import Revision, Time
 from lastgood_daemon.engine.errors import RevisionUnavailableError
 from lastgood_daemon.engine.history import HistoryItem
-from lastgood_daemon.engine.log import decode_row
+from lastgood_daemon.engine.log import Author, decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
