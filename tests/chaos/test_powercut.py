@@ -22,7 +22,7 @@ from tests.chaos.inline import without_threads
 from tests.chaos.ledger import Content, Ledger, Process, WrongError, check_logs, observed
 from tests.chaos.powercut import Disk
 
-from lastgood_daemon.authority import loader
+from lastgood_daemon.authority import replay
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.questions import read
 from lastgood_daemon.authority.targets import StateRef
@@ -219,7 +219,7 @@ async def test_a_value_that_a_disk_has_changed_is_refused_and_never_served(
 
 async def test_a_log_that_is_not_verified_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_threads(monkeypatch)
-    monkeypatch.setattr(loader, "chain", lambda *_: Anything())
+    monkeypatch.setattr(replay, "chain", lambda *_: Anything())
     monkeypatch.setattr(reading, "record_checksum", lambda *_: Anything())
     flips, wrong = await flip(tmp_path)
     print(f"without checksums: {len(wrong)} wrong values of {flips}")  # noqa: T201

@@ -319,7 +319,7 @@ def test_a_precondition_on_the_whole_state() -> None:
 
 
 def test_a_refusal_is_rebuilt_from_its_parts() -> None:
-    for kind in RefusedError.__subclasses__():
+    for kind in (kind for kind in RefusedError.__subclasses__() if "reason" in vars(kind)):
         refusal = RefusedError.rebuild(kind.reason, "why", {"path": "a.b"})
         assert (type(refusal), str(refusal), refusal.metadata) == (kind, "why", {"path": "a.b"})
     assert type(RefusedError.rebuild("SOMETHING", "why", {})) is RefusedError

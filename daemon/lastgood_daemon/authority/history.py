@@ -57,7 +57,10 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
     try:
         async for item in items or walk(store, state, path, span, question.limit + 1):
             yield item
-    except (RewrittenError, CorruptRecordError):
-        if await floor_of(store, LogId(state.state_id, state.incarnation)) == state.kept.floor.revision:
+    except (RewrittenError, CorruptRecordError) as error:
+        if await floor_of(store, LogId(state.state_id, state.incarnation)) != state.kept.floor.revision:
+            raise RewrittenError from None
+        if isinstance(error, CorruptRecordError):
             raise  # it is not because the log was compacted meanwhile
-        raise RewrittenError from None
+        message = f"state {state.state_id!r}: its log is not what it was, and nobody has compacted it"
+        raise CorruptRecordError(message) from error

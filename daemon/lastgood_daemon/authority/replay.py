@@ -42,6 +42,13 @@ class RewrittenError(Exception):
     """The log was compacted while it was read: to be read again."""
 
 
+class InexactError(CorruptRecordError):
+    """The log goes on after a squashed delta: the image there is damaged, or was not yet written when this was begun."""
+
+
+TRIES = 5
+
+
 async def rebuilt(store: Reading, point: Point) -> Rebuilt:
     """Rebuild a state at a revision, 0: at its present one.
 
@@ -49,12 +56,18 @@ async def rebuilt(store: Reading, point: Point) -> Rebuilt:
         CorruptRecordError: its log is damaged.
     """
     name = LogId(point.state_id, point.incarnation)
+    inexact = 0
     while True:
         head = await store.head(name)
         try:
             start, image_size = await nearest(store, name, point.revision or head.revision)
             state = await replay(store, start, until=point.revision, trail_from=head.revision - MAX_REVISIONS)
         except RewrittenError:
+            continue
+        except InexactError:
+            inexact += 1
+            if inexact == TRIES:
+                raise
             continue
         whole = point.revision == 0
         if state.revision < min(point.revision, head.revision) or (whole and (state.revision, state.chain) != head[:2]):
@@ -174,10 +187,8 @@ def applied(state: State, row: LogRow) -> tuple[State, Entry | None]:
         after = working(partial(state.replay_squash, entry, row.revision, row.chain))
         return after.logged(len(row.entry)), None
     if not state.exact:
-        message = (
-            f"state {state.state_id!r}: the image of revision {state.revision}, from where the log is whole, is damaged"
-        )
-        raise CorruptRecordError(message)
+        message = f"state {state.state_id!r}: the image of revision {state.revision}, where its log begins, is damaged"
+        raise InexactError(message)
     if row.revision != state.revision + 1 or chain(state.chain, row.revision, entry) != row.chain:
         raise _corrupt(state, row)
     return working(partial(state.replay, entry, row.chain)).logged(len(row.entry)), entry

@@ -39,7 +39,7 @@ class RefusedError(Exception):
     @classmethod
     def rebuild(cls, reason: str, message: str, metadata: dict[str, str]) -> "RefusedError":
         """Give the refusal that was recorded with these parts."""
-        kind = next((kind for kind in cls.__subclasses__() if kind.reason == reason), cls)
+        kind = next((kind for kind in cls.__subclasses__() if vars(kind).get("reason") == reason), cls)
         refusal = kind.__new__(kind)
         RefusedError.__init__(refusal, message, **metadata)
         return refusal
