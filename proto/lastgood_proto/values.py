@@ -75,7 +75,7 @@ def _canonical(encoded: bytes | msgspec.Raw, path: Path) -> bytes:
             whole = _open(encoded)
             if whole is not None:
                 _check_depth(path, "dict" if isinstance(whole, dict) else "list")
-                return _canonical_parts(whole, path)
+                return _joined(encoded, _canonical_parts(whole, path))
         value = _decoder.decode(encoded)
     except (msgspec.DecodeError, RecursionError, ValueError, TypeError) as error:
         if isinstance(error, InvalidValue):
@@ -99,7 +99,7 @@ def _open(encoded: bytes | msgspec.Raw) -> "dict[str, msgspec.Raw] | list[msgspe
     return None
 
 
-def _canonical_parts(whole: "dict[str, msgspec.Raw] | list[msgspec.Raw]", path: Path) -> bytes:
+def _canonical_parts(whole: "dict[str, msgspec.Raw] | list[msgspec.Raw]", path: Path) -> list[bytes]:
     parts: list[bytes] = []
     if isinstance(whole, list):
         parts.append(_list_head(len(whole)))
@@ -109,7 +109,18 @@ def _canonical_parts(whole: "dict[str, msgspec.Raw] | list[msgspec.Raw]", path: 
         parts.append(_map_head(len(whole)))
         for key, child in whole.items():
             parts.extend((_encoder.encode(key), _canonical(child, (*path, key))))
-    return b"".join(parts)
+    return parts
+
+
+def _joined(encoded: bytes | msgspec.Raw, parts: list[bytes]) -> bytes:
+    """Put parts together; where they are what they were taken from, that is given, and nothing large is copied."""
+    view, start = memoryview(encoded), 0
+    for part in parts:
+        end = start + len(part)
+        if bytes(view[start:end]) != part:
+            return b"".join(parts)
+        start = end
+    return encoded if isinstance(encoded, bytes) and start == len(view) else b"".join(parts)
 
 
 def _list_head(size: int) -> bytes:

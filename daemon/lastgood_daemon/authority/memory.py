@@ -3,9 +3,9 @@
 States and workflows come back on demand, so dropping one costs the time of reading it again. What was used within the last
 second stays in any case: a command may need several at a time, and must not have one dropped for the other.
 
-Weights are estimates, rather too high than too low: a state weighs what its image and the log since then have in bytes, times
-what Python makes of a byte of it. Measured: 52,000 states of one small value each weighed 268 MB, and the process had grown
-by 178 MB.
+Weights are estimates, rather too high than too low: a state weighs what its image and the log since then have in bytes,
+times what Python makes of a byte of it. Measured: 52,000 states of one small value each weighed 268 MB, and the process had
+grown by 178 MB.
 """
 
 from collections import OrderedDict
