@@ -187,9 +187,9 @@ async def test_what_is_given_up_is_in_no_history(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         await filled(daemon, random.Random(4), 30)
 
-        async def listed() -> list[int]:
+        async def listed(path: tuple[str, ...] | None = None) -> list[int]:
             state = await daemon.authority.ask(lambda reader: reader.state("s"))
-            question = HistoryQuestion(None, 0, None, newest_first=False, limit=100)
+            question = HistoryQuestion(path, 0, None, newest_first=False, limit=100)
             return [item.revision async for item in daemon.authority.history(state, question)]
 
         async def cut(*_: object) -> None:
@@ -199,6 +199,8 @@ async def test_what_is_given_up_is_in_no_history(tmp_path: Path) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await keep(daemon, 5)
         assert await listed() == [27, 28, 29, 30]
+        for path in [("map",), ("map", "a", "x"), ("list",), ("k",)]:
+            assert set(await listed(path)) <= {27, 28, 29, 30}
         daemon.store.put_image = real  # type: ignore[method-assign]
         await daemon.do(write(Set(("k",), encode("more"))))
         await keep(daemon, 5)

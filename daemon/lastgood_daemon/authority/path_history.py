@@ -11,15 +11,16 @@ from functools import partial
 from typing import NamedTuple
 
 from lastgood_daemon.authority.candidates import Candidates
-from lastgood_daemon.authority.replay import nearest
+from lastgood_daemon.authority.replay import nearest, rebuilt
 from lastgood_daemon.authority.rows import PAGE, Revision, read_some
 from lastgood_daemon.authority.walk import Span
 from lastgood_daemon.engine.history import HistoryItem, Step, seen_from
 from lastgood_daemon.engine.labour import working
 from lastgood_daemon.engine.partial import advanced, determined, scope_of
+from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.tree import Tree
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Store
+from lastgood_daemon.store.protocol import LogId, Store
 from lastgood_proto.paths import Path
 
 NEARBY = 32
@@ -94,11 +95,9 @@ class PathHistory:
                 start, _ = await nearest(self._store, self._log, floor)
             if start.revision == floor:
                 return Base(start.tree, scope)
-            if start.revision < self._floor:
-                message = (
-                    f"state {self._log.state_id!r}: the image of revision {self._floor}, where its log begins, is damaged"
-                )
-                raise CorruptRecordError(message)
+            if start.revision < self._floor:  # the log has not followed yet: the floor has no image
+                point = Point(self._log.state_id, self._log.incarnation, self._floor)
+                return Base((await rebuilt(self._store, point)).state.tree, scope)
             floor = start.revision  # the image is damaged, and this is the one before it
         return Base(found, scope)
 
