@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -418,11 +417,9 @@ class StorageMachine(EngineMachine):
             return situation
         event("shortened")
         assert self.round_policies is not None
-        at_most = (
-            replace(situation, policies=self.round_policies.policies).floor(state_id, {})
-            if not self.by_size(state_id)
-            else life.revision
-        )
+        # A round that is held up before it has looked at the policies goes by those that were set meanwhile.
+        exactly = situation.policies == self.round_policies.policies and not self.by_size(state_id)
+        at_most = situation.floor(state_id, {}) if exactly else life.revision
         assert life.floor <= floor <= at_most, state_id
         had = {revision for revision in range(1, floor) if life.has(revision)}
         assert {pin for pin in situation.pins(state_id) if 0 < pin < floor} <= between <= had, state_id
