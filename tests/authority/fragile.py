@@ -23,8 +23,8 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Workflow
+from lastgood_daemon.store.protocol import LogId, StoreBrokenError, StoreFullError, Unit
 from lastgood_daemon.store.protocol import Outcome as Stored
-from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError, Unit
 from lastgood_daemon.store.sqlite import SqliteStore
 
 P = ParamSpec("P")
@@ -68,6 +68,11 @@ PAUSE: ContextVar[Pause | None] = ContextVar("PAUSE", default=None)
 """That of the task, and of those that it begins."""
 
 
+def _drop_image(connection: apsw.Connection, log: LogId, revision: int) -> None:
+    logs = "SELECT number FROM logs WHERE state_id = ? AND incarnation = ?"
+    connection.execute(f"DELETE FROM images WHERE log = ({logs}) AND revision = ?", (*log, revision))  # noqa: S608 - constants
+
+
 class FragileStore(SqliteStore):
     """See the module. ``now`` is what it is told."""
 
@@ -98,6 +103,10 @@ class FragileStore(SqliteStore):
             with suppress(FileNotFoundError):
                 shutil.copyfile(self.path / name, self.copy_to / name)
         self.crashed = True
+
+    async def drop_image(self, log: LogId, revision: int) -> None:
+        """Make as if there were no image of a revision."""
+        await self._write(_drop_image, log, revision)
 
     async def commit(self, units: Sequence[Unit]) -> list[Stored]:
         return await super().commit(units)

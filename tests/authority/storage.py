@@ -26,9 +26,8 @@ from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.layer import state_key
 from lastgood_daemon.authority.outcomes import Done, Outcome, Refused
 from lastgood_daemon.authority.replay import rebuilt
-from lastgood_daemon.authority.rounds import RoundEndedError
 from lastgood_daemon.authority.targets import Revision, Time
-from lastgood_daemon.engine.errors import RevisionUnavailableError
+from lastgood_daemon.engine.errors import EndedError, RevisionUnavailableError
 from lastgood_daemon.engine.history import HistoryItem
 from lastgood_daemon.engine.log import Author, decode_row
 from lastgood_daemon.engine.point import Point
@@ -350,11 +349,11 @@ class StorageMachine(EngineMachine):
         failed = slow.task.exception()
         note(f"  {failed or slow.task.result()}")
         if self.store.crashed:
-            assert isinstance(failed, (RoundEndedError, StoreBrokenError, type(None))), failed
+            assert isinstance(failed, (EndedError, StoreBrokenError, type(None))), failed
             self.expected = None
             return
         if failed is not None:
-            assert isinstance(failed, RoundEndedError), failed
+            assert isinstance(failed, EndedError), failed
             assert failed.reason == "OVERLOADED"
             assert self.store.was_full
             event("round ended by a full disk")

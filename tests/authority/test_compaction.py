@@ -20,11 +20,10 @@ from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
 from lastgood_daemon.authority.questions import preview_restore
 from lastgood_daemon.authority.replay import RewrittenError
-from lastgood_daemon.authority.rounds import RoundEndedError
 from lastgood_daemon.authority.targets import Revision, StateRef, Time, find
 from lastgood_daemon.engine import trail
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
-from lastgood_daemon.engine.errors import RevisionUnavailableError
+from lastgood_daemon.engine.errors import EndedError, RevisionUnavailableError
 from lastgood_daemon.engine.log import Author, decode_row
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
@@ -175,7 +174,7 @@ async def test_a_full_disk_ends_a_round_wherever_it_is(tmp_path: Path) -> None:
 
             real = getattr(daemon.store, step)
             setattr(daemon.store, step, no_room)
-            with pytest.raises(RoundEndedError) as ended:
+            with pytest.raises(EndedError) as ended:
                 await daemon.authority.housekeeper.keep("s")
             assert ended.value.reason == "OVERLOADED"
             setattr(daemon.store, step, real)

@@ -15,11 +15,12 @@ from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.outcomes import CheckpointMade, Done, Pruned, Refused
-from lastgood_daemon.authority.rounds import Compaction, RoundEndedError
+from lastgood_daemon.authority.rounds import Compaction
 from lastgood_daemon.authority.scanning import PAGE, scan
 from lastgood_daemon.authority.targets import Content, StateRef
 from lastgood_daemon.engine.checkpoint import COMPLETED
 from lastgood_daemon.engine.edits import Set
+from lastgood_daemon.engine.errors import EndedError
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
@@ -251,7 +252,7 @@ async def test_a_full_disk_ends_the_round_and_the_next_one_goes_on(daemon: Daemo
     await policy(daemon, Retention(ttl=TTL))
     daemon.store.turned = TTL
     daemon.store.full = 1
-    with pytest.raises(RoundEndedError) as ended:
+    with pytest.raises(EndedError) as ended:
         await keep(daemon)
     assert ended.value.reason == "OVERLOADED"
     assert await ids(daemon) == ["a", "b"]
@@ -298,7 +299,7 @@ async def test_what_is_damaged_is_told_to_whoever_asks_for_that(tmp_path: Path) 
     await filled(tmp_path)
     damage(tmp_path, "checkpoint", "bad")
     async with running(tmp_path) as daemon:
-        with pytest.raises(RoundEndedError, match="owner='bad'") as ended:
+        with pytest.raises(EndedError, match="owner='bad'") as ended:
             await keep(daemon, "bad")
         assert ended.value.reason == "CORRUPT"
 

@@ -27,10 +27,11 @@ from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, Outcome, Pruned, Refused
 from lastgood_daemon.authority.policies import in_force
 from lastgood_daemon.authority.references import References, gather
-from lastgood_daemon.authority.rounds import Compaction, Round, RoundEndedError
+from lastgood_daemon.authority.rounds import Compaction, Round
 from lastgood_daemon.authority.scanning import Owned, scan
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
+from lastgood_daemon.engine.errors import EndedError
 from lastgood_daemon.engine.retention import Retention, is_dead, is_expired, surplus
 from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
@@ -57,14 +58,14 @@ class Housekeeper:
         """Do a round; only for one id, and for copies that nobody needs, where that is named.
 
         Raises:
-            RoundEndedError: the disk is full, the daemon ends, or what is named is damaged.
+            EndedError: the disk is full, the daemon ends, or what is named is damaged.
         """
         made = Round(await in_force(self._store, only), only)
         try:
             await self._keep(made)
         except StoreFullError as error:
             reason = "OVERLOADED"
-            raise RoundEndedError(reason, f"the disk is too full to make room on it: {error}") from error
+            raise EndedError(reason, f"the disk is too full to make room on it: {error}") from error
         return made.found
 
     # The parts of a round.
@@ -173,7 +174,7 @@ class Housekeeper:
         outcome = await self._committer.perform(command)
         if isinstance(outcome, Refused):
             if outcome.reason in _ENDS:
-                raise RoundEndedError(outcome.reason, outcome.message)
+                raise EndedError(outcome.reason, outcome.message)
             raise CorruptRecordError(outcome.message)
         return outcome
 

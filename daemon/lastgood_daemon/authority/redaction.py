@@ -25,7 +25,7 @@ from lastgood_daemon.authority.replay import PAGE
 from lastgood_daemon.authority.scanning import scan
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.authority.world import World
-from lastgood_daemon.engine.errors import NotRedactableError, RefusedError
+from lastgood_daemon.engine.errors import EndedError, NotRedactableError, RefusedError
 from lastgood_daemon.engine.image import DamagedImageError, decode_image, encode_image
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.redaction import Redactor
@@ -44,14 +44,6 @@ class Wanted(NamedTuple):
     text: str
     replacement: str
     size: int
-
-
-class RedactionEndedError(RefusedError):
-    """A redaction could not be brought to its end; it is to be repeated."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class _Scanned:
@@ -133,7 +125,7 @@ class RedactionDesk:
 
         Raises:
             NotRedactableError: it is where it cannot be replaced; nothing was done.
-            RedactionEndedError: the disk is full, the daemon ends, or another process reads the file.
+            EndedError: the disk is full, the daemon ends, or another process reads the file.
         """
         async with self._background.turn, self._housekeeper.compacting:
             while True:
@@ -202,9 +194,9 @@ class RedactionDesk:
         try:
             done = await self._store.scrub()
         except StoreFullError as error:
-            raise RedactionEndedError(reason, f"{again} when there is room: {error}") from error
+            raise EndedError(reason, f"{again} when there is room: {error}") from error
         if not done:
-            raise RedactionEndedError(reason, f"{again} when no other process reads the daemon's database")
+            raise EndedError(reason, f"{again} when no other process reads the daemon's database")
 
 
 def _may_have(records: Sequence[Record], redactor: Redactor) -> bool:

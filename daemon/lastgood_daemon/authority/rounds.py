@@ -6,20 +6,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lastgood_daemon.authority.policies import Policies
-from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.engine.errors import EndedError
 from lastgood_daemon.store.protocol import CorruptRecordError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class RoundEndedError(RefusedError):
-    """A round could not go on; what it has done stays done."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -68,14 +60,14 @@ class Round:
         """Do a piece of work; where something cannot be read, note that and leave the rest of the piece.
 
         Raises:
-            RoundEndedError: that is what the round is about.
+            EndedError: that is what the round is about.
         """
         try:
             return await work
         except CorruptRecordError as error:
             if self.only is not None:
                 reason = "CORRUPT"
-                raise RoundEndedError(reason, str(error)) from error
+                raise EndedError(reason, str(error)) from error
             log.error("passing over what cannot be read: %s", error)  # noqa: TRY400 - expected, no traceback
             self._damaged.add(str(error))
             self.found.damaged = len(self._damaged)

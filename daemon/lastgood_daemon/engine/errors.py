@@ -259,3 +259,11 @@ class TooLargeError(RefusedError):
 
     def __init__(self, what: str, size: int, limit: int) -> None:
         super().__init__(f"{what} has {size} bytes; the limit is {limit}", size=size, limit=limit)
+
+
+class EndedError(RefusedError):
+    """Work of many steps could not be brought to its end, for a reason that is told; what it has done stays done."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -80,10 +80,6 @@ class Upkeep(Protocol):
         """Keep an image, in pieces between which others commit. Where the log has gone meanwhile, nothing is kept."""
         ...
 
-    async def drop_image(self, log: LogId, revision: int) -> None:
-        """Forget an image."""
-        ...
-
     async def squash(self, log: LogId, after: int, row: LogRow) -> None:
         """Replace the rows above ``after``, up to that of a revision, by one for it, and drop the images between."""
         ...

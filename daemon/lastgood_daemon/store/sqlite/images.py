@@ -34,7 +34,6 @@ _CLEAR = (
 )
 _DROP_ALL = "DELETE FROM images WHERE log = ?"
 _REVISIONS = "SELECT revision FROM images WHERE log = ? AND piece = 0"
-_DROP = f"DELETE FROM images WHERE log = {_LOG} AND revision = ?"
 
 
 def pieces_of(image: Image) -> list[bytes]:
@@ -103,8 +102,3 @@ def newest(connection: apsw.Connection, log: LogId, at_most: int) -> Image | Non
 def marks(connection: apsw.Connection, log: LogId) -> list[ImageMark]:
     """Say which images there are."""
     return [ImageMark(*row) for row in fetch(connection, _LIST, log)]
-
-
-def drop(connection: apsw.Connection, log: LogId, revision: int) -> None:
-    """Forget an image."""
-    connection.execute(_DROP, (*log, revision))

@@ -130,10 +130,6 @@ class SqliteStore(SqliteReader):
                 if not await self._write(images.put_piece, log, image.revision, pieces, piece):
                     return
 
-    async def drop_image(self, log: LogId, revision: int) -> None:
-        """Forget an image."""
-        await self._write(images.drop, log, revision)
-
     async def squash(self, log: LogId, after: int, row: LogRow) -> None:
         """Replace rows by one."""
         await self._write(compacting.squash, log, after, row)
