@@ -1,11 +1,13 @@
 """How long the daemon's event loop is blocked while an agent sets a whole list of 11 MB with one more message.
 
-The daemon runs with a heartbeat (``heartbeat.py``). Rounds of small sets take turns with the large ones, for comparison: the
-machine is late sometimes, whatever the daemon does.
+The daemon runs with a heartbeat (``heartbeat.py``). Rounds of small sets take turns with the large ones, for comparison, and
+so does a process that is no daemon, whose event loop has nothing to do while a thread counts: a machine is late sometimes,
+whatever runs on it.
 """
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,11 +18,15 @@ from content import amount, message, messages, size
 from daemon import Daemon
 from row import Row, row
 
+HEARTBEAT = (sys.executable, str(HERE / "heartbeat.py"))
 TARGET_MS = 5.0
 ROUNDS = 10
 MESSAGES = 45_000
 AFTERWARDS = 0.5
 """Seconds after the answer that still count: what the set has left behind is freed, and an image may be written."""
+LARGE = AFTERWARDS + 0.25
+"""Seconds that one round with a large set takes, about."""
+STARTING = 1.0
 SMALL = 100
 PAUSE = 0.005
 
@@ -38,7 +44,8 @@ async def measure(folder: Path, *, quick: bool = False) -> list[Row]:
     report = folder / "heartbeat.json"
     large: list[tuple[float, float]] = []
     small: list[tuple[float, float]] = []
-    with Daemon(folder, (sys.executable, str(HERE / "heartbeat.py"), str(report))) as daemon:
+    counting: list[Late] = []
+    with Daemon(folder, (*HEARTBEAT, str(report))) as daemon:
         async with daemon.connect() as client:
             state = client.state("thread", agent_id="bench")
             await state.set("messages", whole)
@@ -53,8 +60,9 @@ async def measure(folder: Path, *, quick: bool = False) -> list[Row]:
                 await state.set("messages", whole)
                 await asyncio.sleep(AFTERWARDS)
                 large.append((begun, time.monotonic()))
+                counting.append(await while_counting(folder / "counting.json"))
         daemon.stop()
-    noted = [tuple(each) for each in json.loads(report.read_text())]
+    noted = read(report)
     blocked, usual = [latest(noted, each) for each in large], [latest(noted, each) for each in small]
     return [
         row(
@@ -66,7 +74,22 @@ async def measure(folder: Path, *, quick: bool = False) -> list[Row]:
         ),
         row("  processor time of the daemon in that", [each.worked for each in blocked], None, "ms"),
         row("  the same while small values are set", [each.late for each in usual], None, "ms"),
+        row("  the same in no daemon, while a thread counts", [each.late for each in counting], None, "ms"),
     ]
+
+
+async def while_counting(report: Path) -> Late:
+    """Give the latest heartbeat of a process in which a thread only counts, for as long as a large set takes."""
+    process = subprocess.Popen((*HEARTBEAT, str(report)), stdin=subprocess.PIPE)
+    await asyncio.sleep(STARTING + LARGE)
+    await asyncio.to_thread(process.communicate)
+    noted = read(report)
+    return latest(noted, (noted[-1][0] - LARGE, noted[-1][0]) if noted else (0.0, 0.0))
+
+
+def read(report: Path) -> list[tuple[float, float, float]]:
+    """Give what a heartbeat has noted."""
+    return [(due, late, worked) for due, late, worked in json.loads(report.read_text())]
 
 
 def latest(noted: list[tuple[float, float, float]], during: tuple[float, float]) -> Late:

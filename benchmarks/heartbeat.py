@@ -1,5 +1,8 @@
 """A daemon that notes how late its event loop is: ``heartbeat.py FILE FLAGS``, with the flags of ``lastgood serve``.
 
+Without flags it is no daemon: its event loop has nothing to do, and a thread beside it only counts, until its input ends.
+How late that one is, is what the machine and the interpreter come to, whatever a daemon does.
+
 A timer of one millisecond runs on the loop. It comes late by as long as something else held the loop: a callback, a thread
 that did not let go of the interpreter, or the machine, which gave the processor to somebody else. Nothing is subtracted; but
 the processor time that the process has taken meanwhile stands beside it, and tells the last from the others.
@@ -10,6 +13,7 @@ The file gets a list of [when it was due, seconds late, processor seconds], by t
 import asyncio
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from pydantic_settings import CliApp
 
 from lastgood_daemon.process.config import Config
 from lastgood_daemon.process.folder import DataFolder
-from lastgood_daemon.process.serve import serve
+from lastgood_daemon.process.serve import SWITCH_SECONDS, serve
 
 PERIOD = 0.001
 LATE = 0.0005
@@ -32,9 +36,13 @@ class Heartbeat:
 
     async def serve(self, config: Config, folder: DataFolder) -> int:
         """Serve, with the timer on the same loop."""
+        self.start()
+        return await serve(config, folder)
+
+    def start(self) -> None:
+        """Begin to note, on the loop that runs."""
         self._due, self._worked = time.monotonic(), time.process_time()
         self.beat()
-        return await serve(config, folder)
 
     def beat(self) -> None:
         """Note how late it is, and ask for the next."""
@@ -46,12 +54,36 @@ class Heartbeat:
 
 
 def main(file: Path, flags: list[str]) -> int:
-    """Be a daemon; gives its exit status."""
-    config, heartbeat = CliApp.run(Config, cli_args=flags), Heartbeat()
-    with DataFolder(config.data_dir) as folder:
-        status = asyncio.run(heartbeat.serve(config, folder))
+    """Be a daemon, or nothing; gives the exit status."""
+    heartbeat = Heartbeat()
+    status = daemon(heartbeat, flags) if flags else asyncio.run(count(heartbeat))
     file.write_text(json.dumps(heartbeat.late))
     return status
+
+
+def daemon(heartbeat: Heartbeat, flags: list[str]) -> int:
+    """Be a daemon."""
+    config = CliApp.run(Config, cli_args=flags)
+    with DataFolder(config.data_dir) as folder:
+        return asyncio.run(heartbeat.serve(config, folder))
+
+
+async def count(heartbeat: Heartbeat) -> int:
+    """Have a thread count."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    ended = threading.Event()
+
+    def counting() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+
+    counter = asyncio.create_task(asyncio.to_thread(counting))
+    heartbeat.start()
+    await asyncio.to_thread(sys.stdin.read)
+    ended.set()
+    await counter
+    return 0
 
 
 if __name__ == "__main__":

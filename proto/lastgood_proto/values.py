@@ -20,13 +20,6 @@ _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
-_open_map = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
-_open_list = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_MAP_HEADS = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
-_LIST_HEADS = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
-_SMALL = 16
-_PIECE_BYTES = 256 * 1024
-"""Above this, a value is checked part by part."""
 _PLAIN = frozenset({type(None), bool, float, bytes})
 
 
@@ -55,91 +48,13 @@ def encode(value: object) -> bytes:
 
 
 def decode(encoded: bytes) -> object:
-    """Give the value of bytes that ``encode`` or ``canonical`` has made."""
+    """Give the value of bytes that ``encode`` has made."""
     return _decoder.decode(encoded)
 
 
-def canonical(encoded: bytes) -> bytes:
-    """Check bytes from elsewhere and give the shortest form of the same value.
-
-    Raises:
-        InvalidValue: they are no MessagePack, or the value is outside the model.
-    """
-    return _canonical(encoded, ())
-
-
-def _canonical(encoded: bytes | msgspec.Raw, path: Path) -> bytes:
-    """Check a part of a value. A large one is taken apart first: so a thread lets others run in between."""
-    try:
-        if memoryview(encoded).nbytes > _PIECE_BYTES:
-            whole = _open(encoded)
-            if whole is not None:
-                _check_depth(path, "dict" if isinstance(whole, dict) else "list")
-                return _joined(encoded, _canonical_parts(whole, path))
-        value = _decoder.decode(encoded)
-    except (msgspec.DecodeError, RecursionError, ValueError, TypeError) as error:
-        if isinstance(error, InvalidValue):
-            raise
-        msg = f"not one MessagePack value: {error}"
-        raise InvalidValue(msg) from error
+def check(value: object, path: Path = ()) -> None:
+    """Raise ``InvalidValue`` where a value, or something inside it, is outside the model; it is at that path of a whole."""
     _check(value, path)
-    return _encoder.encode(value)
-
-
-def _open(encoded: bytes | msgspec.Raw) -> "dict[str, msgspec.Raw] | list[msgspec.Raw] | None":
-    """Take a map or a list apart, one level; nothing where it is neither, or a map with other keys."""
-    head = memoryview(encoded)[0]
-    if head in _LIST_HEADS:
-        return _open_list(encoded)
-    if head in _MAP_HEADS:
-        try:
-            return _open_map(encoded)
-        except msgspec.ValidationError:
-            return None
-    return None
-
-
-def _canonical_parts(whole: "dict[str, msgspec.Raw] | list[msgspec.Raw]", path: Path) -> list[bytes]:
-    parts: list[bytes] = []
-    if isinstance(whole, list):
-        parts.append(_list_head(len(whole)))
-        parts.extend(_canonical(item, (*path, str(index))) for index, item in enumerate(whole))
-    else:
-        _check_map(dict.fromkeys(whole), path)
-        parts.append(_map_head(len(whole)))
-        for key, child in whole.items():
-            parts.extend((_encoder.encode(key), _canonical(child, (*path, key))))
-    return parts
-
-
-def _joined(encoded: bytes | msgspec.Raw, parts: list[bytes]) -> bytes:
-    """Put parts together; where they are what they were taken from, that is given, and nothing large is copied."""
-    view, start = memoryview(encoded), 0
-    for part in parts:
-        end = start + len(part)
-        if bytes(view[start:end]) != part:
-            return b"".join(parts)
-        start = end
-    return encoded if isinstance(encoded, bytes) and start == len(view) else b"".join(parts)
-
-
-def _list_head(size: int) -> bytes:
-    return _head(size, 0x90, 0xDC)
-
-
-def _map_head(size: int) -> bytes:
-    return _head(size, 0x80, 0xDE)
-
-
-def _head(size: int, small: int, large: int) -> bytes:
-    if size < _SMALL:
-        return bytes((small | size,))
-    return bytes((large,)) + size.to_bytes(2) if size < 1 << 16 else bytes((large + 1,)) + size.to_bytes(4)
-
-
-def check(value: object) -> None:
-    """Raise ``InvalidValue`` where a value, or something inside it, is outside the model."""
-    _check(value, ())
 
 
 def _check(value: object, path: Path) -> None:

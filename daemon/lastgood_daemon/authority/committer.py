@@ -106,8 +106,10 @@ class Committer:
             while not self._queue:
                 if self.broken is not None:
                     raise self.broken
-                if self._draining and not self._held:
-                    return
+                if not self._held:
+                    if self._draining:
+                        return
+                    self._world.digests.clear()
                 self._wake.clear()
                 await self._wake.wait()
             async with self._turn:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from lastgood_daemon.authority.digests import Digests
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import World, written_by_others
 from lastgood_daemon.engine.attempt import Attempt
@@ -133,6 +134,7 @@ class Layer:
     def __init__(self, below: "Layer | World") -> None:
         self._below = below
         self.staged = Staged()
+        self.digests: Digests = below.digests
 
     # Reading, through to the world.
 
@@ -172,7 +174,7 @@ class Layer:
 
     def append(self, state: State, edits: Sequence[LoggedEdit], author: Author, now: int) -> State:
         """Make the next revision of a state."""
-        after, entry = state.advance(edits, author, now)
+        after, entry = state.advance(edits, author, now, self.digests.of)
         if not state.about.born:
             self.staged.records[state_key(state.state_id)] = _encode(after.about)
         row = LogRow(after.revision, encode_entry(entry), after.chain)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from lastgood_daemon.authority.digests import Digests
 from lastgood_daemon.authority.memory import BUDGET, LEAST, PER_BYTE, PER_PART, Memory
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.versions import Versions
@@ -210,6 +211,7 @@ class World:
         """Policies; ``None``: it is known that there is none."""
         self.results: dict[str, int] = {}
         """How many bytes the effects of the workflows in memory have."""
+        self.digests = Digests()
         self.versions = Versions()
         self.trees: Recent[Point, Tree] = Recent(64)
         """Earlier contents that were rebuilt from the log."""

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice
-from lastgood_daemon.engine.level import is_list, is_map, items_of, names_of, open_list, open_map, same, same_bytes
+from lastgood_daemon.engine.encoded import open_list, open_map
+from lastgood_daemon.engine.level import is_list, is_map, items_of, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_proto.paths import Path
@@ -93,8 +94,9 @@ def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
     added = after[front : len(after) - back]
     if front == stop and not added:
         return _NOTHING
-    items = list(map(bytes, added))
-    spliced = _Found([Splice(path, front, stop - front, items)], _size(path, sum(map(len, items)) + 5 * len(items)))
+    items = [bytes(item) for item in added]  # one by one, as below: so a thread lets others run in between
+    size = sum(len(item) for item in items) + 5 * len(items)
+    spliced = _Found([Splice(path, front, stop - front, items)], _size(path, size))
     between = [*(before.part(front, stop) if isinstance(before, Sequence) else before[front:stop])]
     gone = slid(between, added, same)
     if gone:

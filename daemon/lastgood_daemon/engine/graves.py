@@ -18,7 +18,8 @@ from typing import NamedTuple
 from immutables import Map
 from msgspec import Raw
 
-from lastgood_daemon.engine.level import is_list, is_map, names_of, open_map, same, same_bytes
+from lastgood_daemon.engine.encoded import open_map
+from lastgood_daemon.engine.level import is_list, is_map, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node, list_index
 from lastgood_proto.paths import Path
 

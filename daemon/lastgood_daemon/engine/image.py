@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 from immutables import Map
+from msgpack import Unpacker
 
+from lastgood_daemon.engine.encoded import list_head, map_head, pieces
 from lastgood_daemon.engine.graves import Grave
 from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
 from lastgood_daemon.engine.sequence import Sequence
@@ -24,14 +26,15 @@ from lastgood_daemon.engine.tree import Tree
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_image = msgspec.msgpack.Decoder(tuple[int, int, bytes, int, msgspec.Raw, int, msgspec.Raw]).decode
-_decode_map = msgspec.msgpack.Decoder(tuple[int, int, dict[str, tuple[int, int, msgspec.Raw]]]).decode
-_decode_list = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, msgspec.Raw]]]).decode
+_decode_entries = msgspec.msgpack.Decoder(dict[str, tuple[int, int, msgspec.Raw]]).decode
+_decode_items = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
 _decode_bytes = msgspec.msgpack.Decoder(bytes).decode
 _decode_graves = msgspec.msgpack.Decoder(tuple[int, int, dict[str, Any]]).decode
 
 _MAP_HEAD = 0x93
 _LIST_HEAD = 0x92
-_SMALL_ARRAY = 16
+_NUMBER_BYTES = 9
+"""The most that an int takes."""
 
 
 class DamagedImageError(Exception):
@@ -83,23 +86,15 @@ def _write(node: Node, parts: list[bytes]) -> None:
 def _write_body(body: MapBody | ListBody | None, parts: list[bytes]) -> None:
     match body:
         case MapBody(entries, next_position, renewed):
-            parts.extend((b"\x93", _encode(renewed), _encode(next_position), _map_head(len(entries))))
+            parts.extend((b"\x93", _encode(renewed), _encode(next_position), map_head(len(entries))))
             for name, (position, child) in body.ordered():
                 parts.extend((_encode(name), b"\x93", _encode(position), _encode(child.changed)))
                 _write(child, parts)
         case ListBody(items, renewed):
-            parts.extend((b"\x92", _encode(renewed), _list_head(len(items))))
+            parts.extend((b"\x92", _encode(renewed), list_head(len(items))))
             for item in items:
                 parts.extend((b"\x92", _encode(item.changed)))
                 _write(item, parts)
-
-
-def _map_head(size: int) -> bytes:
-    return b"\xdf" + size.to_bytes(4)
-
-
-def _list_head(size: int) -> bytes:
-    return b"\xdd" + size.to_bytes(4)
 
 
 def _node(changed: int, raw: msgspec.Raw) -> Node:
@@ -112,14 +107,25 @@ def _node(changed: int, raw: msgspec.Raw) -> Node:
 
 
 def _open_map(data: bytes) -> MapBody:
-    renewed, next_position, children = _decode_map(data)
-    entries = ((name, MapEntry(position, _node(changed, raw))) for name, (position, changed, raw) in children.items())
+    (renewed, next_position), below = _taken_apart(data, 2)
+    children = ((name, *child) for piece in pieces(below) for name, child in _decode_entries(piece).items())
+    entries = ((name, MapEntry(position, _node(changed, raw))) for name, position, changed, raw in children)
     return MapBody(map_of(entries), next_position, renewed)
 
 
 def _open_list(data: bytes) -> ListBody:
-    renewed, children = _decode_list(data)
+    (renewed,), below = _taken_apart(data, 1)
+    children = (child for piece in pieces(below) for child in _decode_items(piece))
     return ListBody(Sequence(_node(changed, raw) for changed, raw in children), renewed)
+
+
+def _taken_apart(data: bytes, numbers: int) -> tuple[list[int], memoryview]:
+    """Give the numbers that stand before a map or a list, and it; looks no further."""
+    begin = Unpacker()
+    begin.feed(memoryview(data)[: 1 + numbers * _NUMBER_BYTES])
+    begin.read_array_header()
+    found = [begin.unpack() for _ in range(numbers)]
+    return found, memoryview(data)[begin.tell() :]
 
 
 def _plain(grave: Grave) -> tuple[int, int, dict[str, Any]]:

@@ -7,24 +7,22 @@ what is opened is walked.
 
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import Raw
 
-from lastgood_daemon.engine.node import _LIST_HEADS, _MAP_HEADS, ListBody, MapBody, Node
+from lastgood_daemon.engine import encoded
+from lastgood_daemon.engine.encoded import open_list, open_map
+from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.sequence import Sequence
-
-open_map = msgspec.msgpack.Decoder(dict[str, Raw]).decode
-open_list = msgspec.msgpack.Decoder(list[Raw]).decode
 
 
 def is_map(value: Node | Raw) -> bool:
     """Whether a value is a map."""
-    return value.is_map if isinstance(value, Node) else memoryview(value)[0] in _MAP_HEADS
+    return value.is_map if isinstance(value, Node) else encoded.is_map(value)
 
 
 def is_list(value: Node | Raw) -> bool:
     """Whether a value is a list."""
-    return value.is_list if isinstance(value, Node) else memoryview(value)[0] in _LIST_HEADS
+    return value.is_list if isinstance(value, Node) else encoded.is_list(value)
 
 
 def names_of(value: Node | Raw) -> Mapping[str, tuple[int, Node | Raw]]:

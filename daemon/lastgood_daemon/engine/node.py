@@ -15,18 +15,16 @@ Opening something large takes long, so ``body()`` does not: it raises ``LabourEr
 """
 
 from collections.abc import Callable, Iterable
-from struct import pack
 from typing import NamedTuple
 
 import msgspec
 from immutables import Map
 
+from lastgood_daemon.engine.encoded import is_list, is_map, list_head, map_head, open_list, open_map
 from lastgood_daemon.engine.labour import LONG_BYTES, labour
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
 
-_open_map = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
-_open_list = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -84,7 +82,7 @@ class Node:
         """Whether the value is a map; looks at one byte."""
         encoded, body = self._encoded, self._body
         if encoded is not None:
-            return encoded[0] in _MAP_HEADS
+            return is_map(encoded)
         return body.is_map if type(body) is Imaged else type(body) is MapBody
 
     @property
@@ -92,7 +90,7 @@ class Node:
         """Whether the value is a list; looks at one byte."""
         encoded, body = self._encoded, self._body
         if encoded is not None:
-            return encoded[0] in _LIST_HEADS
+            return is_list(encoded)
         return not body.is_map if type(body) is Imaged else type(body) is ListBody
 
     @property
@@ -158,12 +156,12 @@ class Node:
         if isinstance(body, Imaged):
             body = body.open(body.data)  # for this once: a reader of the whole need not hold it opened
         if isinstance(body, MapBody):
-            parts.append(_map_head(len(body.entries)))
+            parts.append(map_head(len(body.entries)))
             for name, entry in body.ordered():
                 parts.append(_encode(name))
                 entry.node._encode_into(parts)  # noqa: SLF001 - its own class
         elif isinstance(body, ListBody):
-            parts.append(_list_head(len(body.items)))
+            parts.append(list_head(len(body.items)))
             for item in body.items:
                 item._encode_into(parts)  # noqa: SLF001 - its own class
 
@@ -177,7 +175,7 @@ class Node:
 
 
 def _opened_map(encoded: bytes, changed: int) -> MapBody:
-    children = _open_map(encoded)
+    children = open_map(encoded)
     entries = (
         (name, MapEntry(position, Node(changed, encoded=bytes(raw))))
         for position, (name, raw) in enumerate(children.items())
@@ -194,23 +192,7 @@ def map_of(entries: Iterable[tuple[str, MapEntry]]) -> Map[str, MapEntry]:
 
 
 def _opened_list(encoded: bytes, changed: int) -> ListBody:
-    return ListBody(Sequence(Node(changed, encoded=bytes(raw)) for raw in _open_list(encoded)), changed)
-
-
-_MAP_HEADS = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
-_LIST_HEADS = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
-
-
-def _map_head(size: int) -> bytes:
-    if size < 1 << 4:
-        return bytes((0x80 | size,))
-    return pack(">BH", 0xDE, size) if size < 1 << 16 else pack(">BI", 0xDF, size)
-
-
-def _list_head(size: int) -> bytes:
-    if size < 1 << 4:
-        return bytes((0x90 | size,))
-    return pack(">BH", 0xDC, size) if size < 1 << 16 else pack(">BI", 0xDD, size)
+    return ListBody(Sequence(Node(changed, encoded=bytes(raw)) for raw in open_list(encoded)), changed)
 
 
 def empty_map(changed: int) -> Node:

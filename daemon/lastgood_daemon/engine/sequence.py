@@ -16,6 +16,7 @@ small, which is enough for lists that lose items one by one.
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Seq
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -45,8 +46,8 @@ class Sequence(Generic[T]):
     __slots__ = ("_root",)
 
     def __init__(self, items: Iterable[T] = ()) -> None:
-        flat = tuple(items)
-        level: list[_Branch[T] | _Leaf[T]] = [_Leaf(flat[i : i + WIDTH]) for i in range(0, len(flat), WIDTH)]
+        unread = iter(items)
+        level: list[_Branch[T] | _Leaf[T]] = [_Leaf(part) for part in iter(lambda: tuple(islice(unread, WIDTH)), ())]
         while len(level) > 1:
             level = [_Branch(tuple(level[i : i + WIDTH])) for i in range(0, len(level), WIDTH)]
         self._root: _Branch[T] | _Leaf[T] = level[0] if level else _Leaf(())

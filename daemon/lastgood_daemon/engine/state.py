@@ -12,8 +12,9 @@ from immutables import Map
 from lastgood_daemon.engine.edits import Edit, evaluate
 from lastgood_daemon.engine.errors import RevisionUnavailableError, SnapshotNotFoundError, StateNotFoundError
 from lastgood_daemon.engine.kept import Kept
-from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, chain
+from lastgood_daemon.engine.log import Author, Digest, Entry, LoggedEdit, Squash, chain
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.redaction import digest_of
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 
@@ -105,11 +106,13 @@ class State:
         """Give the snapshots, oldest first."""
         return sorted(self.snapshots.values(), key=lambda snapshot: snapshot.ordinal)
 
-    def advance(self, edits: Sequence[LoggedEdit], author: Author, now: int) -> tuple["State", Entry]:
-        """Give the next revision, and the entry of the log that makes it."""
+    def advance(
+        self, edits: Sequence[LoggedEdit], author: Author, now: int, digest: Digest = digest_of
+    ) -> tuple["State", Entry]:
+        """Give the next revision, and the entry of the log that makes it; ``digest`` as in ``chain``."""
         timestamp = max(now, self.tree.timestamp)
         entry = Entry(timestamp, author, tuple(edits))
-        return self.replay(entry, chain(self.chain, self.revision + 1, entry)), entry
+        return self.replay(entry, chain(self.chain, self.revision + 1, entry, digest)), entry
 
     def replay(self, entry: Entry, entry_chain: bytes) -> "State":
         """Give the state after an entry of the log."""

@@ -16,6 +16,7 @@ import gc
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -50,6 +51,8 @@ async def serve(config: Config, folder: DataFolder) -> int:
     """Serve a folder until a signal, the end of an idle time, or a fault of the storage. Gives the exit status."""
     _spare_the_collector()
     sys.setswitchinterval(SWITCH_SECONDS)
+    # More threads would contend for the interpreter, with each other and with the loop, and each fills memory of its own.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, "lastgood-work"))
     told = _note_signals()
     if supervised():
         folder.mark_as_service()
@@ -115,7 +118,7 @@ def _spare_the_collector() -> None:
     At what is new it looks often, and so at little each time: the event loop waits meanwhile.
     """
     gc.freeze()
-    gc.set_threshold(5_000, 5, 2_000)
+    gc.set_threshold(5_000, 2, 5_000)
     gc.enable()
 
 

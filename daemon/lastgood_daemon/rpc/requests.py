@@ -10,6 +10,7 @@ from lastgood_daemon.engine.errors import InvalidArgumentError, InvalidValueErro
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
+from lastgood_daemon.rpc.canonical import canonical
 from lastgood_proto import values
 from lastgood_proto.paths import Path, parse_path
 from lastgood_proto.v1 import checkpoints_pb2, common_pb2, state_pb2, workflows_pb2
@@ -30,7 +31,7 @@ def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
     try:
         match value.WhichOneof("kind"):
             case "msgpack":
-                encoded = values.canonical(value.msgpack)
+                encoded = canonical(value.msgpack)
             case "json":
                 encoded = values.encode(msgspec.json.decode(value.json))
             case _:

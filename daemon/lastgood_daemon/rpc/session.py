@@ -98,9 +98,16 @@ class Connection:
             self._perform(await asyncio.to_thread(self._join, parts), acknowledged)
 
     def _join(self, parts: list[bytes]) -> _Call:
-        call = session_pb2.Call()
-        call.ParseFromString(b"".join(parts))
+        # Put together piece by piece: filling 11 MB of new memory at once takes 10 ms, and the event loop waits meanwhile.
+        whole = bytearray(sum(map(len, parts)))
+        end = 0
+        for part in parts:
+            begin, end = end, end + len(part)
+            whole[begin:end] = part
         parts.clear()
+        call = session_pb2.Call()
+        call.ParseFromString(whole)  # type: ignore[arg-type]  # it takes any bytes, its stubs do not
+        del whole
         return self._read_call(call)
 
     def _read_call(self, call: session_pb2.Call) -> _Call:

@@ -9,6 +9,7 @@ The WAL is brought into the main file after a commit that leaves it long, when t
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -44,6 +45,7 @@ class SqliteStore(SqliteReader):
         writer.set_wal_hook(self._note_wal_pages)
         self._writer = Lane(writer, "writer", fault)
         self._copying = asyncio.Lock()
+        self._copier = ThreadPoolExecutor(1, "lastgood-store-copy")
         self._identity = identity
         self._clock = Clock(identity.latest)
         self._leases_since = self._clock.now()
@@ -158,16 +160,17 @@ class SqliteStore(SqliteReader):
         """Make a copy, page by page between the commits (``backup.py``). One at a time; ends early when this is closed."""
         async with self._copying:
             self._refuse_when_closed()
-            copy = await asyncio.to_thread(Backup, folder, self._path)
+            loop = asyncio.get_running_loop()
+            copy = await loop.run_in_executor(self._copier, Backup, folder, self._path)
             try:
                 try:
                     while not await self._writer.run(copy.step):
                         self._refuse_when_closed()
                 finally:
                     await self._writer.run(copy.end)
-                return await asyncio.to_thread(copy.publish)
+                return await loop.run_in_executor(self._copier, copy.publish)
             finally:
-                await asyncio.to_thread(copy.remove)
+                await loop.run_in_executor(self._copier, copy.remove)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.
@@ -182,6 +185,7 @@ class SqliteStore(SqliteReader):
     async def _close(self) -> None:
         try:
             async with self._copying:  # a backup sees that this is closing, and ends
+                self._copier.shutdown()
                 await self._reader.close()
         finally:
             with contextlib.suppress(StoreFullError):  # the WAL stays behind, and is safe there

@@ -1,0 +1,60 @@
+"""Taking values apart piece by piece comes to the same as at once."""
+
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.drawn import any_values, keys
+
+from lastgood_daemon.engine import encoded
+from lastgood_daemon.engine.encoded import is_list, is_map, open_list, open_map, pieces
+from lastgood_proto.values import decode, encode
+
+containers = st.lists(any_values, max_size=40) | st.dictionaries(keys, any_values, max_size=40)
+
+
+@given(value=containers, size=st.sampled_from([0, 1, 8, 40]))
+def test_pieces_hold_what_the_whole_holds_in_its_order(value: Any, size: int) -> None:  # noqa: ANN401 - any value
+    with mock.patch.object(encoded, "PIECE_BYTES", size):
+        data = encode(value)
+        if isinstance(value, list):
+            opened = [decode(bytes(item)) for item in open_list(data)]
+            assert encode(opened) == data
+            assert is_list(data)
+            assert not is_map(data)
+        else:
+            children = {name: decode(bytes(child)) for name, child in open_map(data).items()}
+            assert encode(children) == data
+            assert is_map(data)
+            assert not is_list(data)
+
+
+def test_a_large_list_comes_in_pieces_of_a_bounded_size() -> None:
+    data = encode([{"id": number, "content": "x" * 250} for number in range(5_000)])
+    sizes = [memoryview(part).nbytes for part in pieces(data)]
+    assert len(sizes) > len(data) // (2 * encoded.PIECE_BYTES)
+    assert max(sizes) < 2 * encoded.PIECE_BYTES
+
+
+def test_an_item_that_is_larger_than_a_piece_is_one() -> None:
+    large = "x" * (3 * encoded.PIECE_BYTES)
+    assert [decode(bytes(item)) for item in open_list(encode([1, large, 2]))] == [1, large, 2]
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])
+@pytest.mark.parametrize(
+    "data", [b"\x92\x01", b"\x91\x01\x02", b"\x81\xa1a", b"\x81\xa1a\x01\x02", b"\x91\xa5a", b"\xdd\xff\xff\xff\xff\x01"]
+)
+def test_bytes_that_end_elsewhere_are_refused(data: bytes, size: int) -> None:
+    opening = open_list if is_list(data) else open_map
+    with mock.patch.object(encoded, "PIECE_BYTES", size), pytest.raises(msgspec.DecodeError):
+        opening(data)
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_a_map_with_another_key_than_text_is_refused(size: int) -> None:
+    with mock.patch.object(encoded, "PIECE_BYTES", size), pytest.raises(msgspec.ValidationError):
+        open_map(b"\x82\xa1a\x01\x02\x03")
