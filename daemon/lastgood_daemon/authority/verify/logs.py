@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import msgspec
 
-from lastgood_daemon.authority.layer import state_key
+from lastgood_daemon.authority.records import about_of
 from lastgood_daemon.authority.replay import PAGE, RewrittenError, apply_rows, nearest
 from lastgood_daemon.authority.verify.index import IndexCheck
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.difference import differences
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.image import DamagedImageError, Image, decode_image, same_image
-from lastgood_daemon.engine.state import About, State
+from lastgood_daemon.engine.state import State
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Reading, StoreBrokenError
 from lastgood_proto.paths import format_path
 
@@ -62,11 +62,10 @@ async def _is_there(reading: Reading, log: LogId) -> bool:
 async def _check_owner(reading: Reading, log: LogId) -> None:
     """A log belongs to the present life of a state, whose record says that it has been written."""
     try:
-        record = await reading.record(state_key(log.state_id))
-        about = About() if record is None else msgspec.msgpack.decode(record.value, type=About)
+        about = await about_of(reading, log.state_id)
     except (CorruptRecordError, msgspec.DecodeError):
         return  # named where the records are checked
-    if record is None:
+    if about is None:
         problem = "has a log, but no record"
         raise CorruptRecordError(problem)
     if (about.incarnation, about.born) != (log.incarnation, True):
