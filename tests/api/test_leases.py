@@ -30,11 +30,6 @@ BRISK = 3.0
 COMPLETED = AgentStatus.COMPLETED
 
 
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
 async def _holder(client: Client, wf: str) -> str | None:
     status = await client.workflow(wf).status()
     return status.lease.holder if status is not None and status.lease is not None else None

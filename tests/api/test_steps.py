@@ -29,11 +29,6 @@ COMPLETED, FAILED = AgentStatus.COMPLETED, AgentStatus.FAILED
 
 
 @pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
-@pytest.fixture
 async def workflow(client: Client, wf: str) -> ResumableWorkflow:
     """An attempt at a workflow, without a lease, so that another may begin."""
     made = client.workflow(wf, initial_state={"x": 0})

@@ -180,13 +180,6 @@ async def test_5000_revisions(client: Client, elsewhere: Client, state: SharedSt
     assert await exported(elsewhere, state.state_id) == lines
 
 
-@pytest.fixture
-async def alone(own_daemon: DaemonProcess) -> AsyncIterator[Client]:
-    """A client of a daemon that no other test uses."""
-    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as connected:
-        yield connected
-
-
 PATHS = ("m", "m.k0", "m.k1", "m.k2", "m.k3", "m.k0.n", "old", "old.a", "old.b", "old.b.0")
 
 
