@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 from tests.engine.disk import Daemon
 from tests.engine.model import RefusalError
+from tests.engine.notes import Content, Writer, same
 from tests.engine.plain import bare, plain
-from tests.engine.protocol import Book, Content, Writer, same
+from tests.engine.protocol import Book
 from tests.support.rows import entry_of
 
 from lastgood_daemon.authority.commands import Command
