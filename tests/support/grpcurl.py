@@ -15,12 +15,16 @@ from lastgood_proto.v1 import (
     history_pb2_grpc,
     maintenance_pb2,
     maintenance_pb2_grpc,
+    redaction_pb2,
+    redaction_pb2_grpc,
     retention_pb2,
     retention_pb2_grpc,
     server_pb2,
     server_pb2_grpc,
     state_pb2,
     state_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
     workflows_pb2,
     workflows_pb2_grpc,
 )
@@ -33,6 +37,8 @@ MODULES = {
     "Workflow": (workflows_pb2, workflows_pb2_grpc.WorkflowServiceStub),
     "Retention": (retention_pb2, retention_pb2_grpc.RetentionServiceStub),
     "Maintenance": (maintenance_pb2, maintenance_pb2_grpc.MaintenanceServiceStub),
+    "Redaction": (redaction_pb2, redaction_pb2_grpc.RedactionServiceStub),
+    "Transfer": (transfer_pb2, transfer_pb2_grpc.TransferServiceStub),
     "Server": (server_pb2, server_pb2_grpc.ServerServiceStub),
 }
 CALL_SECONDS = 20.0

@@ -21,6 +21,9 @@ from lastgood_daemon.engine.state import State
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Reading, StoreBrokenError
 from lastgood_proto.paths import format_path
 
+MOST_DIGITS = 18
+"""Of the number of a life: SQLite has none that are much longer."""
+
 
 async def check_logs(reading: Reading, live: Mapping[str, State], findings: Findings, after: str) -> str:
     """Check the next log. A place is the life, and the id of the state."""
@@ -46,7 +49,7 @@ def _log_of(place: str) -> LogId | None:
     if not place:
         return None
     incarnation, _, state_id = place.partition(":")
-    if not incarnation.isdecimal():
+    if not incarnation.isdecimal() or len(incarnation) > MOST_DIGITS:
         field = "page_token"
         raise InvalidArgumentError(field, "is none that this daemon gave")
     return LogId(state_id, int(incarnation))
