@@ -9,6 +9,7 @@ from tests.support.fixtures import client, daemon, folder, own_daemon, own_surro
 import lastgood
 
 __all__ = [
+    "alone",
     "client",
     "daemon",
     "elsewhere",
@@ -19,6 +20,8 @@ __all__ = [
     "second_client",
     "state",
     "state_id",
+    "wf",
+    "workflow",
 ]
 
 
@@ -48,3 +51,24 @@ async def second_client(daemon: DaemonProcess) -> AsyncIterator[lastgood.Client]
     """Another client of the usual daemon, as another process would have."""
     async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0) as connected:
         yield connected
+
+
+@pytest.fixture
+async def alone(own_daemon: DaemonProcess) -> AsyncIterator[lastgood.Client]:
+    """A client of a daemon that no other test uses."""
+    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as connected:
+        yield connected
+
+
+@pytest.fixture
+def wf(state_id: str) -> str:
+    """The id of a workflow that nobody has begun."""
+    return state_id
+
+
+@pytest.fixture
+async def workflow(client: lastgood.Client, wf: str) -> lastgood.ResumableWorkflow:
+    """An attempt at it, without a lease, so that another may begin."""
+    made = client.workflow(wf)
+    await made.try_resume()
+    return made

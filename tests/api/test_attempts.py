@@ -20,11 +20,6 @@ from lastgood import (
 COMPLETED = AgentStatus.COMPLETED
 
 
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
 async def _die(workflow: ResumableWorkflow, number: int = 0) -> None:
     """Begin an attempt and a step, of which nothing is heard again."""
     await workflow.try_resume()

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.daemon.test_unary import Grpcurl, into
 from tests.support.daemons import DaemonProcess
+from tests.support.grpcurl import Grpcurl, into
 from tests.support.sessions import RawSession, increment
 from tests.support.waiting import until
 

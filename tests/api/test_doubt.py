@@ -7,20 +7,7 @@ from tests.api.outside import Outside, failing
 from tests.support.daemons import DaemonProcess
 from tests.support.processes import run_script
 
-from lastgood import NOT_DONE, Client, InDoubtError, ResumableWorkflow, Step
-
-
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
-@pytest.fixture
-async def workflow(client: Client, wf: str) -> ResumableWorkflow:
-    """An attempt at a workflow, without a lease, so that another may begin."""
-    made = client.workflow(wf)
-    await made.try_resume()
-    return made
+from lastgood import NOT_DONE, InDoubtError, ResumableWorkflow, Step
 
 
 async def _leave_in_doubt(workflow: ResumableWorkflow, key: str = "send") -> str:

@@ -3,20 +3,7 @@
 import pytest
 from tests.api.outside import Outside, failing
 
-from lastgood import Client, EffectFailedError, ResumableWorkflow, Step
-
-
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
-@pytest.fixture
-async def workflow(client: Client, wf: str) -> ResumableWorkflow:
-    """An attempt at a workflow, without a lease, so that another may begin."""
-    made = client.workflow(wf)
-    await made.try_resume()
-    return made
+from lastgood import EffectFailedError, ResumableWorkflow, Step
 
 
 class RefusedError(Exception):

@@ -17,20 +17,6 @@ from lastgood import (
     StepOrderError,
 )
 
-
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
-@pytest.fixture
-async def workflow(client: Client, wf: str) -> ResumableWorkflow:
-    """An attempt at a workflow, without a lease, so that another may begin."""
-    made = client.workflow(wf)
-    await made.try_resume()
-    return made
-
-
 # Recorded
 
 

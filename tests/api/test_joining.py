@@ -7,11 +7,6 @@ import pytest
 from lastgood import Client, FencedError, InvalidArgumentError, StepOrderError
 
 
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
 async def test_helpers_join_the_attempt(client: Client, second_client: Client, wf: str) -> None:
     workflow = client.workflow(wf)
     async with workflow:

@@ -4,12 +4,11 @@ import asyncio
 import gc
 import os
 import subprocess
-import time
 import weakref
-from contextlib import suppress
 from typing import Any
 
 import pytest
+from tests.api.leasing import BRISK, SHORT, holder
 from tests.support.daemons import DaemonProcess
 from tests.support.processes import environment, run_script, script, stopped
 
@@ -19,25 +18,10 @@ from lastgood import (
     Client,
     FencedError,
     InvalidArgumentError,
-    LeaseLostError,
     WorkflowBusyError,
 )
 
-SHORT = 1.0
-"""Seconds of a lease that is to expire."""
-BRISK = 3.0
-"""Seconds of one that is not to, however busy the machine; it is renewed, and a loss noticed, after a third of them."""
 COMPLETED = AgentStatus.COMPLETED
-
-
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
-async def _holder(client: Client, wf: str) -> str | None:
-    status = await client.workflow(wf).status()
-    return status.lease.holder if status is not None and status.lease is not None else None
 
 
 async def _renewed(client: Client, wf: str) -> None:
@@ -57,11 +41,6 @@ async def _left(client: Client, wf: str) -> float:
     return status.lease.remaining / status.lease.seconds
 
 
-async def _until_lost() -> None:
-    """Wait for the cancellation, which is what tells the body of the loss."""
-    await asyncio.Event().wait()
-
-
 # Claim, and give up
 
 
@@ -78,7 +57,7 @@ async def test_a_claim_resumes_the_workflow_and_is_given_up(client: Client, seco
         assert status.lease is not None
         assert (status.lease.attempt, status.lease.seconds) == (1, 30.0)
         assert 0 < status.lease.remaining <= 30.0
-    assert await _holder(client, wf) is None
+    assert await holder(client, wf) is None
     async with second_client.workflow(wf) as again:
         assert (again.attempt, again.current_step, again.is_resumed) == (2, 1, True)
         assert await again.state.to_dict() == {"x": 1}
@@ -104,7 +83,7 @@ async def test_it_is_given_up_where_the_body_fails_whose_exception_goes_on(
         async with client.workflow(wf):
             raise error
     assert caught.value is error
-    assert await _holder(client, wf) is None
+    assert await holder(client, wf) is None
 
 
 async def test_another_gets_busy_and_changes_nothing(client: Client, second_client: Client, wf: str) -> None:
@@ -128,7 +107,7 @@ async def test_the_holder_is_the_agent_where_there_is_one(daemon: DaemonProcess,
         lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0, agent_id="researcher") as named,
         named.workflow(wf) as workflow,
     ):
-        assert await _holder(client, wf) == "researcher"
+        assert await holder(client, wf) == "researcher"
         await workflow.state.set("x", 1)
         assert (await workflow.state.get_history("x"))[0].agent_id == "researcher"
 
@@ -215,8 +194,8 @@ async def test_forcing_it_as_the_holder_changes_nothing_about_the_claim(client: 
     async with client.workflow(wf) as workflow:
         await workflow.try_resume(force=True)
         assert workflow.attempt == 2
-        assert await _holder(client, wf) is not None
-    assert await _holder(client, wf) is None
+        assert await holder(client, wf) is not None
+    assert await holder(client, wf) is None
 
 
 # Kept alive
@@ -238,7 +217,7 @@ async def test_a_restart_of_the_daemon_does_not_lose_it(own_daemon: DaemonProces
         own_daemon.kill()
         own_daemon.start()
         await workflow.state.set("x", 2)
-        assert await _holder(client, "wf") is not None
+        assert await holder(client, "wf") is not None
         async with workflow.step(0, "a"):
             pass
 
@@ -295,153 +274,6 @@ async def test_a_process_that_stands_still_loses_it_and_notices(
     assert holding.stdout is not None
     assert holding.stdout.readline() == "lost True 1\n"
     assert await client.state(wf).to_dict() == {"mine": 1}
-
-
-# Lost
-
-
-async def test_whoever_forces_it_takes_over(client: Client, second_client: Client, wf: str) -> None:
-    workflow, other = client.workflow(wf, lease=BRISK), second_client.workflow(wf)
-
-    async def hold() -> None:
-        async with workflow:
-            await workflow.state.set("x", "garbage")
-            await other.try_resume(force=True)
-            with pytest.raises(FencedError):
-                await workflow.state.set("x", 2)
-            await _until_lost()
-
-    with pytest.raises(LeaseLostError) as caught:
-        await hold()
-    assert (caught.value.workflow_id, caught.value.attempt) == (wf, 1)
-    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
-    task = asyncio.current_task()
-    assert task is not None
-    assert task.cancelling() == 0
-    await other.state.set("x", 3)
-    assert await other.state.to_dict() == {"x": 3}
-
-
-async def test_without_a_daemon_it_is_lost_when_its_time_has_passed(own_daemon: DaemonProcess) -> None:
-    async with lastgood.connect(own_daemon.address, timeout=0.5) as client:
-
-        async def hold() -> None:
-            async with client.workflow("wf", lease=SHORT):
-                own_daemon.kill()
-                await _until_lost()
-
-        begun = time.monotonic()
-        with pytest.raises(LeaseLostError, match="not renewed"):
-            await hold()
-        assert time.monotonic() - begun >= SHORT
-
-
-async def test_a_loss_that_the_body_ignores_is_told_at_its_end(client: Client, second_client: Client, wf: str) -> None:
-    reached = []
-
-    async def hold() -> None:
-        async with client.workflow(wf, lease=BRISK) as workflow:
-            await second_client.workflow(wf).try_resume(force=True)
-            with suppress(asyncio.CancelledError):
-                await _until_lost()
-            with pytest.raises(LeaseLostError):
-                await workflow.step(0, "a").__aenter__()
-            with pytest.raises(LeaseLostError):
-                await workflow.checkpoint(0, "a", COMPLETED)
-            with pytest.raises(LeaseLostError):
-                await workflow.try_resume()
-            reached.append("the end")
-
-    with pytest.raises(LeaseLostError):
-        await hold()
-    assert reached == ["the end"]
-
-
-async def test_a_loss_that_nobody_has_noticed_is_told_at_the_end(client: Client, second_client: Client, wf: str) -> None:
-    async def hold() -> None:
-        async with client.workflow(wf):  # which is renewed after ten seconds
-            await second_client.workflow(wf).try_resume(force=True)
-
-    with pytest.raises(LeaseLostError, match="a later attempt"):
-        await hold()
-
-
-async def test_what_the_body_makes_of_a_loss_goes_on(client: Client, second_client: Client, wf: str) -> None:
-    async def hold() -> None:
-        async with client.workflow(wf, lease=BRISK):
-            await second_client.workflow(wf).try_resume(force=True)
-            try:
-                await _until_lost()
-            except asyncio.CancelledError:
-                raise ZeroDivisionError from None
-
-    with pytest.raises(ZeroDivisionError):
-        await hold()
-
-
-async def test_a_loss_within_a_step(client: Client, second_client: Client, wf: str) -> None:
-    workflow = client.workflow(wf, lease=BRISK)
-    step = workflow.step(0, "a")
-
-    async def hold() -> None:
-        async with workflow, step:
-            await second_client.workflow(wf).try_resume(force=True)
-            await _until_lost()
-
-    with pytest.raises(LeaseLostError) as caught:
-        await hold()
-    assert step.checkpoint is None
-    assert caught.value.__cause__ is not None
-    assert "step 0" in caught.value.__cause__.__notes__[0]
-
-
-async def test_a_cancellation_from_outside_stays_one(client: Client, second_client: Client, wf: str) -> None:
-    entered = asyncio.Event()
-
-    async def hold() -> None:
-        async with client.workflow(wf):
-            entered.set()
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(hold())
-    await entered.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await _holder(second_client, wf) is None
-
-
-async def test_a_cancellation_from_outside_beside_a_loss_stays_one(client: Client, second_client: Client, wf: str) -> None:
-    async def hold() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        async with client.workflow(wf, lease=BRISK):
-            await second_client.workflow(wf).try_resume(force=True)
-            try:
-                await _until_lost()
-            finally:
-                task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(hold())
-
-
-async def test_a_time_limit_around_it_is_one(client: Client, wf: str) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1), client.workflow(wf):
-            await asyncio.Event().wait()
-    assert await _holder(client, wf) is None
-
-
-async def test_an_exit_after_the_daemon_has_gone_raises_nothing(own_daemon: DaemonProcess) -> None:
-    async with lastgood.connect(own_daemon.address, timeout=0.5) as client:
-        async with client.workflow("wf") as workflow:
-            await workflow.state.set("x", 1)
-            own_daemon.kill()
-        own_daemon.start()
-        assert await client.state("wf").get("x", timeout=20) == 1
-        with pytest.raises(WorkflowBusyError):
-            await client.workflow("wf").try_resume()
 
 
 # Left alone

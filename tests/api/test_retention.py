@@ -1,7 +1,6 @@
 """How long the past is kept: policies, and what goes by them."""
 
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,13 +32,6 @@ ALL = Retention(
     checkpoints=2**62,
     superseded=timedelta(0),
 )
-
-
-@pytest.fixture
-async def alone(own_daemon: DaemonProcess) -> AsyncIterator[Client]:
-    """A client of a daemon that no other test uses."""
-    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as connected:
-        yield connected
 
 
 async def marked(client: Client, wf: str, *made: AgentStatus) -> None:

@@ -27,11 +27,6 @@ AT_ONCE = Retry(attempts=3, backoff=0.0)
 
 
 @pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
-@pytest.fixture
 async def workflow(client: Client, wf: str) -> ResumableWorkflow:
     """An attempt at a workflow, without a lease, so that another may begin."""
     made = client.workflow(wf, initial_state={"tries": []})

@@ -2,15 +2,12 @@
 
 import asyncio
 import json
-import math
-import struct
-from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
-import apsw
 import pytest
+from tests.api.transfers import enriched, exported, seen, without_state
 from tests.support.daemons import DaemonProcess
 
 import lastgood
@@ -26,78 +23,6 @@ from lastgood import (
     StateNotFoundError,
 )
 from lastgood_proto.values import encode
-
-ODD_NAN = struct.unpack(">d", bytes.fromhex("fff8000000000123"))[0]
-RICH: dict[str, Any] = {
-    "none": None,
-    "bools": [True, False, 1, 0, 1.0, -0.0],
-    "ints": [-(2**63), 2**63 - 1, 2**53 + 1],
-    "floats": [0.1, 5e-324, 1.7976931348623157e308, math.nan, math.inf, -math.inf, 1e22],
-    "texts": ["", 'é\u2028\x85\x00\n\r\t"\\', "\U0001f600", "$bytes"],
-    "bytes": [b"", b"\x00\xff\xc1", b"x" * 1000],
-    "times": [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), datetime(2026, 1, 2, 3, 4, 5, 6, UTC)],
-    "like": [{"$bytes": "AA=="}, {"$map": {"$map": 1}}, {"$msgpack": 1}, {"$redacted": {"digest": "", "value": 1}}],
-    "order": {"z": 1, "a": 2, "m": {}},
-    "a.b\\c": {"x.y": [[], {}]},
-}
-
-
-async def exported(client: Client, state_id: str) -> list[str]:
-    return [line async for line in client.export_state(state_id)]
-
-
-async def seen(state: SharedState) -> dict[str, Any]:
-    """All that can be asked of a state, values by their bytes."""
-    entries = await state.get_history()
-    paths = {entry.path for entry in entries} | {"list.0", "rich.order", "rich.order.z", "gone"}
-    return {
-        "revision": await state.revision(),
-        "contents": [encode(await state.get(at=entry.revision)) for entry in entries],
-        "names": [list(await state.get(at=entry.revision)) for entry in entries],
-        "history": [without_state(entry) for entry in entries],
-        "of paths": {path: [without_state(each) for each in await state.get_history(path)] for path in sorted(paths)},
-        "snapshots": [
-            (each.snapshot_id, each.revision, each.label, each.metadata, each.created_at)
-            for each in await state.list_snapshots()
-        ],
-        "lineage": await state.lineage(),
-    }
-
-
-def without_state(entry: lastgood.HistoryEntry) -> Any:  # noqa: ANN401 - a tuple of what is the same in another state
-    source = entry.source and (entry.source.state_id, entry.source.revision)
-    value = encode(entry.value) if entry.existed else b""
-    who = (entry.agent_id, entry.attempt, entry.step)
-    return entry.revision, entry.path, entry.operation, value, entry.existed, *who, entry.timestamp, source
-
-
-async def enriched(client: Client, state: SharedState) -> None:
-    """Do all that can be done to a state."""
-    await state.set("rich", RICH)
-    await state.set("odd", ODD_NAN)
-    await state.update({"list": list(range(300)), "gone": {"x": 1}})
-    await state.snapshot("first", metadata={"when": datetime(2026, 1, 1, tzinfo=UTC), "raw": b"\x00"})
-    await client.state(state.state_id, agent_id="other").append("list", {"deep": [1]}, b"\x01")
-    await state.set("list", [*range(1, 300), {"deep": [1]}, b"\x01"])
-    await state.delete("gone")
-    await state.set("rich", {**RICH, "none": 1})
-    await state.set("rich", {**RICH, "none": 1})
-    async with state.transaction() as tx:
-        tx.set("a", 1)
-        tx.delete("rich.order")
-        tx.increment("count", 2)
-    await state.merge({"rich": {"order": {"new": 1}}})
-    await state.restore(3, paths=["gone", "rich.order"])
-    await state.snapshot()
-    await state.restore(2)
-    await state.restore(4)
-    workflow = client.workflow(state.state_id)
-    async with workflow, workflow.step(0, agent_id="worker"):
-        await workflow.state.set("by", "a step")
-
-
-def of_the_log(lines: Iterable[str]) -> list[str]:
-    return [line for line in lines if line.startswith('{"revision"')]
 
 
 async def test_everything_comes_back_in_another_daemon(client: Client, elsewhere: Client, state: SharedState) -> None:
@@ -178,13 +103,6 @@ async def test_5000_revisions(client: Client, elsewhere: Client, state: SharedSt
     for at in (1, 2_500, 4_999, 5_001):
         assert encode(await there.get(at=at)) == encode(await state.get(at=at))
     assert await exported(elsewhere, state.state_id) == lines
-
-
-@pytest.fixture
-async def alone(own_daemon: DaemonProcess) -> AsyncIterator[Client]:
-    """A client of a daemon that no other test uses."""
-    async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as connected:
-        yield connected
 
 
 PATHS = ("m", "m.k0", "m.k1", "m.k2", "m.k3", "m.k0.n", "old", "old.a", "old.b", "old.b.0")
@@ -360,214 +278,6 @@ async def test_there_is_nothing_to_export(client: Client, state: SharedState) ->
     await client.delete_state(state.state_id)
     with pytest.raises(StateNotFoundError):
         await exported(client, state.state_id)
-
-
-async def test_what_gives_no_lines(client: Client, state_id: str) -> None:
-    for given in ("a text", 5, None):
-        with pytest.raises(InvalidArgumentError, match="one line after the other"):
-            await client.import_state(state_id, given)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgumentError, match="not a bytes"):
-        await client.import_state(state_id, [b"{}"])  # type: ignore[list-item]
-
-
-def changed(line: str, **parts: Any) -> str:  # noqa: ANN401 - whatever JSON has
-    return json.dumps({**json.loads(line), **parts})
-
-
-def with_change(line: str, change: dict[str, Any]) -> str:
-    document = json.loads(line)
-    document["edits"][0]["changes"] = [change]
-    return json.dumps(document)
-
-
-BAD: dict[str, tuple[Any, str]] = {
-    "nothing": (lambda _: [], "cut off"),
-    "an empty line": (lambda _: [""], "cut off"),
-    "no JSON": (lambda lines: ["hello", *lines], "line 1: Expecting value"),
-    "no object": (lambda lines: ["[1]", *lines], "line 1: it is no JSON object"),
-    "something else": (lambda lines: ['{"a": 1}', *lines], "line 1: it is not the first line of an export"),
-    "without the header": (lambda lines: lines[1:], "line 1: it is not the first line of an export"),
-    "a later format": (lambda lines: [changed(lines[0], lastgood_export=2), *lines[1:]], "line 1: .*format 2; .* format 1"),
-    "another header": (lambda lines: [changed(lines[0], created_at=5), *lines[1:]], "line 6: .*digest"),
-    "the header twice": (lambda lines: [lines[0], *lines], "line 2: it is no line of an export"),
-    "cut off after a revision": (lambda lines: lines[:3], "line 4: .*cut off"),
-    "cut off in a line": (lambda lines: [*lines[:3], lines[3][:40]], "line 4: "),
-    "without the last line": (lambda lines: lines[:-1], "cut off"),
-    "a revision is missing": (lambda lines: [*lines[:2], *lines[3:]], "line 3: revision 3 comes after revision 1"),
-    "the first is missing": (lambda lines: [lines[0], *lines[2:]], "line 2: revision 2 comes after revision 0"),
-    "the last revision is missing": (lambda lines: [*lines[:3], *lines[4:]], "line 4: .* revision 3, which is not in"),
-    "another order": (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "line 2: revision 2 comes after"),
-    "a revision twice": (lambda lines: [*lines[:2], *lines[1:]], "line 3: revision 1 comes after revision 1"),
-    "a snapshot too early": (lambda lines: [lines[0], lines[4], *lines[1:]], "line 2: it is of revision 3"),
-    "a snapshot is missing": (lambda lines: [*lines[:4], lines[5]], "line 5: .*digest"),
-    "a snapshot twice": (lambda lines: [*lines[:5], *lines[4:]], "line 6: .*there twice"),
-    "something after the end": (lambda lines: [*lines, lines[3]], "line 7: it comes after the last line"),
-    "two exports": (lambda lines: [*lines, *lines], "line 7: it comes after the last line"),
-    "another author": (lambda lines: [*lines[:2], changed(lines[2], agent_id="eve"), *lines[3:]], "line 6: .*chain"),
-    "another time": (lambda lines: [lines[0], changed(lines[1], timestamp=5), *lines[2:]], "line 6: .*chain"),
-    "back in time": (lambda lines: [*lines[:3], changed(lines[3], timestamp=5), *lines[4:]], "line 4: .*was made before"),
-    "another value": (lambda lines: [*lines[:2], lines[2].replace("bbb", "bbc"), *lines[3:]], "line 6: .*chain"),
-    "another end": (lambda lines: [*lines[:5], changed(lines[5], chain="00" * 16)], "line 6: .*chain"),
-    "another count": (lambda lines: [*lines[:5], changed(lines[5], revisions=2)], "line 6: .*2 revisions, but 3"),
-    "of another kind": (lambda lines: [lines[0], changed(lines[1], attempt="1"), *lines[2:]], "line 2: Expected `int`"),
-    "a part is missing": (lambda lines: [lines[0], '{"revision": 1}', *lines[2:]], "line 2: Object missing"),
-    "a part too many": (lambda lines: [lines[0], changed(lines[1], more=1), *lines[2:]], "line 2: .*unknown field `more`"),
-    "no such change": (lambda lines: [lines[0], with_change(lines[1], {"put": "x"}), *lines[2:]], "line 2: a change is"),
-    "removes the root": (lambda lines: [lines[0], with_change(lines[1], {"remove": ""}), *lines[2:]], "line 2: a change is"),
-    "removes what is not there": (
-        lambda lines: [lines[0], with_change(lines[1], {"remove": "q"}), *lines[2:]],
-        "line 2: .*does not fit",
-    ),
-    "splices what is no list": (
-        lambda lines: [lines[0], with_change(lines[1], {"splice": "", "index": 0, "removed": 0, "items": [1]}), *lines[2:]],
-        "line 2: .*does not fit",
-    ),
-    "the root is a list": (
-        lambda lines: [lines[0], with_change(lines[1], {"put": "", "value": [1]}), *lines[2:]],
-        "line 2: the content of a state is a map",
-    ),
-    "a path that is none": (
-        lambda lines: [lines[0], with_change(lines[1], {"put": "a..b", "value": 1}), *lines[2:]],
-        "line 2: .*empty segment",
-    ),
-    "no value": (
-        lambda lines: [lines[0], with_change(lines[1], {"put": "a", "value": {"$bytes": 5}}), *lines[2:]],
-        "line 2: .*bytes",
-    ),
-    "a number that is too large": (
-        lambda lines: [lines[0], with_change(lines[1], {"put": "a", "value": 2**70}), *lines[2:]],
-        "line 2: .*64 bits",
-    ),
-    "half a character": (
-        lambda lines: [lines[0], with_change(lines[1], {"put": "a", "value": "\ud800"}), *lines[2:]],
-        "line 2: .*Unicode",
-    ),
-    "a name twice": (lambda lines: [lines[0], '{"revision": 1, "revision": 1}', *lines[2:]], "line 2: .*there twice"),
-    "nan": (lambda lines: [lines[0], '{"revision": NaN}', *lines[2:]], "line 2: NaN is no JSON"),
-}
-
-
-@pytest.mark.parametrize("what", BAD)
-async def test_what_does_not_fit_is_named_and_leaves_nothing(client: Client, state: SharedState, what: str) -> None:
-    await state.set("x", "aaa")
-    await state.set("x", "bbb")
-    await state.set("y", ["ccc"])
-    await state.snapshot("s")
-    lines = await exported(client, state.state_id)
-    break_, message = BAD[what]
-    target = f"{state.state_id}-imported"
-    with pytest.raises(InvalidArgumentError, match=message) as refused:
-        await client.import_state(target, break_(lines))
-    assert refused.value.field == "lines"
-    assert target not in await client.list_states()
-    assert await client.state(target).revision() == 0
-    assert await client.import_state(target, lines) == 3
-
-
-async def test_kept_contents_that_do_not_fit(alone: Client) -> None:
-    state = alone.state("trip")
-    for number in range(10):
-        await state.set("x", number)
-        if number == 4:
-            await state.snapshot()
-    await alone.set_retention(Retention(revisions=2), "trip")
-    await alone.compact()
-    lines = await exported(alone, "trip")
-    tree = json.loads(lines[2])["tree"]
-    table: list[tuple[list[str], str]] = [
-        ([lines[0], lines[2], lines[1], *lines[3:]], "line 3: a content that was kept comes before"),
-        ([lines[0], lines[1], *lines[3:]], "line 3: the revision from which on"),
-        ([lines[0], lines[2], *lines[3:]], "line 4: it is of revision 5"),
-        ([lines[0], *lines[3:]], "line 2: revision 10 comes after revision 0"),
-        ([*lines[:3], lines[2], *lines[3:]], "line 4: a content that was kept comes before"),
-        ([lines[0], lines[1].replace('"x":4', '"x":5'), *lines[2:]], "line 6: .*digest"),
-        ([lines[0], changed(lines[1], chain="00"), *lines[2:]], "line 2: a chain is 32"),
-        ([lines[0], changed(lines[1], value=[]), *lines[2:]], "line 2: the content of a state is a map"),
-        ([*lines[:2], changed(lines[2], chain="00" * 16), *lines[3:]], "line 6: .*chain"),
-        ([*lines[:2], changed(lines[2], tree={**tree, "next": 0}), *lines[3:]], "line 3: the content is not"),
-        ([*lines[:2], changed(lines[2], tree={**tree, "changed": 99}), *lines[3:]], "line 3: the content is not"),
-        ([*lines[:2], changed(lines[2], tree={**tree, "changed": 8}), *lines[3:]], "line 6: .*digest"),
-        ([*lines[:2], changed(lines[2], graves=[0, 0, []]), *lines[3:]], "line 3: the content is not"),
-        ([*lines[:2], changed(lines[2], graves=[0, 1, {}]), *lines[3:]], "line 6: .*digest"),
-    ]
-    assert [line.partition(":")[0] for line in lines] == [
-        '{"lastgood_export"', '{"kept"', '{"floor"', '{"revision"', '{"snapshot"', '{"end"',
-    ]  # fmt: skip
-    for broken, message in table:
-        with pytest.raises(InvalidArgumentError, match=message):
-            await alone.import_state("copy", broken)
-    assert await alone.import_state("copy", lines) == 10
-    assert await alone.list_states() == ["copy", "trip"]
-
-
-def stored(folder: Path) -> tuple[int, int]:
-    """How many logs there are in a folder, and hidden states."""
-    connection = apsw.Connection(str(folder / "lastgood.db"), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        logs = connection.execute("SELECT number FROM logs").fetchall()
-        hidden = connection.execute("SELECT owner FROM records WHERE owner LIKE 'import-%'").fetchall()
-        return len(logs), len(hidden)
-    finally:
-        connection.close()
-
-
-async def test_what_was_refused_has_left_nothing_in_the_file(alone: Client, own_daemon: DaemonProcess) -> None:
-    for number in range(2000):
-        await alone.state("trip").set("x", number)
-    lines = await exported(alone, "trip")
-    with pytest.raises(InvalidArgumentError):
-        await alone.import_state("copy", lines[:-1])
-    assert stored(own_daemon.folder) == (1, 0)
-
-
-async def test_a_crash_in_the_middle(alone: Client, own_daemon: DaemonProcess) -> None:
-    """Nothing of it is to be seen, it can be done again, and what it has left goes by itself."""
-    for number in range(3000):
-        await alone.state("trip").set("x", "x" * 1000 + str(number))
-    lines = await exported(alone, "trip")
-
-    async def cut_off() -> AsyncIterator[str]:
-        for number, line in enumerate(lines):
-            if number == 2500:
-                assert stored(own_daemon.folder) == (2, 1)
-                own_daemon.kill()
-                own_daemon.start()
-            yield line
-
-    with pytest.raises(InvalidArgumentError, match="import_id: the import was cut off"):
-        await alone.import_state("copy", cut_off())
-    assert await alone.list_states() == ["trip"]
-    assert await alone.state("copy").revision() == 0
-    assert await alone.import_state("copy", lines) == 3000
-    assert await exported(alone, "copy") == [lines[0].replace('"trip"', '"copy"'), *(await exported(alone, "copy"))[1:]]
-    assert of_the_log(await exported(alone, "copy")) == of_the_log(lines)
-    await alone.compact()
-    assert stored(own_daemon.folder) == (2, 0)
-
-
-async def test_it_is_durable(alone: Client, own_daemon: DaemonProcess) -> None:
-    state = alone.state("trip")
-    await enriched(alone, state)
-    before = await seen(state)
-    await alone.import_state("copy", await exported(alone, "trip"))
-    own_daemon.kill()
-    own_daemon.start()
-    assert await seen(alone.state("copy")) == before
-    await alone.state("copy").set("x", 1)
-
-
-async def test_a_round_of_housekeeping_leaves_one_that_is_under_way(alone: Client) -> None:
-    for number in range(2000):
-        await alone.state("trip").set("x", "x" * 1000 + str(number))
-    lines = await exported(alone, "trip")
-
-    async def slowly() -> AsyncIterator[str]:
-        for number, line in enumerate(lines):
-            if number == 1800:
-                assert (await alone.compact()).copies == 0
-            yield line
-
-    assert await alone.import_state("copy", slowly()) == 2000
 
 
 async def test_a_state_of_a_workflow_that_somebody_holds(client: Client, state: SharedState, state_id: str) -> None:

@@ -14,11 +14,6 @@ import lastgood
 from lastgood import Client
 
 
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
 async def _is_held(client: Client, wf: str) -> bool:
     status = await client.workflow(wf).status()
     return status is not None and status.condition == "held"

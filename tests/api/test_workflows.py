@@ -27,11 +27,6 @@ from lastgood import (
 COMPLETED, FAILED, RUNNING = AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.RUNNING
 
 
-@pytest.fixture
-def wf(state_id: str) -> str:
-    return state_id
-
-
 async def test_before_try_resume(client: Client, wf: str) -> None:
     workflow = client.workflow(wf)
     assert (workflow.is_resumed, workflow.current_step, workflow.attempt) == (False, 0, 0)

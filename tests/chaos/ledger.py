@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.support.rows import entry_of
+
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
@@ -22,7 +24,7 @@ from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.edits import Append, Set
-from lastgood_daemon.engine.log import Author, chain, decode_entry
+from lastgood_daemon.engine.log import Author, chain
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.store.protocol import LogId, Store, StoreBrokenError
 from lastgood_proto.values import encode
@@ -180,7 +182,7 @@ async def check_logs(store: Store, content: Content) -> None:
         while rows := await store.read_log(log, revision, 100):
             for row in rows:
                 assert row.revision == revision + 1
-                assert chain(before, row.revision, decode_entry(row.entry)) == row.chain
+                assert chain(before, row.revision, entry_of(row.entry)) == row.chain
                 revision, before = row.revision, row.chain
         assert (revision, before) == (await store.head(log))[:2]
         assert revision == life.revision

@@ -11,8 +11,8 @@ from typing import Any
 import apsw
 import pytest
 from grpc import StatusCode
-from tests.daemon.test_unary import Grpcurl, into, of
 from tests.support.daemons import DaemonProcess
+from tests.support.grpcurl import Grpcurl, into, of
 from tests.support.sessions import RawSession, increment
 from tests.support.waiting import until
 

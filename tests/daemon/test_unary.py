@@ -1,89 +1,22 @@
-"""Unary calls, as grpcurl and clients in other languages make them: JSON values, idempotency keys, error details."""
+"""Unary calls, as grpcurl and clients in other languages make them: JSON values, idempotency keys."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.message import Message
-from google.rpc import status_pb2
-from grpc import StatusCode, aio
+from google.protobuf.json_format import MessageToDict
+from grpc import StatusCode
 from tests.support.daemons import DaemonProcess
-from tests.support.sessions import details_of
+from tests.support.grpcurl import Grpcurl, into, of
 
 from lastgood_proto.v1 import (
     checkpoints_pb2,
-    checkpoints_pb2_grpc,
     common_pb2,
     history_pb2,
-    history_pb2_grpc,
-    maintenance_pb2,
-    maintenance_pb2_grpc,
-    retention_pb2,
-    retention_pb2_grpc,
-    server_pb2,
-    server_pb2_grpc,
-    state_pb2,
-    state_pb2_grpc,
-    workflows_pb2,
-    workflows_pb2_grpc,
 )
 
-MODULES = {
-    "State": (state_pb2, state_pb2_grpc.StateServiceStub),
-    "History": (history_pb2, history_pb2_grpc.HistoryServiceStub),
-    "Checkpoint": (checkpoints_pb2, checkpoints_pb2_grpc.CheckpointServiceStub),
-    "Workflow": (workflows_pb2, workflows_pb2_grpc.WorkflowServiceStub),
-    "Retention": (retention_pb2, retention_pb2_grpc.RetentionServiceStub),
-    "Maintenance": (maintenance_pb2, maintenance_pb2_grpc.MaintenanceServiceStub),
-    "Server": (server_pb2, server_pb2_grpc.ServerServiceStub),
-}
-CALL_SECONDS = 20.0
 COMPLETED = checkpoints_pb2.AGENT_STATUS_COMPLETED
-
-
-class Grpcurl:
-    """Calls with requests as JSON, as grpcurl does."""
-
-    def __init__(self, address: str) -> None:
-        self._channel = aio.insecure_channel(address)
-
-    async def __call__(self, method: str, **request: object) -> Any:  # noqa: ANN401 - the response of the method
-        service, name = method.split(".")
-        module, stub = MODULES[service]
-        message: Message = ParseDict(request, getattr(module, f"{name}Request")())
-        return await getattr(stub(self._channel), name)(message, timeout=CALL_SECONDS)
-
-    async def refused(self, method: str, **request: object) -> tuple[StatusCode, str, dict[str, str]]:
-        """A call that fails: its code, and reason and metadata of the details."""
-        with pytest.raises(aio.AioRpcError) as failure:
-            await self(method, **request)
-        trailing: dict[str, Any] = dict(iter(failure.value.trailing_metadata() or ()))
-        status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
-        assert status.code == failure.value.code().value[0]
-        assert status.message == failure.value.details()
-        reason, metadata = details_of(status)
-        return failure.value.code(), reason.removeprefix("ERROR_REASON_"), metadata
-
-    async def close(self) -> None:
-        await self._channel.close()
-
-
-@pytest.fixture
-async def call(daemon: DaemonProcess) -> AsyncIterator[Grpcurl]:
-    grpcurl = Grpcurl(daemon.address)
-    yield grpcurl
-    await grpcurl.close()
-
-
-def into(state_id: str, key: str = "", **context: object) -> dict[str, Any]:
-    return {"state": {"state_id": state_id}, "idempotency_key": key and f"{state_id} {key}", **context}
-
-
-def of(state_id: str) -> dict[str, str]:
-    return {"state_id": state_id}
 
 
 async def content(call: Grpcurl, state_id: str) -> object:
@@ -297,95 +230,3 @@ async def test_a_hundred_at_once_under_one_key_are_one(call: Grpcurl, state_id: 
     answers = await asyncio.gather(*(call("State.Increment", **request) for _ in range(100)))
     assert all(answer == answers[0] for answer in answers)
     assert await content(call, state_id) == {"n": 1}
-
-
-# Errors.
-
-ARGUMENT, VALUE = "INVALID_ARGUMENT", "INVALID_VALUE"
-ONE = {"json": "1"}
-MAP = {"json": "{}"}
-INCARNATION = "snapshot.incarnation"
-BAD_MSGPACK = "wQ=="  # 0xc1, which MessagePack never uses
-
-
-@pytest.mark.parametrize(
-    ("method", "request_", "reason", "metadata"),
-    [
-        ("State.Set", {"path": "a", "value": ONE}, ARGUMENT, {"field": "state_id"}),
-        ("State.Set", {"context": into("s"), "path": "a"}, ARGUMENT, {"field": "value"}),
-        ("State.Set", {"context": into("x" * 1025), "path": "a", "value": ONE}, ARGUMENT, {"field": "state_id"}),
-        ("State.Set", {"context": into("s"), "path": "a..b", "value": ONE}, "PATH", {"path": "a..b"}),
-        ("State.Set", {"context": into("s"), "path": "", "value": ONE}, VALUE, {}),
-        ("State.Set", {"context": into("s"), "path": "a", "value": {"json": "{"}}, VALUE, {}),
-        ("State.Set", {"context": into("s"), "path": "a", "value": {"json": '{"": 1}'}}, VALUE, {}),
-        ("State.Set", {"context": into("s"), "path": "a", "value": {"json": "9223372036854775808"}}, VALUE, {}),
-        ("State.Set", {"context": into("s"), "path": "a", "value": {"msgpack": BAD_MSGPACK}}, VALUE, {}),
-        ("State.Set", {"context": into("s"), "path": "a", "value": {"msgpack": "AQE="}}, VALUE, {}),
-        ("State.Delete", {"context": into("s", fence={"attempt": 1})}, ARGUMENT, {"field": "fence.workflow_id"}),
-        ("State.Transact", {"context": into("s"), "edits": [{"path": "a"}]}, ARGUMENT, {"field": "edits"}),
-        ("State.Merge", {"context": into("s"), "data": {"json": "[1]"}}, VALUE, {}),
-        ("State.Increment", {"context": into("s"), "path": "a", "by": {"json": '"x"'}}, VALUE, {}),
-        ("State.ListKeys", {"state": of("s"), "page_token": "x"}, ARGUMENT, {"field": "page_token"}),
-        ("State.Read", {"state": {}}, ARGUMENT, {"field": "state_id"}),
-        ("History.Restore", {"context": into("s")}, ARGUMENT, {"field": "target"}),
-        ("History.Diff", {"state": of("s")}, ARGUMENT, {"field": "target"}),
-        ("History.Preview", {"state": of("s"), "target": {"snapshot": of("x")}}, ARGUMENT, {"field": INCARNATION}),
-        ("History.ListHistory", {"state": of("s"), "page_token": "-1"}, ARGUMENT, {"field": "page_token"}),
-        ("Checkpoint.CreateCheckpoint", {"workflow_id": "w", "content": MAP}, ARGUMENT, {"field": "status"}),
-        ("Checkpoint.CreateCheckpoint", {"workflow_id": "w", "status": 99, "content": MAP}, ARGUMENT, {"field": "status"}),
-        ("Checkpoint.CreateCheckpoint", {"workflow_id": "w", "status": COMPLETED}, ARGUMENT, {"field": "source"}),
-        ("Checkpoint.CreateCheckpoint", {"status": COMPLETED, "content": MAP}, ARGUMENT, {"field": "workflow_id"}),
-        ("Checkpoint.GetCheckpoint", {"workflow_id": "w"}, ARGUMENT, {"field": "choice"}),
-        ("Workflow.Resume", {"workflow_id": "w", "initial_state": ONE}, VALUE, {}),
-    ],
-)  # fmt: skip
-async def test_a_wrong_request_is_refused_with_what_is_wrong(
-    call: Grpcurl, method: str, request_: dict[str, Any], reason: str, metadata: dict[str, str]
-) -> None:
-    code, found, told = await call.refused(method, **request_)
-    assert (code, found) == (StatusCode.INVALID_ARGUMENT, reason)
-    assert told.items() >= metadata.items()
-
-
-async def test_details_of_what_the_state_refuses(call: Grpcurl, state_id: str) -> None:
-    await call("State.Set", context=into(state_id), path="a", value={"json": "1"})
-    conflict = await call.refused(
-        "State.Set", context=into(state_id, expected={"paths": {"a": 0}}), path="a", value={"json": "2"}
-    )
-    assert conflict[:2] == (StatusCode.FAILED_PRECONDITION, "REVISION_CONFLICT")
-    assert conflict[2] == {"path": "a", "expected": "0", "actual": "1"}
-    through = await call.refused("State.Set", context=into(state_id), path="a.b", value={"json": "2"})
-    assert through == (StatusCode.INVALID_ARGUMENT, "PATH", {"path": "a.b"})
-    ahead = await call.refused("State.Read", state=of(state_id), at={"revision": 9})
-    assert ahead[:2] == (StatusCode.OUT_OF_RANGE, "REVISION_UNAVAILABLE")
-    assert (ahead[2]["revision"], ahead[2]["newest"]) == ("9", "1")
-    taken = await call.refused("History.Fork", state=of(state_id), new_state_id=state_id)
-    assert taken == (StatusCode.ALREADY_EXISTS, "STATE_EXISTS", {"state_id": state_id})
-    snapshot = await call.refused("History.GetSnapshot", state=of(state_id), snapshot_id="none")
-    assert snapshot == (StatusCode.NOT_FOUND, "SNAPSHOT_NOT_FOUND", {"snapshot_id": "none"})
-    resume = await call.refused("Workflow.Resume", workflow_id=state_id, step=7)
-    assert resume == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND", {"workflow_id": state_id, "step": "7"})
-    await call("Workflow.Resume", workflow_id=f"{state_id} w")
-    await call("Workflow.Resume", workflow_id=f"{state_id} w")
-    fence = {"workflow_id": f"{state_id} w", "attempt": 1}
-    fenced = await call.refused("State.Set", context=into(state_id, fence=fence), path="a", value={"json": "2"})
-    assert fenced[:2] == (StatusCode.FAILED_PRECONDITION, "FENCED")
-    assert fenced[2] == {"workflow_id": f"{state_id} w", "attempt": "1", "current": "2"}
-    await call("State.DeleteState", state=of(state_id))
-    gone = await call.refused("State.Read", state={"state_id": state_id, "incarnation": 1})
-    assert gone == (StatusCode.NOT_FOUND, "STATE_NOT_FOUND", {"state_id": state_id})
-
-
-async def test_what_no_message_can_carry_is_refused(call: Grpcurl, state_id: str) -> None:
-    with pytest.raises(aio.AioRpcError) as failure:
-        await call("State.Set", context=into(state_id), path="a", value={"json": '"' + "x" * (17 * 1024 * 1024) + '"'})
-    assert failure.value.code() is StatusCode.RESOURCE_EXHAUSTED
-    assert not (await call("State.Read", state=of(state_id), path="a")).existed
-
-
-async def test_a_method_that_there_is_not(daemon: DaemonProcess) -> None:
-    async with aio.insecure_channel(daemon.address) as channel:
-        call: Any = channel.unary_unary("/lastgood.v1.StateService/Explode")
-        with pytest.raises(aio.AioRpcError) as failure:
-            await call(b"")
-        assert failure.value.code() is StatusCode.UNIMPLEMENTED

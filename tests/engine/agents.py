@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 from tests.engine.disk import Daemon
 from tests.engine.model import RefusalError
+from tests.engine.notes import Content, Writer, same
 from tests.engine.plain import bare, plain
-from tests.engine.protocol import Book, Content, Writer, same
+from tests.engine.protocol import Book
+from tests.support.rows import entry_of
 
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Outcome
 from lastgood_daemon.engine import trail
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.engine.log import decode_entry
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.store.protocol import LogId
@@ -212,7 +213,7 @@ class AgentsMachine(RuleBasedStateMachine):
         latest = max(revision.label.attempt for revision in (*book.revisions, *book.elsewhere))
         for state_id, before, after in [("wf", book.revisions, page.revisions), ("other", book.elsewhere, page.elsewhere)]:
             expected = [revision._replace(content={}) for revision in after[len(before) :]]
-            assert [plain(decode_entry(row.entry)) for row in layer.staged.rows.get(LogId(state_id, 1), [])] == expected
+            assert [plain(entry_of(row.entry)) for row in layer.staged.rows.get(LogId(state_id, 1), [])] == expected
             assert all(not revision.label.attempt or revision.label.attempt >= latest for revision in expected)
             assert state_id not in layer.staged.states or same(_content(layer.state(state_id)), after[-1].content)
 

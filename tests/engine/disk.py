@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from immutables import Map
+from tests.support.rows import entry_of
 
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.layer import Layer, state_key, workflow_key
@@ -31,7 +32,7 @@ from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import Step
 from lastgood_daemon.engine.image import Image, decode_image, encode_image
-from lastgood_daemon.engine.log import chain, decode_entry
+from lastgood_daemon.engine.log import chain
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.trail import Trail
@@ -97,7 +98,7 @@ class Librarian:
                 world.trees.put(point, self.last_rebuilt.tree)
             case TimeNeed(state_id, incarnation, time):
                 rows = self._disk.logs.get(LogId(state_id, incarnation), [])
-                times = [(decode_entry(row.entry).timestamp, row.revision) for row in rows]
+                times = [(entry_of(row.entry).timestamp, row.revision) for row in rows]
                 world.times.put(need, max((revision for timestamp, revision in times if timestamp <= time), default=0))
             case OthersNeed(log, after):
                 rows = self._disk.logs.get(log, [])
@@ -113,7 +114,7 @@ class Librarian:
             state = replace(state, tree=tree, chain=image_chain, log_bytes=log_bytes, trail=Trail(oldest=tree.revision + 1))
         steps = []
         for row in self._disk.logs.get(log, [])[state.revision : until]:
-            entry = decode_entry(row.entry)
+            entry = entry_of(row.entry)
             assert chain(state.chain, row.revision, entry) == row.chain
             after = state.replay(entry, row.chain)
             steps.append(Step(entry, state.tree, after.tree))

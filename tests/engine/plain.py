@@ -1,8 +1,8 @@
-"""Outcomes and records in the words of ``protocol``: plain tuples, without what a model cannot or need not know."""
+"""Outcomes and records in the words of ``notes``: plain tuples, without what a model cannot or need not know."""
 
 from functools import singledispatch
 
-from tests.engine.protocol import Deed, Label, Mark, Revision, Run, Undone
+from tests.engine.notes import Deed, Label, Mark, Revision, Run, Undone
 
 from lastgood_daemon.authority.outcomes import (
     CheckpointMade,

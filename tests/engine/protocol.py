@@ -1,14 +1,29 @@
 """What the protocol of workflows must amount to, as somebody would keep it who sits beside it with a notebook.
 
 Who holds the workflow and until when; which attempt and which line it is at; what each checkpoint was made of; which effects
-are known. Everything is a plain value, written anew where it changes, so that a page can be kept. What the state holds is a
-plain dict for every revision.
+are known. A page is written anew where something changes, so that it can be kept.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
 
 from tests.engine.model import RefusalError
+from tests.engine.notes import (
+    CLAIMED,
+    COMPLETED,
+    FAILED,
+    Content,
+    Deed,
+    Label,
+    Lease,
+    Mark,
+    Revision,
+    Run,
+    Undone,
+    Work,
+    Writer,
+    listed,
+    same,
+)
 
 from lastgood_daemon.engine.errors import (
     CheckpointNotFoundError,
@@ -20,113 +35,6 @@ from lastgood_daemon.engine.errors import (
     StepOrderError,
     WorkflowBusyError,
 )
-
-COMPLETED, FAILED = 3, 4
-CLAIMED, RECORDED, SETTLED_AS_FAILED, DONE = 1, 2, 3, 4
-Content: TypeAlias = dict[str, int]
-
-
-class Writer(NamedTuple):
-    """Who asks: an agent, with the fence of an attempt at the workflow, or of another one, or without."""
-
-    agent: str
-    fence: int | None = None
-    elsewhere: str = ""
-
-
-class Label(NamedTuple):
-    """Under which name a revision was written."""
-
-    agent: str
-    workflow: str = ""
-    attempt: int = 0
-    step: int | None = None
-
-
-class Revision(NamedTuple):
-    content: Content
-    label: Label
-    time: int
-
-
-class Lease(NamedTuple):
-    attempt: int
-    claim_id: str
-    holder: str
-    length: int
-    until: int
-
-
-class Work(NamedTuple):
-    """The step at work."""
-
-    step: int
-    agent: str
-    attempt: int
-    open: bool
-    deaths: int
-
-
-class Mark(NamedTuple):
-    """A checkpoint. ``revision``: which one of the workflow's state it is; nothing where its content is from elsewhere."""
-
-    step: int
-    attempt: int
-    line: int
-    agent: str
-    status: int
-    content: Content
-    revision: int | None
-    superseded: bool = False
-
-    @property
-    def order(self) -> tuple[int, int]:
-        return self.step, self.attempt
-
-
-class Deed(NamedTuple):
-    """An effect. ``result``: what was recorded, be it a result or the text of a failure."""
-
-    step: int
-    key: str
-    line: int
-    attempt: int
-    agent: str
-    claimed_at: int
-    idempotency_key: str
-    status: int = CLAIMED
-    runs: int = 1
-    in_doubt: bool = False
-    result: bytes | None = None
-    superseded: bool = False
-
-    @property
-    def order(self) -> tuple[int, str, int]:
-        return self.step, self.key, self.line
-
-
-class Run(NamedTuple):
-    """An attempt."""
-
-    agent: str
-    holder: str
-    began_at: int
-    line: int
-    next_step: int
-    back: bool
-    from_revision: int
-    revision: int
-    died_step: int | None
-    ended_at: int = 0
-
-
-class Undone(NamedTuple):
-    """What a rollback tells."""
-
-    from_revision: int
-    effects: list[Deed]
-    revisions: list[tuple[int, str, int]]
-
 
 NOWHERE = Revision({}, Label(""), 0)
 
@@ -436,13 +344,3 @@ class Book:
         if done < 0:
             return new
         return new.with_mark(Mark(done, 0, 0, mark.agent, COMPLETED, mark.content, 1))
-
-
-def same(one: Content, other: Content) -> bool:
-    """Whether two contents are the same, in the same order."""
-    return list(one.items()) == list(other.items())
-
-
-def listed(deed: Deed) -> Deed:
-    """Give an effect as lists show it: without its result, but with its failure."""
-    return deed if deed.status == SETTLED_AS_FAILED else deed._replace(result=None)

@@ -31,9 +31,9 @@ from unittest import mock
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from tests.engine import model, strategies
+from tests.engine import model, rules, strategies
 from tests.engine.drawing import MOSTLY_ONE, DrawingMachine
-from tests.engine.model import Everything, Life, Mark, PointOf, RefusalError, Value
+from tests.engine.model import Everything, Life, Mark, PointOf, RefusalError
 from tests.engine.promises import STATES, WORKFLOWS, Answer, mark_of
 from tests.engine.test_difference import applied
 
@@ -49,20 +49,16 @@ from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine import edits
 from lastgood_daemon.engine.errors import (
     CheckpointNotFoundError,
-    ConflictError,
-    FencedError,
     RefusedError,
     RevisionUnavailableError,
     SnapshotNotFoundError,
     StateExistsError,
-    StateNotFoundError,
 )
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.restore import bridge_paths
 from lastgood_proto import values
-from lastgood_proto.paths import Path
 
 STEPS = (
     *("write",) * 12,
@@ -112,9 +108,9 @@ class EngineMachine(DrawingMachine):
         precondition, author = self.draw_precondition(data, ref.state_id), self.draw_author(data)
 
         def expected(before: Everything) -> Answer:
-            life = _life(before, ref)
-            _require_attempt(before, author)
-            _require(life, precondition)
+            life = rules.life_of(before, ref)
+            rules.require_attempt(before, author)
+            rules.require(life, precondition)
             stages = []
             tree = life.tree
             for _, edit in some:
@@ -128,7 +124,7 @@ class EngineMachine(DrawingMachine):
             return Answer(
                 before.with_life(ref.state_id, life),
                 existed=True,
-                number=_number(some, life.tree) if len(some) == 1 else mock.ANY,
+                number=rules.number_of(some, life.tree) if len(some) == 1 else mock.ANY,
                 point=Point(ref.state_id, life.incarnation, life.revision),
             )
 
@@ -141,10 +137,10 @@ class EngineMachine(DrawingMachine):
         author, precondition = self.draw_author(data), self.draw_precondition(data, ref.state_id)
 
         def expected(before: Everything) -> Answer:
-            life = _life(before, ref)
-            _require_attempt(before, author)
-            _require(life, precondition)
-            tree, mark = _content(before, content)
+            life = rules.life_of(before, ref)
+            rules.require_attempt(before, author)
+            rules.require(life, precondition)
+            tree, mark = rules.content_of(before, content)
             after = before.with_life(ref.state_id, life.restored(tree, self.now))
             if mark is not None and content[0] == ref.state_id:
                 after = after.with_work(ref.state_id, before.work(ref.state_id).back_to(mark))
@@ -164,7 +160,7 @@ class EngineMachine(DrawingMachine):
         ref = self.draw_ref(data)
         target, content = self.draw_target(data, ref.state_id)
         try:
-            tree, _ = _content(self.model, content)
+            tree, _ = rules.content_of(self.model, content)
         except RefusalError:
             return
         life = self.model.life(ref.state_id)
@@ -173,8 +169,8 @@ class EngineMachine(DrawingMachine):
         )
 
         def expected(before: Everything) -> Answer:
-            life = _life(before, ref)
-            wanted = _with_paths_of(life.tree, tree, paths)
+            life = rules.life_of(before, ref)
+            wanted = rules.with_paths_of(life.tree, tree, paths)
             # The places of names among the others are left open here; see below.
             state = self.daemon.ask(lambda reader: targets.find_state(reader, ref))
             found = self.daemon.ask(lambda reader: targets.find(reader, state, target))
@@ -183,7 +179,7 @@ class EngineMachine(DrawingMachine):
                 actual = actual.apply(changes, state.revision + 1)
             after: Any = actual.root.value()
             assert model.exactly(model.unordered(after), model.unordered(wanted))
-            _check_places(life.tree, tree, after, paths)
+            rules.check_places(life.tree, tree, after, paths)
             life = life.restored(after, self.now)
             return Answer(before.with_life(ref.state_id, life), point=Point(ref.state_id, life.incarnation, life.revision))
 
@@ -195,8 +191,8 @@ class EngineMachine(DrawingMachine):
         new_state_id = data.draw(st.sampled_from(STATES))
 
         def expected(before: Everything) -> Answer:
-            _life(before, ref)
-            tree, mark = _content(before, content)
+            rules.life_of(before, ref)
+            tree, mark = rules.content_of(before, content)
             new = before.life(new_state_id)
             if new.revision or new.snapshots:
                 raise RefusalError(StateExistsError)
@@ -213,8 +209,8 @@ class EngineMachine(DrawingMachine):
         ref, author = self.draw_ref(data), self.draw_author(data)
 
         def expected(before: Everything) -> Answer:
-            life = _life(before, ref)
-            _require_attempt(before, author)
+            life = rules.life_of(before, ref)
+            rules.require_attempt(before, author)
             if not life.revision and not life.snapshots:
                 return Answer(before, existed=False)
             return Answer(before.with_life(ref.state_id, Life(life.incarnation + 1)), existed=True)
@@ -228,8 +224,8 @@ class EngineMachine(DrawingMachine):
         snapshot_id = f"snapshot {self.fresh}"
 
         def expected(before: Everything) -> Answer:
-            life = _life(before, ref)
-            _require_attempt(before, author)
+            life = rules.life_of(before, ref)
+            rules.require_attempt(before, author)
             life = replace(life, snapshots=(*life.snapshots, (snapshot_id, life.revision)))
             return Answer(before.with_life(ref.state_id, life), point=Point(ref.state_id, life.incarnation, life.revision))
 
@@ -241,7 +237,7 @@ class EngineMachine(DrawingMachine):
         snapshot_id = data.draw(st.sampled_from(["none such", *dict(self.model.life(ref.state_id).snapshots)]))
 
         def expected(before: Everything) -> Answer:
-            life = _life(before, ref)
+            life = rules.life_of(before, ref)
             kept = tuple(snapshot for snapshot in life.snapshots if snapshot[0] != snapshot_id)
             return Answer(
                 before.with_life(ref.state_id, replace(life, snapshots=kept)), existed=len(kept) < len(life.snapshots)
@@ -275,12 +271,12 @@ class EngineMachine(DrawingMachine):
                 source = targets.Content(values.encode(content))
 
         def expected(before: Everything) -> Answer:
-            _require_attempt(before, author)
+            rules.require_attempt(before, author)
             if isinstance(source, targets.Content):
                 before = before.with_life(copy_id, Life().wrote([model.Stage({}, content, [model.Touch(())])], self.now))
                 point = PointOf(copy_id, 1, 1)
             else:
-                life = _life(before, StateRef(source.state_id, source.incarnation))
+                life = rules.life_of(before, StateRef(source.state_id, source.incarnation))
                 revision = source.revision if isinstance(source, Point) else life.revision
                 if not life.has(revision):
                     raise RefusalError(RevisionUnavailableError)
@@ -314,7 +310,7 @@ class EngineMachine(DrawingMachine):
         initial = data.draw(st.none() | strategies.maps)
 
         def expected(before: Everything) -> Answer:
-            _require_attempt(before, author)
+            rules.require_attempt(before, author)
             work, life = before.work(workflow_id), before.life(workflow_id)
             if work.began is None or work.began.incarnation != life.incarnation:
                 if initial is not None:
@@ -327,7 +323,7 @@ class EngineMachine(DrawingMachine):
                     raise RefusalError(CheckpointNotFoundError)
                 work = work.back_to(mark)
             assert work.began is not None
-            tree, _ = _content(before.with_life(workflow_id, life), work.began if mark is None else mark.point)
+            tree, _ = rules.content_of(before.with_life(workflow_id, life), work.began if mark is None else mark.point)
             if values.encode(tree) != values.encode(life.tree):
                 life = life.restored(tree, self.now)
             after = before.with_life(workflow_id, life).with_work(workflow_id, work)
@@ -346,8 +342,8 @@ class EngineMachine(DrawingMachine):
         ref = self.draw_ref(data)
         target, content = self.draw_target(data, ref.state_id)
         try:
-            _life(self.model, ref)
-            tree, _ = _content(self.model, content)
+            rules.life_of(self.model, ref)
+            tree, _ = rules.content_of(self.model, content)
         except RefusalError as refusal:
             with pytest.raises(refusal.kind):
                 self.daemon.ask(lambda reader: questions.read(reader, ref, (), target))
@@ -367,8 +363,8 @@ class EngineMachine(DrawingMachine):
         ref = self.draw_ref(data)
         (old, was), (new, becomes) = self.draw_target(data, ref.state_id), self.draw_target(data, ref.state_id)
         try:
-            _life(self.model, ref)
-            (before, _), (after, _) = _content(self.model, was), _content(self.model, becomes)
+            rules.life_of(self.model, ref)
+            (before, _), (after, _) = rules.content_of(self.model, was), rules.content_of(self.model, becomes)
         except RefusalError:
             return
         _, found = self.daemon.ask(lambda reader: questions.diff(reader, ref, old, new))
@@ -389,79 +385,6 @@ class EngineMachine(DrawingMachine):
         path = self.draw_path(data, tree)
         seen = self.daemon.ask(lambda reader: questions.read(reader, ref, path, None, some))
         assert (None if seen.node is None else seen.node.encoded()) == model.encoded(tree, path)
-
-
-# The model's side of it.
-
-
-def _life(before: Everything, ref: StateRef) -> Life:
-    life = before.life(ref.state_id)
-    if ref.incarnation not in {0, life.incarnation}:
-        raise RefusalError(StateNotFoundError)
-    return life
-
-
-def _require_attempt(before: Everything, author: Author) -> None:
-    if author.workflow_id and before.work(author.workflow_id).attempt != author.attempt:
-        raise RefusalError(FencedError)
-
-
-def _require(life: Life, expected: Precondition) -> None:
-    known = life.revisions[-1].last_change
-    if expected.revision not in {None, life.revision} or any(known[p] > since for p, since in expected.paths.items()):
-        raise RefusalError(ConflictError)
-
-
-def _content(before: Everything, content: Value) -> tuple[Value, Mark | None]:
-    """Give the content of a target, and the checkpoint that it was, or refuse."""
-    mark = None
-    if type(content) is dict:
-        return content, None
-    if not isinstance(content, PointOf):
-        workflow_id, *order = content
-        mark = before.work(workflow_id).marks.get(tuple(order))
-        if mark is None:
-            raise RefusalError(CheckpointNotFoundError)
-        content = mark.point
-    life = _life(before, StateRef(content.state_id, content.incarnation))
-    if not life.has(content.revision):
-        raise RefusalError(RevisionUnavailableError)
-    return life.revisions[content.revision].tree, mark
-
-
-def _number(some: list[tuple[str, edits.Edit]], tree: object) -> bytes | None:
-    ((_, edit),) = some
-    return model.encoded(tree, edit.path) if isinstance(edit, edits.Increment) else b""
-
-
-def _minimal(paths: tuple[Path, ...]) -> list[Path]:
-    return [p for p in set(paths) if not any(p != other and p[: len(other)] == other for other in paths)]
-
-
-def _with_paths_of(tree: Value, target: Value, paths: tuple[Path, ...]) -> Value:
-    """Restore paths one by one: first what is put, items of lists from the front, then what goes, from the back."""
-    by_index = sorted(
-        _minimal(paths), key=lambda path: [(model.index_of(s) is None, model.index_of(s) or 0, s) for s in path]
-    )
-    for path in by_index:
-        if model.lookup(target, path) is not model.MISSING:
-            tree = model.put(tree, path, model.lookup(target, path), may_append=True)
-    for path in reversed(by_index):
-        if model.lookup(target, path) is model.MISSING:
-            tree = model.remove(tree, path)
-    return tree
-
-
-def _check_places(before: Value, target: Value, after: Value, paths: tuple[Path, ...]) -> None:
-    """What was restored has the order it had inside; what it lies in keeps its own."""
-    for path in _minimal(paths):
-        if model.lookup(target, path) is not model.MISSING and all(model.index_of(segment) is None for segment in path):
-            assert model.encoded(after, path) == model.encoded(target, path)
-    for path in model.paths_of(after):
-        old, new = model.lookup(before, path), model.lookup(after, path)
-        elsewhere = not any(path[: len(p)] == p for p in paths) and all(model.index_of(segment) is None for segment in path)
-        if type(old) is dict and type(new) is dict and elsewhere:
-            assert [name for name in old if name in new] == [name for name in new if name in old]
 
 
 TestModel = EngineMachine.TestCase

@@ -25,19 +25,19 @@ to know of the workflow. Besides, and without the model's help:
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from tests.engine.agents import Agent, AgentsMachine
-from tests.engine.plain import bare, plain
-from tests.engine.protocol import (
+from tests.engine.notes import (
     CLAIMED,
     COMPLETED,
     DONE,
     FAILED,
     RECORDED,
     SETTLED_AS_FAILED,
-    Book,
     Content,
     Writer,
     listed,
 )
+from tests.engine.plain import bare, plain
+from tests.engine.protocol import Book
 
 from lastgood_daemon.authority import targets
 from lastgood_daemon.authority.commands.attempts import Claim, Resume

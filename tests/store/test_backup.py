@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.store.test_sqlite import DONE, ONE, SNAPSHOT, TWO, append, limit_pages, opened, put, rows, tamper
+from tests.store.files import DONE, ONE, SNAPSHOT, TWO, append, limit_pages, opened, put, rows, tamper
 from tests.support.waiting import until
 
 from lastgood_daemon.store.protocol import (

@@ -2,20 +2,17 @@
 
 import asyncio
 import contextlib
-import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
+from tests.store.files import DONE, EMPTY, ONE, SNAPSHOT, TWO, append, opened, put, rows
 
 from lastgood_daemon.store.protocol import (
     Append,
     Committed,
-    CorruptRecordError,
-    Damaged,
     Head,
     LogId,
     LogRow,
@@ -25,65 +22,9 @@ from lastgood_daemon.store.protocol import (
     RecordWrite,
     Store,
     StoreBrokenError,
-    StoreFullError,
     Unit,
 )
-from lastgood_daemon.store.sqlite import ForeignFileError, FutureFormatError, SqliteStore, UnsafeSqliteError
-from lastgood_daemon.store.sqlite.connection import check_library
-
-ONE = LogId("wf/1", 1)
-TWO = LogId("wf_1", 1)
-SNAPSHOT = RecordKey("snapshot", "wf/1", "a")
-
-DONE = Committed()
-EMPTY = Head(0, b"")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "lastgood.db"
-
-
-@contextlib.asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore.open(path)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-def rows(first: int, last: int, size: int = 10) -> list[LogRow]:
-    """Rows that cannot be compressed."""
-    return [LogRow(n, random.Random(n).randbytes(size), b"chain %d" % n) for n in range(first, last + 1)]
-
-
-def append(log: LogId, first: int, last: int, size: int = 10) -> Append:
-    return Append(log, first - 1, rows(first, last, size))
-
-
-def put(key: RecordKey, value: bytes, expected: int = 0) -> RecordWrite:
-    return RecordWrite(key, value, expected)
-
-
-def tamper(path: Path, statement: str) -> None:
-    with contextlib.closing(apsw.Connection(str(path))) as other:
-        other.execute(statement)
-
-
-async def pragma(store: SqliteStore, lane: str, name: str) -> object:
-    def read(connection: apsw.Connection) -> Any:  # noqa: ANN401 - whatever the pragma is
-        return connection.execute(f"PRAGMA {name}").fetchall()[0][0]
-
-    return await getattr(store, lane).run(read)
-
-
-async def limit_pages(store: SqliteStore, more: int) -> None:
-    """Let the file grow by so many pages and no further."""
-    pages = await pragma(store, "_writer", "page_count")
-    assert isinstance(pages, int)
-    await pragma(store, "_writer", f"max_page_count = {pages + more}")
-
+from lastgood_daemon.store.sqlite import SqliteStore
 
 # What is written is there
 
@@ -318,24 +259,6 @@ async def test_listing_by_owner_loses_nothing_between_pages(path: Path) -> None:
         assert await store.list_records("none", "", 10) == []
 
 
-async def test_what_is_free_goes_back_to_the_disk_piece_by_piece(path: Path) -> None:
-    async with opened(path) as store:
-        await store.commit([Unit([append(ONE, 1, 40, size=100_000)])])
-        await store.commit([Unit([append(TWO, 1, 3)])])
-        assert await store.give_back() == 0, "nothing is free"
-        await store.commit([Unit(drops=[ONE])])
-        given = []
-        while piece := await store.give_back():
-            given.append(piece)
-            assert await store.read_log(TWO, 0, 10) == rows(1, 3)
-        assert sum(given) > 3_900_000
-        assert max(given) == 256 * 4096
-        assert await store.commit([Unit([append(TWO, 4, 5)])]) == [DONE]
-    assert path.stat().st_size < 200_000
-    async with opened(path) as store:
-        assert await store.read_log(TWO, 0, 10) == rows(1, 5)
-
-
 async def test_expire_takes_the_old_of_one_kind(path: Path) -> None:
     old, new, other = (RecordKey(kind, "o", key) for kind, key in (("s", "old"), ("s", "new"), ("t", "old")))
     async with opened(path) as store:
@@ -360,165 +283,6 @@ async def test_time_is_the_clocks_and_never_goes_back(path: Path, monkeypatch: p
         assert abs(before - time.time() * 1e6) < 60e6
         monkeypatch.setattr(time, "time_ns", lambda: 0)
         assert store.now() == before
-
-
-@pytest.mark.parametrize("table", ["records", "logs"])
-async def test_time_goes_on_from_what_is_in_the_file(path: Path, table: str) -> None:
-    async with opened(path) as store:
-        await store.commit([Unit([append(ONE, 1, 1)], [put(SNAPSHOT, b"")])])
-        future = store.now() + 10**12
-    tamper(path, f"UPDATE {table} SET updated_at = {future}")  # noqa: S608
-    async with opened(path) as store:
-        assert store.now() == future
-
-
-# The file
-
-
-async def test_every_setting_is_in_force(path: Path) -> None:
-    async with opened(path) as store:
-        wanted = {"page_size": 4096, "auto_vacuum": 2, "journal_mode": "wal", "synchronous": 2, "busy_timeout": 10_000}
-        wanted |= {"locking_mode": "normal", "user_version": 2, "application_id": 0x4C474F44, "query_only": 0}
-        assert {name: await pragma(store, "_writer", name) for name in wanted} == wanted
-        assert await pragma(store, "_reader", "query_only") == 1
-
-
-async def test_the_files_are_for_their_owner_only(path: Path) -> None:
-    path.touch(0o644)
-    async with opened(path) as store:
-        await store.commit([Unit([append(ONE, 1, 1)])])
-        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
-        assert modes == {"lastgood.db": 0o600, "lastgood.db-wal": 0o600, "lastgood.db-shm": 0o600}
-
-
-async def test_the_wal_does_not_grow_without_bounds(path: Path) -> None:
-    async with opened(path) as store:
-        for revision in range(1, 101):
-            await store.commit([Unit([Append(ONE, revision - 1, [LogRow(revision, random.randbytes(500_000), b"")])])])
-        assert path.with_name("lastgood.db-wal").stat().st_size < 16 << 20  # of 50 MB written
-
-
-async def test_a_file_from_the_future_is_refused_and_untouched(path: Path) -> None:
-    async with opened(path):
-        pass
-    tamper(path, "PRAGMA user_version = 7")
-    before = path.read_bytes()
-    with pytest.raises(FutureFormatError, match=r"format version 7.* up to 2.*[Uu]pgrade the daemon") as caught:
-        SqliteStore.open(path)
-    assert (caught.value.found, caught.value.known) == (7, 2)
-    assert path.read_bytes() == before
-
-
-async def test_foreign_files_are_refused_and_untouched(path: Path) -> None:
-    texts = [b"hello", b"not a database. " * 1000]
-    for text in texts:
-        path.write_bytes(text)
-        with pytest.raises(ForeignFileError, match="not a SQLite file"):
-            SqliteStore.open(path)
-        assert path.read_bytes() == text
-    path.unlink()
-    tamper(path, "CREATE TABLE somebody_elses (x)")
-    before = path.read_bytes()
-    with pytest.raises(ForeignFileError, match="application_id 0"):
-        SqliteStore.open(path)
-    assert path.read_bytes() == before
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(ForeignFileError, match="not a regular file"):
-        SqliteStore.open(path)
-
-
-@pytest.mark.parametrize(("number", "safe"), [(3007000, False), (3051002, False), (3051003, True), (3006999, True)])
-def test_a_library_that_loses_commits_is_refused(number: int, safe: bool) -> None:
-    with contextlib.nullcontext() if safe else pytest.raises(UnsafeSqliteError, match="pip install -U apsw"):
-        check_library(number)
-
-
-# When things go wrong
-
-
-async def test_a_flipped_bit_in_a_record_is_noticed_by_name(path: Path) -> None:
-    other = RecordKey("snapshot", "wf/2", "a")
-    async with opened(path) as store:
-        await store.commit([Unit(writes=[put(SNAPSHOT, b"precious content"), put(other, b"whatever")])])
-    content = bytearray(path.read_bytes())
-    content[content.index(b"precious")] ^= 0x10
-    path.write_bytes(content)
-    async with opened(path) as store:
-        problem = "the record kind='snapshot' owner='wf/1' key='a' does not match its checksum"
-        for read in (store.record(SNAPSHOT), store.records("snapshot", "wf/1")):
-            with pytest.raises(CorruptRecordError, match=problem):
-                await read
-        listed = await store.list_records("snapshot", "", 9)
-        assert listed == [Damaged(SNAPSHOT, problem), Record(other, b"whatever", 1)], "it hides no other"
-        assert await store.record(other) == Record(other, b"whatever", 1)
-
-
-@pytest.mark.parametrize("change", ["key = 'b'", "owner = 'x'", "kind = 'x'", "version = 2", "updated_at = 1"])
-async def test_the_checksum_covers_more_than_the_value(path: Path, change: str) -> None:
-    async with opened(path) as store:
-        await store.commit([Unit(writes=[put(SNAPSHOT, b"v")])])
-        tamper(path, f"UPDATE records SET {change}")  # noqa: S608
-        (listed,) = await store.list_records("x" if "kind" in change else "snapshot", "", 9)
-        assert isinstance(listed, Damaged)
-
-
-async def test_without_room_nothing_is_written_and_it_goes_on_when_there_is(path: Path) -> None:
-    async with opened(path) as store:
-        await store.commit([Unit([append(ONE, 1, 3)], [put(SNAPSHOT, b"v")])])
-        await limit_pages(store, 3)
-        with pytest.raises(StoreFullError):
-            await store.commit([Unit([append(TWO, 1, 1)]), Unit([append(ONE, 4, 5, size=100_000)])])
-        assert await store.head(TWO) == EMPTY
-        assert await store.read_log(ONE, 0, 10) == rows(1, 3)
-        assert await store.commit([Unit([append(TWO, 1, 1)])]) == [DONE], "what is small enough still fits"
-        await limit_pages(store, 10_000)
-        assert await store.commit([Unit([append(ONE, 4, 5, size=100_000)], [put(SNAPSHOT, b"w", 1)])]) == [DONE]
-    async with opened(path) as store:
-        assert await store.read_log(ONE, 0, 10) == [*rows(1, 3), *rows(4, 5, size=100_000)]
-        assert await store.head(TWO) == Head(1, b"chain 1")
-        assert await store.record(SNAPSHOT) == Record(SNAPSHOT, b"w", 2)
-
-
-async def test_a_store_that_contradicts_itself_is_broken_for_good(path: Path) -> None:
-    store = SqliteStore.open(path)
-    await store.commit([Unit([append(ONE, 1, 3)])])
-    tamper(path, "UPDATE logs SET head = 0")
-    with pytest.raises(StoreBrokenError):
-        await store.commit([Unit([append(TWO, 1, 1)]), Unit([append(ONE, 1, 1)])])
-    for call in (
-        store.commit([]),
-        store.expire("k", 0),
-        store.head(ONE),
-        store.read_log(ONE, 0, 1),
-        store.record(SNAPSHOT),
-        store.records("k", "o"),
-        store.list_records("k", "", 1),
-        store.give_back(),
-    ):
-        with pytest.raises(StoreBrokenError, match="ConstraintError"):
-            await call
-    await store.close()
-    async with opened(path) as again:
-        assert await again.head(TWO) == EMPTY, "the transaction was rolled back"
-
-
-async def test_a_value_that_cannot_be_stored_does_no_harm(path: Path) -> None:
-    async with opened(path) as store:
-        with pytest.raises(UnicodeEncodeError):
-            await store.commit([Unit([append(TWO, 1, 1)]), Unit([append(LogId("\ud800", 1), 1, 1)])])
-        assert await store.head(TWO) == EMPTY
-        assert await store.commit([Unit([append(TWO, 1, 1)])]) == [DONE]
-
-
-async def test_a_damaged_file_is_not_opened(path: Path) -> None:
-    async with opened(path) as store:
-        await store.commit([Unit([append(ONE, 1, 1000)])])
-    content = bytearray(path.read_bytes())
-    content[200:4096] = bytes(4096 - 200)  # the schema
-    path.write_bytes(content)
-    with pytest.raises(StoreBrokenError, match="Corrupt"):
-        SqliteStore.open(path)
 
 
 # Order and end

@@ -125,12 +125,7 @@ class Committer:
 
     async def perform(self, command: Command) -> Outcome:
         """Hand in a command, and wait for what it comes to."""
-        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-        def deliver(outcome: Outcome) -> None:
-            if not answered.done():  # whoever waited may have been cut off
-                answered.set_result(outcome)
-
+        answered, deliver = _awaited()
         self.submit(Submission(command, deliver))
         return await answered
 
@@ -150,12 +145,7 @@ class Committer:
 
     async def alone(self, prepare: Callable[[], Awaitable[Command]]) -> Outcome:
         """Commit a command that is prepared while nothing else is being committed."""
-        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-        def deliver(outcome: Outcome) -> None:
-            if not answered.done():  # whoever waited may have been cut off
-                answered.set_result(outcome)
-
+        answered, deliver = _awaited()
         async with self._turn:
             command = await prepare()
             if self._draining or self.broken:
@@ -341,6 +331,17 @@ class Committer:
 
 class _MovedError(Exception):
     """Somebody else has written what the group builds on."""
+
+
+def _awaited() -> tuple[asyncio.Future[Outcome], Callable[[Outcome], None]]:
+    """Give what somebody waits for, and what delivers it."""
+    answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def deliver(outcome: Outcome) -> None:
+        if not answered.done():  # whoever waited may have been cut off
+            answered.set_result(outcome)
+
+    return answered, deliver
 
 
 def _outcome(batch: Layer, command: Command, now: int) -> Outcome:

@@ -13,7 +13,7 @@ The chain vouches for the revisions; the digest for all other lines.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -45,16 +45,19 @@ class Page(NamedTuple):
     state: State
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class _Place(msgspec.Struct, frozen=True):
     """Where in the lines a page begins."""
 
-    incarnation: int
-    head: int
-    floor: int
-    stage: int = 0
-    after: int = 0
+    incarnation: _Number
+    head: _Number
+    floor: _Number
+    stage: _Number = 0
+    after: _Number = 0
     """Of what the stage has, the revision or the ordinal of the line before."""
-    offset: int = 0
+    offset: _Number = 0
     """Bytes of the line that were in the page before."""
     chain: str = ""
     """At the head."""
@@ -233,7 +236,7 @@ def _place_of(token: str) -> _Place:
         place = msgspec.json.decode(token, type=_Place)
     except msgspec.DecodeError:
         place = None
-    if place is None or not _HEADER <= place.stage <= _END or min(place.after, place.offset, place.incarnation) < 0:
+    if place is None or place.stage > _END:
         field = "page_token"
         raise InvalidArgumentError(field, "is none that this daemon gave")
     return place

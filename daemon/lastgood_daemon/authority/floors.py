@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from lastgood_daemon.authority.compaction import Wanted
-from lastgood_daemon.authority.layer import kept_key
+from lastgood_daemon.authority.records import kept_of
 from lastgood_daemon.authority.references import References
 from lastgood_daemon.authority.replay import PAGE
-from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import SQUASHED
 from lastgood_daemon.engine.retention import Logged, Retention, floor, lowest
 from lastgood_daemon.engine.state import Snapshot
@@ -36,7 +35,7 @@ async def find_floor(store: Store, log: LogId, policy: Retention) -> int:
     if policy.age is None and policy.bytes is None:
         return after + 1
     size = await _size(store, log, after) if policy.bytes is not None else 0
-    kept = await _kept(store, log)
+    kept = await kept_of(store, log)
     if head.floor == kept.floor.revision > after:  # it has an image, and no row any more
         found = floor(policy, store.now(), head.revision, size, [Logged(kept.floor.revision, kept.floor.timestamp, 0)])
         if found is not None:
@@ -64,11 +63,6 @@ def measured(rows: Sequence[LogRow]) -> list[Logged]:
         message = f"a revision from {rows[0].revision} to {rows[-1].revision} cannot be read: {error}"
         raise CorruptRecordError(message) from error
     return [Logged(row.revision, stamp.timestamp, len(row.entry)) for row, stamp in zip(rows, stamps, strict=True)]
-
-
-async def _kept(store: Store, log: LogId) -> Kept:
-    record = await store.record(kept_key(log.state_id, log.incarnation))
-    return Kept() if record is None else msgspec.msgpack.decode(record.value, type=Kept)
 
 
 async def _size(store: Store, log: LogId, after: int) -> int:

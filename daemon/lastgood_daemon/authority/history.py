@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from lastgood_daemon.authority.candidates import Candidates
-from lastgood_daemon.authority.indexing import MOST, Indexing, floor_of
+from lastgood_daemon.authority.indexing import MOST, Indexing
 from lastgood_daemon.authority.path_history import PathHistory
+from lastgood_daemon.authority.records import kept_of
 from lastgood_daemon.authority.replay import RewrittenError
 from lastgood_daemon.authority.walk import Span, walk
 from lastgood_daemon.engine.history import HistoryItem
@@ -58,7 +59,7 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
         async for item in items or walk(store, state, path, span, question.limit + 1):
             yield item
     except (RewrittenError, CorruptRecordError) as error:
-        if await floor_of(store, LogId(state.state_id, state.incarnation)) != state.kept.floor.revision:
+        if (await kept_of(store, LogId(state.state_id, state.incarnation))).floor.revision != state.kept.floor.revision:
             raise RewrittenError from None
         if isinstance(error, CorruptRecordError):
             raise  # it is not because the log was compacted meanwhile

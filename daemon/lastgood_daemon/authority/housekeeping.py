@@ -12,7 +12,6 @@ finds what is left. Something damaged is passed over; a full disk ends the round
 """
 
 import asyncio
-from typing import TypeVar
 
 import msgspec
 
@@ -22,10 +21,10 @@ from lastgood_daemon.authority.committer import Committer
 from lastgood_daemon.authority.compaction import compact_log
 from lastgood_daemon.authority.floors import find_wanted, measured, snapshots
 from lastgood_daemon.authority.importing import Importer
-from lastgood_daemon.authority.layer import state_key, workflow_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, Outcome, Pruned, Refused
 from lastgood_daemon.authority.policies import in_force
+from lastgood_daemon.authority.records import about_of, progress_of
 from lastgood_daemon.authority.references import References, gather
 from lastgood_daemon.authority.rounds import Compaction, Round
 from lastgood_daemon.authority.scanning import Owned, scan
@@ -35,9 +34,7 @@ from lastgood_daemon.engine.errors import EndedError
 from lastgood_daemon.engine.retention import Retention, is_dead, is_expired, surplus
 from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Record, Store, StoreFullError
-
-R = TypeVar("R", bound=msgspec.Struct)
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Store, StoreFullError
 
 _ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
 """The refusals that are about the daemon, and not about what was handed in."""
@@ -91,7 +88,7 @@ class Housekeeper:
     async def _expire_one(self, made: Round, owned: Owned, references: References, since: int) -> None:
         owned.records()
         state_id, policy = owned.owner, made.policies.of(owned.owner)
-        about = _decoded(await self._store.record(state_key(state_id)), About) or About()
+        about = await about_of(self._store, state_id) or About()
         if references.is_needed(LogId(state_id, about.incarnation)) or about.hidden:
             return
         written_at = await self._last_written(state_id, about, policy)
@@ -104,7 +101,7 @@ class Housekeeper:
 
     async def _last_written(self, state_id: str, about: About, policy: Retention) -> int:
         """Give when something was last written, as far as it matters: no further once that is not long ago. 0: never."""
-        progress = _decoded(await self._store.record(workflow_key(state_id)), Progress) or Progress()
+        progress = await progress_of(self._store, state_id) or Progress()
         latest = max(progress.updated_at, about.created_at if about.born else 0)
         if not latest:
             return 0
@@ -181,7 +178,3 @@ class Housekeeper:
 
 async def _about(owned: Owned) -> About:
     return msgspec.msgpack.decode(owned.records()[0].value, type=About)
-
-
-def _decoded(record: Record | None, kind: type[R]) -> R | None:
-    return None if record is None else msgspec.msgpack.decode(record.value, type=kind)

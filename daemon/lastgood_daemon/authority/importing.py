@@ -138,7 +138,7 @@ class Importer:
             await self._fail(each, _cut_off())
         if import_id not in self._under_way:
             if len(self._under_way) >= MAX_IMPORTS:
-                raise _refused(Refused("OVERLOADED", f"{MAX_IMPORTS} imports are under way already"))
+                raise Refused("OVERLOADED", f"{MAX_IMPORTS} imports are under way already").error()
             self._under_way[import_id] = _Import(import_id, now)
         return self._under_way[import_id]
 
@@ -196,7 +196,7 @@ class Importer:
     async def _done(self, command: Command) -> Outcome:
         outcome = await self._hand_in(command)
         if isinstance(outcome, Refused):
-            raise _refused(outcome)
+            raise outcome.error()
         return outcome
 
 
@@ -222,9 +222,3 @@ def _read(intake: Intake, lines: Sequence[bytes]) -> tuple[int, list[LogRow]]:
 def _cut_off() -> RefusedError:
     field = "import_id"
     return InvalidArgumentError(field, "the import was cut off, by a restart of the daemon say; nothing of it is left")
-
-
-def _refused(outcome: Refused) -> RefusedError:
-    refusal = RefusedError.rebuild(outcome.reason, outcome.message, outcome.metadata)
-    refusal.reason = outcome.reason
-    return refusal

@@ -3,12 +3,9 @@
 import asyncio
 from functools import partial
 
-import msgspec
-
 from lastgood_daemon.authority.background import Background
-from lastgood_daemon.authority.layer import kept_key
+from lastgood_daemon.authority.records import kept_of
 from lastgood_daemon.authority.rows import PAGE, Revision, read_on
-from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.places import places_of
 from lastgood_daemon.store.protocol import Append, LogId, Store
 from lastgood_daemon.store.upkeep import Place
@@ -70,18 +67,12 @@ class Indexing:
 async def index_page(store: Store, log: LogId) -> bool:
     """Index the next page of a log; tells whether there are more."""
     indexed, head = await store.indexed(log), (await store.head(log)).revision
-    begun = max(indexed, await floor_of(store, log))
+    begun = max(indexed, (await kept_of(store, log)).floor.revision)
     async for page in read_on(store, log, begun, min(head, begun + PAGE)):
         until = page[-1].number
         await store.add_places(log, indexed, until, await asyncio.to_thread(_places, page))
         indexed = until
     return begun < indexed < head
-
-
-async def floor_of(store: Store, log: LogId) -> int:
-    """Give the revision up to which there is nothing to list any more."""
-    record = await store.record(kept_key(*log))
-    return 0 if record is None else msgspec.msgpack.decode(record.value, type=Kept).floor.revision
 
 
 def _places(page: list[Revision]) -> list[Place]:

@@ -54,7 +54,7 @@ class Loader:
     """See the module."""
 
     def __init__(self, store: Store, world: World) -> None:
-        self.store = self._store = store
+        self.store = store
         self._world = world
         self._under_way: dict[Need, asyncio.Task[None]] = {}
 
@@ -84,7 +84,7 @@ class Loader:
 
     async def _bring(self, need: Need) -> None:  # noqa: C901 - one case for each need
         world = self._world
-        world.trim(self._store.now())
+        world.trim(self.store.now())
         match need:
             case StateNeed(state_id):
                 # Whoever writes into it asks next whether somebody holds the workflow of that id.
@@ -99,7 +99,7 @@ class Loader:
             case SessionNeed(session_id):
                 world.sessions.put(session_id, await self._session(session_id))
             case RetentionNeed(owner):
-                record = await self._store.record(retention_key(owner))
+                record = await self.store.record(retention_key(owner))
                 world.retentions[owner] = self._decoded(record, Retention)
             case TreeNeed(point):
                 state, _, _ = await self._rebuilt(point)
@@ -114,13 +114,13 @@ class Loader:
                 await asyncio.to_thread(work)
 
     async def _state(self, state_id: str) -> State:
-        about = self._decoded(await self._store.record(state_key(state_id)), About) or About()
+        about = self._decoded(await self.store.record(state_key(state_id)), About) or About()
         state = State(state_id, about)
         if about.born:
             state, image_size, image_log_bytes = await self._rebuilt(state.point(0))
             self._world.images[LogId(state_id, about.incarnation)] = ImageNote(image_log_bytes, image_size)
-        snapshots = [self._decoded(r, Snapshot) for r in await self._store.records("snapshot", state_id)]
-        kept = self._decoded(await self._store.record(kept_key(state_id, about.incarnation)), Kept) or Kept()
+        snapshots = [self._decoded(r, Snapshot) for r in await self.store.records("snapshot", state_id)]
+        kept = self._decoded(await self.store.record(kept_key(state_id, about.incarnation)), Kept) or Kept()
         return replace(state, about=about, kept=kept, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
 
     async def _rebuilt(self, point: Point) -> Rebuilt:
@@ -128,19 +128,19 @@ class Loader:
         log, redacted = LogId(point.state_id, point.incarnation), self._world.redacted
         while True:
             before = redacted.get(log)
-            found = await rebuilt(self._store, point)
+            found = await rebuilt(self.store, point)
             if redacted.get(log) == before:
                 return found
 
     async def _workflow(self, workflow_id: str) -> Workflow:
-        progress = self._decoded(await self._store.record(workflow_key(workflow_id)), Progress)
+        progress = self._decoded(await self.store.record(workflow_key(workflow_id)), Progress)
         if progress is None:  # most states belong to no workflow; whatever is recorded for one records this, too
             return Workflow(workflow_id)
         effects = await self._parts("effect", workflow_id, Effect)
         self._world.results[workflow_id] = sum(len(effect.result or b"") for effect in effects)
         return Workflow(
             workflow_id,
-            progress.answering_since(self._store.leases_since),
+            progress.answering_since(self.store.leases_since),
             Map({c.order: c for c in await self._parts("checkpoint", workflow_id, Checkpoint)}),
             Map({a.number: a for a in await self._parts("attempt", workflow_id, Attempt)}),
             Map({(e.step, e.key): e for e in effects if not e.superseded}),
@@ -148,11 +148,11 @@ class Loader:
         )
 
     async def _parts(self, kind: str, workflow_id: str, of: type[R]) -> list[R]:
-        found = [self._decoded(record, of) for record in await self._store.records(kind, workflow_id)]
+        found = [self._decoded(record, of) for record in await self.store.records(kind, workflow_id)]
         return [part for part in found if part is not None]
 
     async def _session(self, session_id: str) -> Session:
-        return self._decoded(await self._store.record(session_key(session_id)), Session) or Session()
+        return self._decoded(await self.store.record(session_key(session_id)), Session) or Session()
 
     def _decoded(self, record: Record | None, kind: type[R]) -> R | None:
         if record is None:
@@ -162,9 +162,9 @@ class Loader:
 
     async def _find_others(self, need: OthersNeed) -> None:
         until, found = self._world.others_found.get(need) or Others(need.after, [])
-        head = await self._store.head(need.log)
+        head = await self.store.head(need.log)
         while until < head.revision:
-            rows = await self._store.read_log(need.log, until, PAGE)
+            rows = await self.store.read_log(need.log, until, PAGE)
             if not rows:
                 break  # the state has been deleted meanwhile
             found = [*found, *written_by_others(need.log.state_id, rows)][-MAX_OTHERS:]
@@ -174,11 +174,11 @@ class Loader:
 
     async def _revision_at(self, log: LogId, time: int) -> int:
         """Find it by halving: times never go backwards within a log."""
-        head = await self._store.head(log)
+        head = await self.store.head(log)
         low, high = head.floor, head.revision
         while low < high:
             middle = (low + high + 1) // 2
-            rows = await self._store.read_log(log, middle - 1, 1)
+            rows = await self.store.read_log(log, middle - 1, 1)
             if not rows or decode_row(rows[0].entry).timestamp > time:
                 high = middle - 1
             else:

@@ -70,6 +70,12 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
         """Give the outcome for a refusal."""
         return cls(refusal.reason, refusal.message, refusal.metadata)
 
+    def error(self) -> RefusedError:
+        """Give a refusal of this outcome, for whoever raises it again."""
+        refusal = RefusedError.rebuild(self.reason, self.message, self.metadata)
+        refusal.reason = self.reason
+        return refusal
+
 
 class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=6):
     """A step was opened."""

@@ -25,7 +25,7 @@ from lastgood_daemon.authority.replay import PAGE
 from lastgood_daemon.authority.scanning import scan
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.authority.world import World
-from lastgood_daemon.engine.errors import EndedError, NotRedactableError, RefusedError
+from lastgood_daemon.engine.errors import EndedError, NotRedactableError
 from lastgood_daemon.engine.image import DamagedImageError, decode_image, encode_image
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.redaction import Redactor
@@ -81,7 +81,7 @@ class _Scanned:
         for row in rows:
             try:
                 entry = rewritten_row(row.revision, row.entry, redactor)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            except msgspec.DecodeError as error:
                 message = f"state {self.log.state_id!r}: revision {row.revision} cannot be read: {error}"
                 raise CorruptRecordError(message) from error
             if entry is not None:
@@ -131,9 +131,7 @@ class RedactionDesk:
             while True:
                 outcome = await self._attempt(wanted)
                 if isinstance(outcome, Refused):
-                    refusal = RefusedError.rebuild(outcome.reason, outcome.message, outcome.metadata)
-                    refusal.reason = outcome.reason
-                    raise refusal
+                    raise outcome.error()
                 if isinstance(outcome, Redacted):
                     break
             await self._scrub()

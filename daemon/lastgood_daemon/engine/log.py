@@ -84,11 +84,6 @@ def encode_entry(entry: Entry) -> bytes:
     return _encoder.encode(entry)
 
 
-def decode_entry(encoded: bytes) -> Entry:
-    """Give the entry of bytes that ``encode_entry`` has made."""
-    return _decoder.decode(encoded)
-
-
 def encode_squash(squash: Squash) -> bytes:
     """Give a squashed delta as bytes, which no entry begins like."""
     return SQUASHED + _encoder.encode(squash)

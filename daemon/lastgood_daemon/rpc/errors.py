@@ -38,6 +38,8 @@ CODES = {
 }
 
 DOMAIN = "lastgood"
+MOST_BYTES = 1024
+"""Of a text that travels in the headers of an answer: they must not come to 8 KiB, and each byte may take three there."""
 
 
 class OverloadedError(RefusedError):
@@ -56,8 +58,14 @@ def code_of(refused: Refused) -> StatusCode:
 
 async def abort(context: aio.ServicerContext[Any, Any], refused: Refused) -> NoReturn:
     """End a call with the status of a refusal."""
-    details = status_of(refused).SerializeToString()
-    await context.abort(code_of(refused), refused.message, (("grpc-status-details-bin", details),))
+    short = Refused(refused.reason, _cut(refused.message), {name: _cut(text) for name, text in refused.metadata.items()})
+    details = status_of(short).SerializeToString()
+    await context.abort(code_of(short), short.message, (("grpc-status-details-bin", details),))
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode()
+    return text if len(encoded) <= MOST_BYTES else encoded[:MOST_BYTES].decode(errors="ignore") + "…"
 
 
 def status_of(refused: Refused) -> status_pb2.Status:

@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 def backup(edge: Edge, request: maintenance_pb2.BackupRequest) -> Run:
     """MaintenanceService.Backup."""
+    if not request.path:
+        field = "path"
+        raise InvalidArgumentError(field, "is empty")
     folder = Path(request.path)
 
     async def work() -> maintenance_pb2.BackupResponse:

@@ -2,6 +2,8 @@
 
 from lastgood_daemon.authority.commands.steps import BeginStep, CompleteStep, FailStep
 from lastgood_daemon.authority.outcomes import StepBegun, StepEnded
+from lastgood_daemon.engine.checkpoint import Metrics
+from lastgood_daemon.engine.log import Author
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Do, Edge, Operation, of_workflow
 from lastgood_daemon.rpc.requests import attempt_of, id_of, metadata_of, metrics_of
@@ -22,15 +24,7 @@ def begin_step(edge: Edge, request: workflows_pb2.BeginStepRequest) -> Do:
 
 def complete_step(edge: Edge, request: workflows_pb2.CompleteStepRequest) -> Do:
     """WorkflowService.CompleteStep."""
-    workflow_id = id_of(request.workflow_id, "workflow_id")
-    command = CompleteStep(
-        workflow_id,
-        request.step,
-        attempt_of(request.context, workflow_id),
-        metrics_of(request),
-        metadata_of(request),
-        request.ByteSize(),
-    )
+    command = CompleteStep(*_ending(request))
 
     def respond(ended: StepEnded) -> workflows_pb2.CompleteStepResponse:
         return workflows_pb2.CompleteStepResponse(
@@ -42,15 +36,7 @@ def complete_step(edge: Edge, request: workflows_pb2.CompleteStepRequest) -> Do:
 
 def fail_step(edge: Edge, request: workflows_pb2.FailStepRequest) -> Do:
     """WorkflowService.FailStep."""
-    workflow_id = id_of(request.workflow_id, "workflow_id")
-    command = FailStep(
-        workflow_id,
-        request.step,
-        attempt_of(request.context, workflow_id),
-        metrics_of(request),
-        metadata_of(request),
-        request.ByteSize(),
-    )
+    command = FailStep(*_ending(request))
 
     def respond(ended: StepEnded) -> workflows_pb2.FailStepResponse:
         return workflows_pb2.FailStepResponse(
@@ -60,6 +46,15 @@ def fail_step(edge: Edge, request: workflows_pb2.FailStepRequest) -> Do:
         )
 
     return Do(command, respond)
+
+
+def _ending(
+    request: workflows_pb2.CompleteStepRequest | workflows_pb2.FailStepRequest,
+) -> tuple[str, int, Author, Metrics | None, bytes | None, int]:
+    """Give what both commands that end a step are made of."""
+    workflow_id = id_of(request.workflow_id, "workflow_id")
+    author = attempt_of(request.context, workflow_id)
+    return workflow_id, request.step, author, metrics_of(request), metadata_of(request), request.ByteSize()
 
 
 OPERATIONS = {

@@ -13,10 +13,9 @@ from itertools import pairwise
 
 import msgspec
 
-from lastgood_daemon.authority.layer import kept_key
+from lastgood_daemon.authority.records import kept_of
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.history import Step
-from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.places import places_of
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Reading
 from lastgood_daemon.store.upkeep import Place
@@ -106,8 +105,7 @@ def _rises(places: Sequence[Place]) -> bool:
 async def _floor(reading: Reading, log: LogId) -> int:
     """Give the revision above which there is something to list. Where that is damaged nothing is compared: it is named."""
     try:
-        record = await reading.record(kept_key(*log))
-        return 0 if record is None else msgspec.msgpack.decode(record.value, type=Kept).floor.revision
+        return (await kept_of(reading, log)).floor.revision
     except (CorruptRecordError, msgspec.DecodeError):
         return _NOTHING
 

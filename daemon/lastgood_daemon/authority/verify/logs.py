@@ -10,16 +10,19 @@ from dataclasses import replace
 
 import msgspec
 
-from lastgood_daemon.authority.layer import state_key
+from lastgood_daemon.authority.records import about_of
 from lastgood_daemon.authority.replay import PAGE, RewrittenError, apply_rows, nearest
 from lastgood_daemon.authority.verify.index import IndexCheck
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.difference import differences
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.image import DamagedImageError, Image, decode_image, same_image
-from lastgood_daemon.engine.state import About, State
+from lastgood_daemon.engine.state import State
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Reading, StoreBrokenError
 from lastgood_proto.paths import format_path
+
+MOST_DIGITS = 18
+"""Of the number of a life: SQLite has none that are much longer."""
 
 
 async def check_logs(reading: Reading, live: Mapping[str, State], findings: Findings, after: str) -> str:
@@ -46,7 +49,7 @@ def _log_of(place: str) -> LogId | None:
     if not place:
         return None
     incarnation, _, state_id = place.partition(":")
-    if not incarnation.isdecimal():
+    if not incarnation.isdecimal() or len(incarnation) > MOST_DIGITS:
         field = "page_token"
         raise InvalidArgumentError(field, "is none that this daemon gave")
     return LogId(state_id, int(incarnation))
@@ -62,11 +65,10 @@ async def _is_there(reading: Reading, log: LogId) -> bool:
 async def _check_owner(reading: Reading, log: LogId) -> None:
     """A log belongs to the present life of a state, whose record says that it has been written."""
     try:
-        record = await reading.record(state_key(log.state_id))
-        about = About() if record is None else msgspec.msgpack.decode(record.value, type=About)
+        about = await about_of(reading, log.state_id)
     except (CorruptRecordError, msgspec.DecodeError):
         return  # named where the records are checked
-    if record is None:
+    if about is None:
         problem = "has a log, but no record"
         raise CorruptRecordError(problem)
     if (about.incarnation, about.born) != (log.incarnation, True):

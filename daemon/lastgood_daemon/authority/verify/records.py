@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from lastgood_daemon.authority.layer import state_key, workflow_key
+from lastgood_daemon.authority.layer import workflow_key
+from lastgood_daemon.authority.records import about_of
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.attempt import Attempt
@@ -107,9 +108,8 @@ async def _not_reached(reading: Reading, point: Point) -> str:
 
 
 async def _about(reading: Reading, state_id: str) -> About:
-    record = await reading.record(state_key(state_id))
     try:
-        return About() if record is None else msgspec.msgpack.decode(record.value, type=About)
+        return await about_of(reading, state_id) or About()
     except msgspec.DecodeError as error:
         raise CorruptRecordError(str(error)) from error
 
