@@ -20,6 +20,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from lastgood_daemon.authority.background import Background
@@ -30,6 +31,7 @@ from lastgood_daemon.authority.imaging import is_due, write_image
 from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import MOST_LABOURS, Loader
+from lastgood_daemon.authority.memory import RECENT
 from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
@@ -312,6 +314,7 @@ class Committer:
         refusal: Refused | None = None
         try:
             await self._loader.bring(need)
+            await self._bring_what_follows(need)
         except CorruptRecordError as error:
             log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
             refusal = Refused("CORRUPT", str(error))
@@ -324,12 +327,28 @@ class Committer:
         held = self._held.pop(need)
         for session_id in [session_id for session_id, waits_for in self._held_sessions.items() if waits_for == need]:
             del self._held_sessions[session_id]
-        if refusal is None:
-            self._queue_again(held)
-        else:
-            for submission in held:
+        if refusal is not None:
+            # What is behind it may ask for something else; of a storage that has failed nothing is to be had any more.
+            refused, held = (held, []) if self.broken else (held[:1], held[1:])
+            for submission in refused:
                 submission.answer(refusal)
+        self._queue_again(held)
         self._wake.set()
+
+    async def _bring_what_follows(self, need: Need) -> None:
+        """Bring what the commands behind will ask for: they would be held again for each thing, one after the other.
+
+        No longer than what was used stays in memory, so that all of it is there when they are evaluated. What fails here
+        fails again for the command that asks for it.
+        """
+        began = self._store.now()
+        for submission in tuple(self._held[need]):
+            missing = _missing(Layer(self._world), submission.command, began)
+            if missing is not None:
+                with suppress(Exception):
+                    await self._loader.bring(missing)
+            if self._store.now() - began > RECENT // 2:
+                return
 
     def _queue_again(self, submissions: Sequence[Submission]) -> None:
         """Put commands that have been evaluated in vain in front of those that have not."""
@@ -339,6 +358,17 @@ class Committer:
 
 class _MovedError(Exception):
     """Somebody else has written what the group builds on."""
+
+
+def _missing(layer: Layer, command: Command, now: int) -> Need | None:
+    """Give what a command would ask for by the world as it is; nothing where that is only known when it is its turn."""
+    try:
+        _outcome(layer, command, now)
+    except NotLoadedError as missing:
+        return None if isinstance(missing.need, LabourNeed) else missing.need
+    except Exception:  # noqa: BLE001 - it fails again when it is its turn
+        return None
+    return None
 
 
 def _outcome(batch: Layer, command: Command, now: int) -> Outcome:
