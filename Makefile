@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 IMAGE := build/lastgood.binpb
 
+# Some environments have this set, containers above all. Every one of the processes that the tests start would compile the
+# sources for itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test chaos check wheel-test proto sync bench clean
 
 help:

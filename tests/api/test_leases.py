@@ -295,6 +295,7 @@ ENDING = """
     import lastgood
 
     async def main():
+        asyncio.get_running_loop().slow_callback_duration = 60  # a machine that is busy is not what is looked for
         client = await lastgood.connect(data_dir=sys.argv[1], autostart=False, timeout=20)
         workflow = client.workflow(sys.argv[2], lease=0.5)
         await workflow.__aenter__()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,15 +11,22 @@ from lastgood_daemon.store.sqlite import lane
 
 
 class Inline(ThreadPoolExecutor):
-    """Starts no thread, and does everything where it is asked to."""
+    """Starts no thread, and does everything where it is asked to. The event loop hears of it in its next round."""
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
-        done: Future[Any] = Future()
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:  # type: ignore[override]  # noqa: ANN401
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
         try:
-            done.set_result(fn(*args, **kwargs))
+            loop.call_soon(_tell, done.set_result, done, fn(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001 - whoever asked gets it
-            done.set_exception(error)
+            loop.call_soon(_tell, done.set_exception, done, error)
         return done
+
+
+def _tell(how: Callable[[Any], None], done: asyncio.Future[Any], what: object) -> None:
+    if not done.done():  # whoever asked may have been cancelled
+        how(what)
+        done.exception()  # seen: there are those who do not ask
 
 
 def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:

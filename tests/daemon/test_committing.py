@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
+import apsw
 import pytest
 
 from lastgood_daemon.authority import authority as authority_module
@@ -27,12 +28,14 @@ ONE = b"\x01"
 class FailingStore(SqliteStore):
     """Fails as told."""
 
+    commits = 0
     commits_fail_with: Exception | None = None
     reads_fail_with: Exception | None = None
 
     async def commit(self, units: Sequence[Unit]) -> list[StoreOutcome]:
         if self.commits_fail_with is not None:
             raise self.commits_fail_with
+        self.commits += 1
         return await super().commit(units)
 
     async def read_log(self, log: LogId, after: int, limit: int) -> list[LogRow]:
@@ -71,6 +74,13 @@ class Running:
             await asyncio.wait_for(self.task, 20)
         with suppress(StoreBrokenError):
             await self.store.close()
+
+
+def spoil(path: Path, state_id: str) -> None:
+    """Have the record of a state not match its checksum."""
+    with closing(apsw.Connection(str(path / "lastgood.db"))) as connection:
+        connection.execute("UPDATE records SET checksum = zeroblob(16) WHERE kind = 'state' AND owner = ?", (state_id,))
+        assert connection.total_changes() == 1
 
 
 @asynccontextmanager
@@ -164,3 +174,29 @@ async def test_housekeeping_while_everybody_writes(tmp_path: Path, monkeypatch: 
             await asyncio.gather(it.authority.expire_sessions(), *writes)
         assert it.authority.broken is None
         assert await it.written(None) == 20 * 29 + 1
+
+
+async def test_a_session_waits_once_for_many_states_that_are_not_in_memory(tmp_path: Path) -> None:
+    async with running(tmp_path) as it:
+        session = await it.authority.open_session("")
+        await it.written(Identity(session, 1))
+        before = it.store.commits
+        outcomes = await asyncio.gather(*(it.submit(Identity(session, n + 2), f"s{n}") for n in range(200)))
+        assert all(isinstance(outcome, Written) for outcome in outcomes)
+        assert it.store.commits - before < 10
+
+
+async def test_a_state_that_cannot_be_read_is_refused_alone(tmp_path: Path) -> None:
+    names = [f"s{n}" for n in range(10)]
+    async with running(tmp_path) as it:
+        for name in names:
+            await it.written(None, name)
+    spoil(tmp_path, "s4")
+    async with running(tmp_path) as it:
+        session = await it.authority.open_session("")
+        sent = [it.submit(Identity(session, n), name) for n, name in enumerate(["s", *names], 1)]
+        outcomes = dict(zip(["s", *names], await asyncio.gather(*sent), strict=True))
+        refused = outcomes.pop("s4")
+        assert isinstance(refused, Refused)
+        assert refused.reason == "CORRUPT"
+        assert all(isinstance(outcome, Written) for outcome in outcomes.values()), outcomes

@@ -20,6 +20,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from lastgood_daemon.authority.background import Background
@@ -54,6 +55,9 @@ MAX_WAITING = 16_384
 """Commands that may wait."""
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Bytes that waiting commands may carry."""
+
+AHEAD_SECONDS = 0.1
+"""How long what commands will ask for is brought while others could be evaluated already."""
 
 MOST_MOVES = 100
 """Tries of a command under which the store moves."""
@@ -304,6 +308,7 @@ class Committer:
         refusal: Refused | None = None
         try:
             await self._loader.bring(need)
+            await self._bring_what_follows(need)
         except CorruptRecordError as error:
             log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
             refusal = Refused("CORRUPT", str(error))
@@ -316,12 +321,41 @@ class Committer:
         held = self._held.pop(need)
         for session_id in [session_id for session_id, waits_for in self._held_sessions.items() if waits_for == need]:
             del self._held_sessions[session_id]
-        if refusal is None:
-            self._queue_again(held)
-        else:
+        if refusal is not None:
+            again: list[Submission] = []
             for submission in held:
-                submission.answer(refusal)
+                # What is behind the first may ask for something else; but a storage that has failed has nothing for anybody.
+                if submission is held[0] or self.broken or self._missing(submission) == need:
+                    submission.answer(refusal)
+                else:
+                    again.append(submission)
+            held = again
+        self._queue_again(held)
         self._wake.set()
+
+    async def _bring_what_follows(self, need: Need) -> None:
+        """Bring what the commands behind will ask for: they would be held again for each thing, one after the other.
+
+        For no more of them than one transaction takes, and not for long: the first one waits meanwhile. What fails here
+        fails again for the command that asks for it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AHEAD_SECONDS):
+                for submission in self._held[need][:MAX_GROUP]:
+                    missing = self._missing(submission)
+                    if missing is not None:
+                        with suppress(CorruptRecordError, StoreBrokenError):
+                            await self._loader.bring(missing)
+
+    def _missing(self, submission: Submission) -> Need | None:
+        """Give what a command would ask for as the world is; nothing where that is only known when it is its turn."""
+        try:
+            _outcome(Layer(self._world), submission.command, self._store.now())
+        except NotLoadedError as missing:
+            return None if isinstance(missing.need, LabourNeed) else missing.need
+        except Exception:  # noqa: BLE001 - it fails again when it is its turn
+            return None
+        return None
 
     def _queue_again(self, submissions: Sequence[Submission]) -> None:
         """Put commands that have been evaluated in vain in front of those that have not."""
