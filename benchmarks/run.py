@@ -19,6 +19,7 @@ import calls
 import disk
 import first_get
 import flat
+import history
 import memory
 from alone import Measure, in_folder, options
 from row import show
@@ -28,6 +29,7 @@ PARTS: tuple[tuple[str, Measure], ...] = (
     ("flat cost: a large state over a small one", flat.measure),
     ("deltas: what is stored is what changed", disk.measure),
     ("memory", memory.measure),
+    ("history: a log of a million over one of 5,000", history.measure),
     ("after a crash", first_get.measure),
     ("what takes long runs off the event loop", blocking.measure),
 )
