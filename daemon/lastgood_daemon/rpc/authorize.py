@@ -32,7 +32,8 @@ def authenticate(metadata: dict[str, str | bytes], token: str | None) -> Princip
     given = metadata.get("authorization", "")
     text = given if isinstance(given, str) else ""
     if not hmac.compare_digest(text.encode(), f"Bearer {token}".encode()):
-        message = "this daemon wants a token; connect with token=…, or set LASTGOOD_TOKEN"
+        wanted = "another token than the one given" if text else "a token"
+        message = f"this daemon wants {wanted}; connect with token=…, or set LASTGOOD_TOKEN"
         raise UnauthenticatedError(message)
     return Principal("token")
 
