@@ -7,9 +7,9 @@ import shutil
 from hypothesis import event, note
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from tests.authority.slow_reads import ReadsMachine
+from tests.authority.redactions import RedactionsMachine
 from tests.engine.model import Everything
-from tests.engine.promises import STATES, mark_of
+from tests.engine.promises import STATES
 from tests.engine.test_model import STEPS
 
 FROM_ENGINE = tuple(step for step in STEPS if step not in {"batch_ends", "image", "restart"})
@@ -18,12 +18,13 @@ OF_STORAGE = (
     *("housekeep",) * 7,
     *("busy", "busy", "busy", "busy", "refer", "refer"),
     *("read_slowly", "read_slowly"),
+    *("leak", "leak", "leak", "redact", "redact", "redact"),
     *("go_on", "go_on", "go_on"),
     *("restart", "restart", "crash", "crash", "crash", "fill_up"),
 )
 
 
-class StorageMachine(ReadsMachine):
+class StorageMachine(RedactionsMachine):
     """Has all of that happen, and the daemon end, crash and run out of room meanwhile."""
 
     @rule(data=st.data())
@@ -59,15 +60,20 @@ class StorageMachine(ReadsMachine):
         if not self.store.crash_in:
             self.store.crash()
         elif data.draw(st.booleans()):
-            self.housekeep(data)
+            self.do_much(data)
 
     def fill_up(self, data: st.DataObject) -> None:
         self.store.full_in = data.draw(st.sampled_from([1, 1, 2, 3, 4, 5, 6, 8, 12, 20]))
         if data.draw(st.booleans()):
-            self.housekeep(data)
+            self.do_much(data)
+
+    def do_much(self, data: st.DataObject) -> None:
+        """Do what takes many writes, any of which may be the one."""
+        getattr(self, data.draw(st.sampled_from(["housekeep", "redact"])))(data)
 
     def finish_everything(self) -> None:
         self.finish("read")
+        self.finish("redaction")
         self.finish("round")
 
     def recover(self, after: Everything | None) -> None:
@@ -79,6 +85,9 @@ class StorageMachine(ReadsMachine):
                 self.daemon.wait(asyncio.wait_for(slow.task, 1))
         self.slow = {}
         self.daemon.recover()
+        if self.of and after is None:
+            self.settle_redaction()
+        self.of = ""
         was = self.model
         if after is not None and self.is_there(after):
             self.accept(after)
@@ -88,20 +97,3 @@ class StorageMachine(ReadsMachine):
             self.adopt_policies(found)
         self.settle()
         self.check_everything()
-
-    def is_there(self, after: Everything) -> bool:
-        """Whether what a command would have made is in the file."""
-        for state_id in {*self.model.lives, *after.lives}:
-            was, would = self.model.life(state_id), after.life(state_id)
-            if (was.incarnation, was.revision, was.snapshots) != (would.incarnation, would.revision, would.snapshots):
-                state = self.daemon.state(state_id)
-                snapshots = tuple((s.snapshot_id, s.revision) for s in state.snapshots_in_order())
-                return bool(
-                    (state.incarnation, state.revision, snapshots) == (would.incarnation, would.revision, would.snapshots)
-                )
-        for workflow_id, work in after.works.items():
-            if work != self.model.work(workflow_id):
-                workflow = self.daemon.workflow(workflow_id)
-                found = {c.order: mark_of(c) for c in workflow.in_order()}
-                return bool((workflow.progress.attempt, found) == (work.attempt, work.marks))
-        return True
