@@ -189,6 +189,7 @@ class RedactionsMachine(ReadsMachine):
         if self.daemon.until_held_up(slow):
             event("redaction held up")
             self.settle_redaction()
+            self._check_all()
             return
         del self.slow["redaction"]
         failed = slow.task.exception()

@@ -86,7 +86,9 @@ class StoredMachine(EngineMachine):
             for name, value in answer.outcome.items():
                 assert getattr(outcome, name) == value, name
             self.accept(answer.after)
-        if not self.store.crashed:
+        if self.store.crashed:
+            self.recover(None)
+        else:
             self._check_all()
         return outcome
 
