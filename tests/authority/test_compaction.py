@@ -219,7 +219,7 @@ async def test_the_history_of_a_path_where_the_floor_has_no_image_yet(tmp_path: 
         async def cut(*_: object) -> None:
             raise asyncio.CancelledError
 
-        daemon.store.put_image = cut  # type: ignore[method-assign]
+        daemon.store.put_image = cut  # type: ignore[method-assign, assignment]
         with contextlib.suppress(asyncio.CancelledError):
             await keep(daemon, 5)
     async with running(tmp_path) as daemon:
