@@ -16,6 +16,7 @@ from tests.engine.test_redaction import MARK, SECRET
 from lastgood_daemon.authority import compaction, imaging
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
 from lastgood_daemon.authority.commands.redaction import Redact
+from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.outcomes import Done, Redacted
 from lastgood_daemon.authority.redaction import Wanted
 from lastgood_daemon.authority.targets import Content, StateRef
@@ -25,6 +26,7 @@ from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.redaction import Redactor
 from lastgood_daemon.store.protocol import LogId, StoreFullError
+from lastgood_daemon.store.upkeep import Image
 from lastgood_proto.values import decode, encode
 
 
@@ -116,6 +118,22 @@ async def test_a_checkpoint_and_its_copy_go_while_it_is_prepared(tmp_path: Path)
         assert pages > 3
         assert remains(tmp_path, SECRET) == []
         assert await read(daemon, 1) == {"k": MARK}
+
+
+async def test_a_state_is_deleted_while_it_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as daemon:
+        for number in range(5):
+            await daemon.do(write(Set(("k",), encode(f"{number} {SECRET}"))))
+        await keep(daemon, 1)
+        read_image = daemon.store.image
+
+        async def image(log: LogId, at_most: int) -> Image | None:
+            await daemon.do(DeleteState(REF, Author()))
+            return await read_image(log, at_most)
+
+        monkeypatch.setattr(daemon.store, "image", image)
+        assert await daemon.authority.redaction.redact(wanted()) == Redacted(Point("s", 2, 0), 0, 0)
+        assert remains(tmp_path, SECRET) == []
 
 
 async def test_nobody_who_was_reading_brings_it_back(tmp_path: Path) -> None:

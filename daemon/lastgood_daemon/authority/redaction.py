@@ -66,6 +66,8 @@ class _Scanned:
             if mark.revision > self._floor:
                 continue
             image = await store.image(self.log, mark.revision)
+            if image is None and not (await store.head(self.log)).revision:
+                return  # the state has been deleted meanwhile
             if image is None or image.revision != mark.revision:
                 message = f"state {self.log.state_id!r}: the image of revision {mark.revision} has gone"
                 raise CorruptRecordError(message)
