@@ -44,12 +44,14 @@ class Pause:
         self.left = 0
         self.task: asyncio.Task[Any] | None = None
         """The only one that it holds up; nothing: also those that it begins."""
+        self.turn: asyncio.Lock | None = None
+        """While somebody has it, nothing is held up: everybody would wait for that."""
         self.reached = asyncio.Event()
         self._go = asyncio.Event()
 
     async def step(self) -> None:
         """Wait here, if this is the step."""
-        if self.task not in {None, asyncio.current_task()}:
+        if self.task not in {None, asyncio.current_task()} or (self.turn is not None and self.turn.locked()):
             return
         self.left -= 1
         if self.left == 0:
@@ -241,13 +243,14 @@ class Daemon:
         await asyncio.wait([idle], timeout=PATIENCE)
         idle.cancel()
 
-    async def _patiently(self, work: Awaitable[T]) -> T:
+    async def _patiently(self, work: Awaitable[T], slow_ones: Sequence[Slow] | None = None) -> T:
         """Wait for something. If it waits for what is held up, that goes on."""
         waited = asyncio.ensure_future(work)
-        while self._slow and not (await asyncio.wait([waited], timeout=PATIENCE))[0]:
-            for slow in self._slow:
+        slow_ones = self._slow if slow_ones is None else slow_ones
+        if slow_ones and not (await asyncio.wait([waited], timeout=PATIENCE))[0]:
+            for slow in slow_ones:
                 slow.pause.go_on(0)
-            self._slow = []
+            self._slow = [slow for slow in self._slow if slow not in slow_ones]
         return await waited
 
     def begin(self, work: Coroutine[Any, Any, Any], steps: int, *, alone: bool) -> Slow:
@@ -259,6 +262,7 @@ class Daemon:
             token = PAUSE.set(pause)
             try:
                 slow = Slow(work, pause, asyncio.create_task(work))
+                pause.turn = self.authority._committer._turn  # noqa: SLF001 - what it has while nothing else is committed
                 if alone:
                     pause.task = slow.task
                 else:
@@ -274,7 +278,8 @@ class Daemon:
 
         async def wait() -> bool:
             held_up = asyncio.create_task(slow.pause.reached.wait())
-            await asyncio.wait([held_up, slow.task], return_when=asyncio.FIRST_COMPLETED)
+            others = [other for other in self._slow if other is not slow]
+            await self._patiently(asyncio.wait([held_up, slow.task], return_when=asyncio.FIRST_COMPLETED), others)
             held_up.cancel()
             await self._idle()
             if slow.task.done() and slow in self._slow:

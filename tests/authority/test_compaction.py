@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from lastgood_daemon.engine.errors import EndedError, RevisionUnavailableError
 from lastgood_daemon.engine.log import Author, decode_row
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
+from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, StoreFullError
 from lastgood_proto import values
 from lastgood_proto.values import encode
@@ -204,6 +206,30 @@ async def test_what_is_given_up_is_in_no_history(tmp_path: Path) -> None:
         await daemon.do(write(Set(("k",), encode("more"))))
         await keep(daemon, 5)
         assert await listed() == [28, 29, 30, 31]
+
+
+async def test_the_history_of_a_path_where_the_floor_has_no_image_yet(tmp_path: Path) -> None:
+    """Cut off before the log has followed; and nothing is at hand, nor does any revision before say all about the path."""
+    async with running(tmp_path) as daemon:
+        await daemon.do(write(Set(("map", "a"), encode("first"))))
+        for number in range(10):
+            await daemon.do(write(Set(("k",), encode(number))))
+        await daemon.do(write(Set(("map", "a"), encode("second"))))
+
+        async def cut(*_: object) -> None:
+            raise asyncio.CancelledError
+
+        daemon.store.put_image = cut  # type: ignore[method-assign, assignment]
+        with contextlib.suppress(asyncio.CancelledError):
+            await keep(daemon, 5)
+    async with running(tmp_path) as daemon:
+        state = await daemon.authority.ask(lambda reader: reader.state("s"))
+        assert (state.kept.floor.revision, (await daemon.store.head(LOG)).floor) == (8, 0)
+        state = replace(state, trail=Trail())  # as after many more revisions
+        for newest_first in (False, True):
+            question = HistoryQuestion(("map", "a"), 0, None, newest_first=newest_first, limit=100)
+            items = [item async for item in daemon.authority.history(state, question)]
+            assert [(item.revision, item.node and item.node.value()) for item in items] == [(12, "second")]
 
 
 async def test_a_history_that_is_read_while_the_log_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,3 +146,14 @@ async def test_the_images_of_a_deleted_state_go_with_it(tmp_path: Path) -> None:
         await daemon.do(DeleteState(StateRef("s"), Author()))
         assert await daemon.store.list_images(LOG) == []
         assert await content(daemon) == {}
+
+
+async def test_two_images_of_a_revision_are_never_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever shortens a log may write one of a revision that has just been imaged; it may have fewer pieces."""
+    monkeypatch.setattr(images, "PIECE", 50)
+    async with running(tmp_path) as daemon:
+        await daemon.do(write(Set(("k",), encode(1))))
+        first, second = Image(1, bytes(range(250))), Image(1, bytes(range(100)))
+        await daemon.store.put_image(LOG, first)
+        await daemon.store.put_image(LOG, second)
+        assert await daemon.store.image(LOG, 1) == first

@@ -23,7 +23,7 @@ from lastgood_daemon.authority.floors import find_wanted, measured, snapshots
 from lastgood_daemon.authority.importing import Importer
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, Outcome, Pruned, Refused
-from lastgood_daemon.authority.policies import in_force
+from lastgood_daemon.authority.policies import KEEP_ALL, Policies, in_force
 from lastgood_daemon.authority.records import about_of, progress_of
 from lastgood_daemon.authority.references import References, gather
 from lastgood_daemon.authority.rounds import Compaction, Round
@@ -64,6 +64,11 @@ class Housekeeper:
             reason = "OVERLOADED"
             raise EndedError(reason, f"the disk is too full to make room on it: {error}") from error
         return made.found
+
+    async def drop_copies(self) -> None:
+        """Drop the copies that nobody needs, and nothing else. Raises as ``keep`` does, and passes over what is damaged."""
+        made = Round(Policies(KEEP_ALL, {}), None)
+        await made.guard(self._clear(made))
 
     # The parts of a round.
 

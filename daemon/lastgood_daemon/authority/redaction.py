@@ -1,7 +1,9 @@
 """Redacting: finding a text in all that is kept of a state, and having it replaced there for good.
 
+    clear       what was let go of, and copies that nobody needs, go: nobody would look for it there
     prepare     the log is read, from its floor on, and what has the text in it is rewritten: in memory, off the event loop
-    at rest     nothing else is committed: what the log has grown by meanwhile is read, and the present tree is redacted
+    at rest     nothing else is committed: what has been written meanwhile is read, also in new copies; and
+                the present tree is redacted
     commit      rows, images, records and a revision that says so, in one transaction (``commands/redaction.py``)
     scrub       what SQLite still has of the old in its file and its WAL goes, too
 
@@ -10,7 +12,7 @@ before would bring the text back. Cut off before the commit, nothing has happene
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -64,6 +66,8 @@ class _Scanned:
             if mark.revision > self._floor:
                 continue
             image = await store.image(self.log, mark.revision)
+            if image is None and not (await store.head(self.log)).revision:
+                return  # the state has been deleted meanwhile
             if image is None or image.revision != mark.revision:
                 message = f"state {self.log.state_id!r}: the image of revision {mark.revision} has gone"
                 raise CorruptRecordError(message)
@@ -142,15 +146,16 @@ class RedactionDesk:
         if redactor.has(wanted.state.state_id):
             where = "the id of the state"
             raise NotRedactableError(where)
-        while await self._store.sweep():  # what was let go of, and is still there
-            pass
-        scanned = [await self._scan(state, redactor) for state in await self._states(wanted.state)]
+        await self._clear()
+        found = [await self._scan(state, redactor) for state in await self._states(wanted.state)]
+        scanned = {each.log: each for each in found}
         sessions = {owned.owner async for owned in scan(self._store, "session") if _may_have(owned.records(), redactor)}
 
         async def prepare() -> Redact:
             logs, seen = [], []
-            for each in scanned:
-                state = await self._state(each.log.state_id)
+            for state in await self._states(wanted.state, scanned):  # copies may have come meanwhile, and gone
+                known = scanned.get(LogId(state.state_id, state.incarnation))
+                each = known or await self._scan(state, redactor)
                 await each.read_rows(self._store, redactor)
                 tree = await asyncio.to_thread(redacted_tree, state.tree, redactor)
                 seen.append((each.log, state.revision))
@@ -164,13 +169,13 @@ class RedactionDesk:
 
         return await self._committer.alone(prepare)
 
-    async def _states(self, ref: StateRef) -> list[State]:
-        """Give the state, and the copies that were made for checkpoints of its workflow."""
+    async def _states(self, ref: StateRef, known: Iterable[LogId] = ()) -> list[State]:
+        """Give the state, and the copies that were made for checkpoints of its workflow; and those known that are there."""
         state = await self._loader.ask(lambda reader: find_state(reader, ref))
         workflow: Workflow = await self._loader.ask(lambda reader: reader.workflow(ref.state_id))
         found = {state.state_id: state}
-        for checkpoint in workflow.in_order():
-            name = checkpoint.point.state_id
+        points = (checkpoint.point for checkpoint in workflow.in_order())
+        for name in (*(point.state_id for point in points), *(log.state_id for log in known)):
             if name not in found:
                 other = await self._state(name)
                 if other.about.hidden:
@@ -185,6 +190,15 @@ class RedactionDesk:
         await scanned.read_images(self._store, redactor)
         await scanned.read_rows(self._store, redactor)
         return scanned
+
+    async def _clear(self) -> None:
+        await self._housekeeper.drop_copies()
+        try:
+            while await self._store.sweep():
+                pass
+        except StoreFullError as error:
+            reason = "OVERLOADED"
+            raise EndedError(reason, f"the disk is full; nothing was redacted: {error}") from error
 
     async def _scrub(self) -> None:
         again = "everything was redacted, but not yet wiped off the disk; redact again"

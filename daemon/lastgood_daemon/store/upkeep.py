@@ -77,7 +77,7 @@ class Upkeep(Protocol):
     """What is written of it. Where there is no room, ``StoreFullError``: nothing is half-done, and later calls may work."""
 
     async def put_image(self, log: LogId, image: Image) -> None:
-        """Keep an image, in pieces between which others commit. Where the log has gone meanwhile, nothing is kept."""
+        """Keep an image, in pieces between which others commit; unless there is one of that revision or the log is gone."""
         ...
 
     async def squash(self, log: LogId, after: int, row: LogRow) -> None:

@@ -32,6 +32,7 @@ _CLEAR = (
     f"DELETE FROM images WHERE log = {_LOG}"
     f" AND revision NOT IN (SELECT revision FROM images WHERE log = {_LOG} AND piece = 0)"
 )
+_COUNT = f"SELECT count(*) FROM images WHERE log = {_LOG} AND revision = ?"
 _DROP_ALL = "DELETE FROM images WHERE log = ?"
 _REVISIONS = "SELECT revision FROM images WHERE log = ? AND piece = 0"
 
@@ -72,9 +73,13 @@ def replace_all(connection: apsw.Connection, number: int, images: Sequence[Image
             _put(connection, number, image.revision, pieces, piece)
 
 
-def clear_incomplete(connection: apsw.Connection, log: LogId) -> None:
-    """Forget what is there of images that a crash has kept from being finished. While none is being written."""
+def make_room(connection: apsw.Connection, log: LogId, revision: int) -> bool:
+    """Forget what is there of images that a crash has kept from being finished; whether there is none of a revision.
+
+    While none is being written. One that is there stays: of another over it, with fewer pieces, nothing could be read.
+    """
     connection.execute(_CLEAR, (*log, *log))
+    return not fetch(connection, _COUNT, (*log, revision))[0][0]
 
 
 def newest(connection: apsw.Connection, log: LogId, at_most: int) -> Image | None:

@@ -124,10 +124,11 @@ class SqliteStore(SqliteReader):
     # Upkeep.
 
     async def put_image(self, log: LogId, image: Image) -> None:
-        """Write an image piece by piece; other commits go on in between."""
+        """Write an image piece by piece, unless there is one of that revision; other commits go on in between."""
         pieces = await asyncio.to_thread(images.pieces_of, image)
         async with self._imaging:
-            await self._write(images.clear_incomplete, log)
+            if not await self._write(images.make_room, log, image.revision):
+                return
             for piece in reversed(range(len(pieces))):
                 if not await self._write(images.put_piece, log, image.revision, pieces, piece):
                     return
