@@ -3,12 +3,13 @@
 import asyncio
 import random
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
-from tests.authority.at_work import running
+from tests.authority.at_work import Answer, running
 from tests.authority.leaked import LOG, REF, check, filled, keep, read, state_of, wanted, write
 from tests.authority.remains import remains
 from tests.engine.test_redaction import MARK, SECRET
@@ -16,10 +17,13 @@ from tests.engine.test_redaction import MARK, SECRET
 from lastgood_daemon.authority import compaction, imaging
 from lastgood_daemon.authority.commands.checkpoints import DeleteCheckpoints, MakeCheckpoint
 from lastgood_daemon.authority.commands.redaction import Redact
+from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.states import DeleteState
-from lastgood_daemon.authority.outcomes import Done, Redacted
+from lastgood_daemon.authority.outcomes import Done, Redacted, SnapshotTaken
 from lastgood_daemon.authority.redaction import Wanted
+from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.targets import Content, StateRef
+from lastgood_daemon.authority.world import Need, SessionNeed
 from lastgood_daemon.engine.edits import Set
 from lastgood_daemon.engine.errors import RefusedError, StateNotFoundError
 from lastgood_daemon.engine.log import Author
@@ -96,6 +100,31 @@ async def test_a_checkpoint_is_made_while_it_is_prepared(tmp_path: Path) -> None
         assert (await daemon.authority.redaction.redact(wanted())).revisions == 2
         assert remains(tmp_path, SECRET) == []
         assert decode((await state_of(daemon, "copy")).tree.root.encoded()) == {"c": MARK}
+
+
+async def test_what_comes_while_answers_are_brought_back_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(name: str) -> TakeSnapshot:
+        return TakeSnapshot(REF, Author(), name, SECRET, None, 1)
+
+    async with running(tmp_path) as daemon:
+        await daemon.do(write(Set(("k",), encode(SECRET))))
+        assert isinstance(await daemon.ask(taken("first"), Identity("session", 1)), SnapshotTaken)
+    async with running(tmp_path) as daemon:
+        bring = daemon.authority.loader.bring
+        later: list[Answer] = []
+
+        def meanwhile(need: Need) -> Awaitable[None]:
+            if isinstance(need, SessionNeed) and not later:
+                later.append(daemon.ask(taken("second")))
+            return bring(need)
+
+        monkeypatch.setattr(daemon.authority.loader, "bring", meanwhile)
+        done = await daemon.authority.redaction.redact(wanted())
+        second = await later[0]
+        assert isinstance(second, SnapshotTaken)
+        assert second.snapshot.revision == done.point.revision
 
 
 async def test_a_checkpoint_and_its_copy_go_while_it_is_prepared(tmp_path: Path) -> None:

@@ -151,10 +151,12 @@ class Committer:
         """Commit a command that is prepared while nothing else is being committed."""
         answered, deliver = _awaited()
         async with self._turn:
-            command = await prepare()
+            submission = Submission(await prepare(), deliver, labours=MOST_LABOURS)
+            while (missing := self._missing(submission)) is not None:  # it may not wait for that among the others
+                await self._loader.bring(missing)
             if self._draining or self.broken:
                 return SHUTTING_DOWN
-            await self._commit([Submission(command, deliver)])
+            await self._commit([submission])
             self._wake.set()  # it may have to be evaluated again, or have met a broken store
         return await answered
 
@@ -277,8 +279,7 @@ class Committer:
             if answer is not YOUR_TURN:
                 return answer
         try:
-            evaluate = partial(_outcome, batch, command, now)
-            outcome = evaluate() if submission.labours < MOST_LABOURS else working(evaluate)
+            outcome = _outcome(batch, submission, now)
         except NotLoadedError:
             room.take_back(submission)
             raise
@@ -350,7 +351,7 @@ class Committer:
     def _missing(self, submission: Submission) -> Need | None:
         """Give what a command would ask for as the world is; nothing where that is only known when it is its turn."""
         try:
-            _outcome(Layer(self._world), submission.command, self._store.now())
+            _outcome(Layer(self._world), submission, self._store.now())
         except NotLoadedError as missing:
             return None if isinstance(missing.need, LabourNeed) else missing.need
         except Exception:  # noqa: BLE001 - it fails again when it is its turn
@@ -378,10 +379,11 @@ def _awaited() -> tuple[asyncio.Future[Outcome], Callable[[Outcome], None]]:
     return answered, deliver
 
 
-def _outcome(batch: Layer, command: Command, now: int) -> Outcome:
+def _outcome(batch: Layer, submission: Submission, now: int) -> Outcome:
     layer = Layer(batch)
+    evaluate = partial(submission.command.evaluate, layer, now)
     try:
-        outcome = command.evaluate(layer, now)
+        outcome = evaluate() if submission.labours < MOST_LABOURS else working(evaluate)
     except RefusedError as refusal:
         return Refused.because(refusal)
     except LabourError as labour:
