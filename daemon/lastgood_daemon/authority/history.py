@@ -5,7 +5,8 @@ Without a path, and for the root, every revision is looked at (``walk.py``); for
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+import msgspec
 
 from lastgood_daemon.authority.candidates import Candidates
 from lastgood_daemon.authority.indexing import MOST, Indexing
@@ -19,8 +20,7 @@ from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Store
 from lastgood_proto.paths import Path
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryQuestion:
+class HistoryQuestion(msgspec.Struct, frozen=True):
     """Which revisions to list: those above ``after`` and below ``before``; about ``limit`` will be asked for."""
 
     path: Path | None

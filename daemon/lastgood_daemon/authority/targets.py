@@ -1,7 +1,8 @@
 """What a caller wants to look at or to go back to, and finding it."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.checkpoint import Checkpoint
@@ -18,22 +19,19 @@ class StateRef(NamedTuple):
     incarnation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(msgspec.Struct, frozen=True):
     """A revision of the state that the call is about."""
 
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(msgspec.Struct, frozen=True):
     """The last revision of that state made at or before a time, in microseconds."""
 
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointRef:
+class CheckpointRef(msgspec.Struct, frozen=True):
     """What a checkpoint was made of."""
 
     workflow_id: str
@@ -41,8 +39,7 @@ class CheckpointRef:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """A content brought along: the bytes of a map."""
 
     encoded: bytes

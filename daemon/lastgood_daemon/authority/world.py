@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from lastgood_daemon.authority.digests import Digests
 from lastgood_daemon.authority.memory import BUDGET, LEAST, PER_BYTE, PER_PART, Memory
 from lastgood_daemon.authority.sessions import Session
@@ -29,43 +31,37 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class StateNeed:
+class StateNeed(msgspec.Struct, frozen=True):
     """A state, by its id. No tuple, as a need: that of a workflow with the same id would be equal to it."""
 
     state_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowNeed:
+class WorkflowNeed(msgspec.Struct, frozen=True):
     """A workflow, by its id."""
 
     workflow_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionNeed:
+class SessionNeed(msgspec.Struct, frozen=True):
     """A session, by its id."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionNeed:
+class RetentionNeed(msgspec.Struct, frozen=True):
     """The policy that was set for an id; ``""``: the default."""
 
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
-class TreeNeed:
+class TreeNeed(msgspec.Struct, frozen=True):
     """The content of a state at an earlier revision."""
 
     point: Point
 
 
-@dataclass(frozen=True, slots=True)
-class TimeNeed:
+class TimeNeed(msgspec.Struct, frozen=True):
     """The last revision of a state made at or before a time (microseconds)."""
 
     state_id: str
@@ -73,8 +69,7 @@ class TimeNeed:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class OthersNeed:
+class OthersNeed(msgspec.Struct, frozen=True):
     """Who has written the revisions of a log after one."""
 
     log: LogId

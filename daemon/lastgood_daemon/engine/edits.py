@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple, assert_never
 
+import msgspec
 from msgspec import Raw
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
@@ -40,24 +41,21 @@ class Merge:
     compared: Compared = field(default_factory=Compared, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """Append items to the list at a path; a missing one starts empty."""
 
     path: Path
     items: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
+class Increment(msgspec.Struct, frozen=True):
     """Add to the number at a path; a missing one starts at 0."""
 
     path: Path
     by: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove what is at a path; the root is emptied."""
 
     path: Path

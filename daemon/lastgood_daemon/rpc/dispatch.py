@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from google.protobuf.message import Message
 
 from lastgood_daemon.authority.committer import FAULT
@@ -54,16 +54,14 @@ Answer = Callable[["Message | Refused"], None]
 Work = Ask[Any] | Do | Run
 
 
-@dataclass(frozen=True, slots=True)
-class Translated:
+class Translated(msgspec.Struct, frozen=True):
     """What is to be done for a request, and whether the answer is to have its values as JSON."""
 
     work: Work | Refused
     as_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """How a call is known if it comes again. ``deadline`` is by the clock of the event loop."""
 
     identity: Identity | None

@@ -5,9 +5,9 @@ itself; ``dispatch`` does.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from google.protobuf.message import Message
 
 from lastgood_daemon.authority.authority import Authority
@@ -20,31 +20,27 @@ from lastgood_proto.v1.server_pb2 import ServerInfo
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Ask(Generic[T]):
+class Ask(msgspec.Struct, Generic[T], frozen=True):
     """Ask the authority, and make the response from what it says."""
 
     question: Callable[[Reader], T]
     respond: Callable[[T], Message]
 
 
-@dataclass(frozen=True, slots=True)
-class Do:
+class Do(msgspec.Struct, frozen=True):
     """Hand a command to the authority, and make the response from its outcome, unless that is a refusal."""
 
     command: Command
     respond: Callable[[Any], Message]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """Run something that needs more than one question."""
 
     work: Callable[[], Awaitable[Message]]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True):
     """What handlers work with."""
 
     authority: Authority
@@ -79,8 +75,7 @@ def of_nothing(_: object) -> tuple[str, str]:
     return "", ""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """An operation of the contract. Its name is that of its field in Call and Reply."""
 
     verb: Verb

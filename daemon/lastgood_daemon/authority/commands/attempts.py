@@ -1,6 +1,6 @@
 """Beginning an attempt at a workflow, with a lease or without."""
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.commands.rollback import roll_back
 from lastgood_daemon.authority.commands.states import begin_with
@@ -12,8 +12,7 @@ from lastgood_daemon.engine.lease import Lease
 from lastgood_daemon.engine.log import Author
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(msgspec.Struct, frozen=True):
     """Begin an attempt, and roll the workflow's state back to the last good checkpoint, or to that of a step.
 
     All in one transaction: the initial state if the workflow has not begun, the rollback, the attempt that fences all
@@ -45,8 +44,7 @@ class Resume:
         return beginning.evaluate(layer, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """Resume a workflow and hold it by a lease.
 
     One that finds it held and may ``wait`` is kept back by the committer, with its place among those that wait.
@@ -71,8 +69,7 @@ class Claim:
         return beginning.evaluate(layer, now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Beginning:
+class _Beginning(msgspec.Struct, frozen=True):
     """What both have in common: the caller has seen that an attempt may begin."""
 
     workflow_id: str

@@ -1,6 +1,6 @@
 """Making and deleting checkpoints."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -15,8 +15,7 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class MakeCheckpoint:
+class MakeCheckpoint(msgspec.Struct, frozen=True):
     """Record what a step has come to, in place of what the same attempt recorded for it before."""
 
     workflow_id: str
@@ -76,8 +75,7 @@ class MakeCheckpoint:
             layer.note_reference(state, now)
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteCheckpoints:
+class DeleteCheckpoints(msgspec.Struct, frozen=True):
     """Delete the checkpoints of a step, or all of them; with ``effects`` also what the ledger has of it."""
 
     workflow_id: str

@@ -1,6 +1,6 @@
 """Letting go of revisions."""
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Done
@@ -8,8 +8,7 @@ from lastgood_daemon.engine.kept import KeptAt
 from lastgood_daemon.store.protocol import LogId
 
 
-@dataclass(frozen=True, slots=True)
-class Compact:
+class Compact(msgspec.Struct, frozen=True):
     """Have only the revisions from a floor on, and some pinned ones below it, be there.
 
     Nothing is done where something may have been pinned after the pins were looked for; there will be another time.

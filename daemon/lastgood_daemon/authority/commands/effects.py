@@ -1,6 +1,6 @@
 """The ledger of effects: claimed before they happen, recorded after."""
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
@@ -11,8 +11,7 @@ from lastgood_daemon.engine.log import Author
 from lastgood_proto.effects import idempotency_key
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimEffect:
+class ClaimEffect(msgspec.Struct, frozen=True):
     """Say that an effect of the open step is about to happen; where it has happened, give what came of it."""
 
     workflow_id: str
@@ -52,8 +51,7 @@ class ClaimEffect:
         return EffectClaimed(effect)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEffect:
+class RecordEffect(msgspec.Struct, frozen=True):
     """Record what came of an effect that this attempt has claimed: a result, a failure, or only that it has happened."""
 
     workflow_id: str

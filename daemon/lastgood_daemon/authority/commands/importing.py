@@ -1,7 +1,6 @@
 """Bringing in a state with its history: collected under a name that nobody knows, and made known at the end, all at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.store.protocol import LogRow
 
 
-@dataclass(frozen=True, slots=True)
-class Collect:
+class Collect(msgspec.Struct, frozen=True):
     """Put revisions at the end of what has been collected so far."""
 
     before: bytes
@@ -35,8 +33,7 @@ class Collect:
         return Done()
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True):
     """Have what was collected be a state from now on."""
 
     state_id: str

@@ -1,7 +1,5 @@
 """Keeping a workflow, and giving it up."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from lastgood_daemon.authority.layer import Layer
@@ -10,8 +8,7 @@ from lastgood_daemon.engine.errors import LeaseLostError
 from lastgood_daemon.engine.log import Author
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(msgspec.Struct, frozen=True):
     """Let the lease of an attempt run anew."""
 
     workflow_id: str
@@ -29,8 +26,7 @@ class Renew:
         return Done()
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """End the lease of a claim, wherever that is; the committer ends its wait, if it still waits."""
 
     workflow_id: str
@@ -52,8 +48,7 @@ class GiveUp:
         return Done()
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """Forget how many processes have died under the step at work of a workflow."""
 
     workflow_id: str

@@ -1,7 +1,5 @@
 """Bringing an earlier content back."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from lastgood_daemon.authority.commands.authorship import admit
@@ -16,8 +14,7 @@ from lastgood_daemon.engine.state import State
 from lastgood_proto.paths import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(msgspec.Struct, frozen=True):
     """Make a state, or some subtrees of it, as they are in a target; a new revision, so nothing is lost by it."""
 
     state: StateRef

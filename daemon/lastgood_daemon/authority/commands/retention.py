@@ -4,7 +4,7 @@ What is to go is found outside, by looking through the store, and may have chang
 each of these decides anew, by the policy in force; a candidate that has become worth keeping stays.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Done, Pruned
@@ -18,8 +18,7 @@ def in_force(reader: Reader, owner: str) -> tuple[Retention | None, bool]:
     return (reader.retention(""), False) if own is None else (own, bool(owner))
 
 
-@dataclass(frozen=True, slots=True)
-class SetRetention:
+class SetRetention(msgspec.Struct, frozen=True):
     """Set the policy of an id, or the default (``""``); ``None`` removes it. It outlives what it is about."""
 
     owner: str
@@ -35,8 +34,7 @@ class SetRetention:
         return Done(existed=existed)
 
 
-@dataclass(frozen=True, slots=True)
-class PruneWorkflow:
+class PruneWorkflow(msgspec.Struct, frozen=True):
     """Drop the checkpoints that are too many, and what has been superseded for long; also of a workflow that is held."""
 
     workflow_id: str
@@ -56,8 +54,7 @@ class PruneWorkflow:
         return Pruned(len(checkpoints), len(effects))
 
 
-@dataclass(frozen=True, slots=True)
-class ExpireState:
+class ExpireState(msgspec.Struct, frozen=True):
     """Delete a state, and the workflow of its id, that nobody has written for as long as its policy says.
 
     ``since``: when it was seen that no checkpoint of another workflow refers to it.
@@ -83,8 +80,7 @@ class ExpireState:
         return Done()
 
 
-@dataclass(frozen=True, slots=True)
-class DropCopy:
+class DropCopy(msgspec.Struct, frozen=True):
     """Delete a copy that was made for a checkpoint, when no checkpoint refers to it any more.
 
     ``since``: when that was seen. What was made, or referred to, from then on stays.

@@ -1,6 +1,6 @@
 """Taking and forgetting snapshots."""
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
@@ -10,8 +10,7 @@ from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.state import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class TakeSnapshot:
+class TakeSnapshot(msgspec.Struct, frozen=True):
     """Name and pin the present revision."""
 
     state: StateRef
@@ -31,8 +30,7 @@ class TakeSnapshot:
         return SnapshotTaken(state.point(), snapshot)
 
 
-@dataclass(frozen=True, slots=True)
-class DropSnapshot:
+class DropSnapshot(msgspec.Struct, frozen=True):
     """Forget a snapshot."""
 
     state: StateRef

@@ -1,6 +1,6 @@
 """Forking and deleting whole states."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -14,8 +14,7 @@ from lastgood_daemon.engine.log import Author, LoggedEdit
 from lastgood_daemon.engine.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(msgspec.Struct, frozen=True):
     """Make a new state whose revision 1 is a content of another one.
 
     From a checkpoint of the state's own workflow it is a new workflow, too, which goes on where that checkpoint was made.
@@ -49,8 +48,7 @@ def begin_with(layer: Layer, state: State, operation: str, content: bytes, autho
     return layer.append(state, [LoggedEdit(operation, (), (Put((), content),))], author, now)
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteState:
+class DeleteState(msgspec.Struct, frozen=True):
     """Delete a state with its history and snapshots; its id begins a new life."""
 
     state: StateRef

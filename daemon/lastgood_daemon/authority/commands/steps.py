@@ -1,6 +1,6 @@
 """The begin of a step, and its end: each one transaction."""
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.commands.rollback import roll_back
@@ -10,8 +10,7 @@ from lastgood_daemon.engine.checkpoint import COMPLETED, FAILED, Checkpoint, Met
 from lastgood_daemon.engine.log import Author
 
 
-@dataclass(frozen=True, slots=True)
-class BeginStep:
+class BeginStep(msgspec.Struct, frozen=True):
     """Open the next step."""
 
     workflow_id: str
@@ -28,8 +27,7 @@ class BeginStep:
         return StepBegun(layer.state(self.workflow_id).point(), workflow.progress.line, known)
 
 
-@dataclass(frozen=True, slots=True)
-class CompleteStep:
+class CompleteStep(msgspec.Struct, frozen=True):
     """End the open step with a completed checkpoint at the present revision.
 
     What the same session has handed in before is in that revision: the committer takes commands in their order.
@@ -51,8 +49,7 @@ class CompleteStep:
         return StepEnded(checkpoint.point, checkpoint)
 
 
-@dataclass(frozen=True, slots=True)
-class FailStep:
+class FailStep(msgspec.Struct, frozen=True):
     """End the open step with a failed checkpoint at the present revision, and go back to the last good one."""
 
     workflow_id: str

@@ -1,6 +1,6 @@
 """Writing into a state: set, update, merge, append, increment, delete, and transactions of them."""
 
-from dataclasses import dataclass
+import msgspec
 
 from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
@@ -12,8 +12,7 @@ from lastgood_daemon.engine.preconditions import Precondition, require
 from lastgood_daemon.engine.state import plan
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Apply edits, each under the name that the history gives it, as one revision."""
 
     state: StateRef
