@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.test_storage_faults import damage
 from tests.support.daemons import DaemonProcess
+from tests.support.waiting import until_told
 
 import lastgood
 from lastgood import AgentStatus, Client, Retention
@@ -33,9 +34,7 @@ async def connected(daemon: DaemonProcess) -> AsyncIterator[Client]:
 
 async def states(client: Client, holds: Callable[[list[str]], bool]) -> None:
     """Wait until that holds for the ids of the states."""
-    async with asyncio.timeout(30):
-        while not holds(await client.list_states()):
-            pass
+    await until_told(client.list_states, holds)
 
 
 async def test_it_applies_the_policies_without_being_asked(brisk: DaemonProcess) -> None:
@@ -47,11 +46,8 @@ async def test_it_applies_the_policies_without_being_asked(brisk: DaemonProcess)
         await client.set_retention(Retention(checkpoints=1), "wf")
         await client.set_retention(Retention(ttl=AT_ONCE), "old")
         await states(client, lambda found: found == ["kept"])
-        async with asyncio.timeout(30):
-            while len(await client.checkpoints.list_checkpoints("wf")) > 1:
-                pass
-            while (await client.compact()).copies:  # whatever it has not come to yet
-                pass
+        await until_told(lambda: client.checkpoints.list_checkpoints("wf"), lambda found: len(found) == 1)
+        await until_told(client.compact, lambda found: not found.copies)  # whatever it has not come to yet
         assert await client.workflow("wf").try_resume() == 4
     assert brisk.stop() == 0
     assert any(said["event"] == "applied the retention policies" and said["deleted"] == 1 for said in brisk.said())

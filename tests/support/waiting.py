@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.005
+_ASK_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -18,6 +19,14 @@ async def until(predicate: Callable[[], T], seconds: float = WAIT_SECONDS) -> T:
         _check(deadline, predicate, seconds)
         await asyncio.sleep(_POLL_SECONDS)
     return found
+
+
+async def until_told(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+    """Ask until what is told holds, and give that. Seldom enough that whoever is asked gets on with the work."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not holds(told := await ask()):
+            await asyncio.sleep(_ASK_SECONDS)
+    return told
 
 
 def wait_until(predicate: Callable[[], T], seconds: float = WAIT_SECONDS) -> T:
