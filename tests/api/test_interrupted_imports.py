@@ -1,5 +1,6 @@
 """An import that ends early leaves nothing; one that came to its end is durable."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -30,8 +31,7 @@ def stored(folder: Path) -> tuple[int, int]:
 
 
 async def test_what_was_refused_has_left_nothing_in_the_file(alone: Client, own_daemon: DaemonProcess) -> None:
-    for number in range(2000):
-        await alone.state("trip").set("x", number)
+    await asyncio.gather(*(alone.state("trip").set("x", number) for number in range(2000)))
     lines = await exported(alone, "trip")
     with pytest.raises(InvalidArgumentError):
         await alone.import_state("copy", lines[:-1])
@@ -40,8 +40,7 @@ async def test_what_was_refused_has_left_nothing_in_the_file(alone: Client, own_
 
 async def test_a_crash_in_the_middle(alone: Client, own_daemon: DaemonProcess) -> None:
     """Nothing of it is to be seen, it can be done again, and what it has left goes by itself."""
-    for number in range(3000):
-        await alone.state("trip").set("x", "x" * 1000 + str(number))
+    await asyncio.gather(*(alone.state("trip").set("x", "x" * 1000 + str(number)) for number in range(3000)))
     lines = await exported(alone, "trip")
 
     async def cut_off() -> AsyncIterator[str]:
@@ -75,8 +74,7 @@ async def test_it_is_durable(alone: Client, own_daemon: DaemonProcess) -> None:
 
 
 async def test_a_round_of_housekeeping_leaves_one_that_is_under_way(alone: Client) -> None:
-    for number in range(2000):
-        await alone.state("trip").set("x", "x" * 1000 + str(number))
+    await asyncio.gather(*(alone.state("trip").set("x", "x" * 1000 + str(number)) for number in range(2000)))
     lines = await exported(alone, "trip")
 
     async def slowly() -> AsyncIterator[str]:

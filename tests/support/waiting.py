@@ -24,8 +24,10 @@ async def until(predicate: Callable[[], T], seconds: float = WAIT_SECONDS) -> T:
 async def until_told(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
     """Ask until what is told holds, and give that. Seldom enough that whoever is asked gets on with the work."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while not holds(told := await ask()):
+        told = await ask()
+        while not holds(told):
             await asyncio.sleep(_ASK_SECONDS)
+            told = await ask()
     return told
 
 
