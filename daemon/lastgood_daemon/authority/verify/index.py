@@ -54,9 +54,11 @@ class IndexCheck:
     @classmethod
     async def begin(cls, reading: Reading, log: LogId) -> "IndexCheck":
         """Look at how far the index is. To be called before it is looked up where the log ends."""
+        number, _ = await reading.list_places(log, None, 0)
+        if not number:  # there is none: so it is with most logs
+            return cls(log, _NOTHING, number, 0)
         floor = await _floor(reading, log)
         until = await reading.indexed(log)
-        number, _ = await reading.list_places(log, None, 0)
         return cls(log, floor, number, until)
 
     def see(self, steps: Sequence[Step]) -> bool:
@@ -69,6 +71,8 @@ class IndexCheck:
 
     async def end(self, reading: Reading, head: int, findings: Findings) -> None:
         """Compare, when all of the log has been seen up to its head."""
+        if not self._number:
+            return
         if self._until <= head and await self._agrees(reading):
             return
         number, _ = await reading.list_places(self._log, None, 0)

@@ -5,8 +5,10 @@ there is no such log any more; and that is looked up before a problem is reporte
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -17,10 +19,15 @@ from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.difference import differences
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.image import DamagedImageError, Image, decode_image, same_image
-from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.labour import LONG_BYTES
+from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Reading, StoreBrokenError
 from lastgood_proto.paths import format_path
 
+T = TypeVar("T")
+
+ROW_BYTES = 2048
+"""What it costs to apply a row, besides its bytes."""
 MOST_DIGITS = 18
 """Of the number of a life: SQLite has none that are much longer."""
 
@@ -82,7 +89,9 @@ async def _check_log(reading: Reading, log: LogId, live: State | None, findings:
     index = await IndexCheck.begin(reading, log)
     head = await reading.head(log)
     images = {mark.revision for mark in await reading.list_images(log)}
-    state, _ = await nearest(reading, log, head.floor)
+    state = State(log.state_id, About(incarnation=log.incarnation))
+    if head.floor or images:
+        state, _ = await nearest(reading, log, head.floor)
     stops = sorted({head.revision, head.revision if live is None else live.revision} - {state.revision})
     for until in [state.revision, *stops]:
         state = await _replayed(reading, state, until, images, index, findings)
@@ -92,7 +101,7 @@ async def _check_log(reading: Reading, log: LogId, live: State | None, findings:
                 problem = f"revision {head.revision} is not the one that its head names"
             raise CorruptRecordError(problem)
         if live is not None and until == live.revision:
-            await asyncio.to_thread(_compare, state, live)
+            await _done(live.log_bytes, partial(_compare, state, live))
     beyond = await reading.read_log(log, head.revision, 1)
     if beyond and (await reading.head(log)).revision == head.revision:
         problem = f"its log goes on after revision {head.revision}, where its head says that it ends"
@@ -110,11 +119,17 @@ async def _replayed(
         if not rows:
             break
         imaged = next((index for index, row in enumerate(rows, start=1) if row.revision in images), len(rows))
-        state, _ = await asyncio.to_thread(apply_rows, state, rows[:imaged], index.see)
+        cost = state.log_bytes + sum(len(row.entry) + ROW_BYTES for row in rows[:imaged])
+        state, _ = await _done(cost, partial(apply_rows, state, rows[:imaged], index.see))
         findings.revisions += imaged
         if state.revision in images:
             state = await _held_against_image(reading, log, state, findings)
     return state
+
+
+async def _done(cost: int, work: Callable[[], T]) -> T:
+    """Do what takes as long as looking into that many bytes: in a thread, unless to go there and back would take longer."""
+    return work() if cost < LONG_BYTES else await asyncio.to_thread(work)
 
 
 async def _held_against_image(reading: Reading, log: LogId, state: State, findings: Findings) -> State:
