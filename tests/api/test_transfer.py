@@ -195,8 +195,7 @@ async def test_a_line_that_travels_in_pieces(client: Client, elsewhere: Client, 
 
 async def test_nobody_sees_half_of_it(client: Client, elsewhere: Client, state: SharedState) -> None:
     await state.update({f"k{number}": "x" * 1000 for number in range(10)})
-    for number in range(3000):
-        await state.set("x", "x" * 1000 + str(number))
+    await asyncio.gather(*(state.set("x", "x" * 1000 + str(number)) for number in range(3000)))
     lines = await exported(client, state.state_id)
     states = await elsewhere.list_states()
     looked = 0
@@ -216,8 +215,7 @@ async def test_nobody_sees_half_of_it(client: Client, elsewhere: Client, state: 
 
 
 async def test_the_pages_are_of_one_moment(client: Client, elsewhere: Client, state: SharedState) -> None:
-    for number in range(1500):
-        await state.set("x", "x" * 1000 + str(number))
+    await asyncio.gather(*(state.set("x", "x" * 1000 + str(number)) for number in range(1500)))
     lines = client.export_state(state.state_id)
     got = [await anext(lines)]
     await state.set("later", 1)

@@ -1,5 +1,6 @@
 """``workflow show``: what has happened."""
 
+import asyncio
 import re
 from datetime import datetime
 
@@ -200,8 +201,7 @@ async def test_rollbacks_far_back(command: Command, client: lastgood.Client, sta
     await workflow.try_resume()
     await fail(workflow.step(0, "a"), KeyError(), x=2)
     await state.restore(2)
-    for number in range(1100):
-        await state.set("x", number)
+    await asyncio.gather(*(state.set("x", number) for number in range(1100)))
     await state.restore(2)
 
     found = command.json("workflow", "show", state_id)["rollbacks"]

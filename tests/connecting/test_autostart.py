@@ -260,9 +260,9 @@ async def test_it_ends_when_idle_and_the_next_client_gets_another(folder: Path, 
 
 async def test_a_connected_client_keeps_it_alive_and_serve_never_ends_by_idling(tmp_path: Path) -> None:
     """Measured by a third one, started last with a longer idle time, which leaves by itself."""
-    served = DaemonProcess(tmp_path / "served", "--idle-exit", "0.5")
-    used = DaemonProcess(tmp_path / "used", "--autostarted", "--idle-exit", "1")
-    clock = DaemonProcess(tmp_path / "clock", "--autostarted", "--idle-exit", "1.5")
+    served = DaemonProcess(tmp_path / "served", "--idle-exit", "0.5", forked=True)
+    used = DaemonProcess(tmp_path / "used", "--autostarted", "--idle-exit", "1", forked=True)
+    clock = DaemonProcess(tmp_path / "clock", "--autostarted", "--idle-exit", "1.5", forked=True)
     try:
         served.start()
         async with lastgood.connect(used.start().address, timeout=20.0) as client:

@@ -59,8 +59,8 @@ async def test_connecting_waits_for_a_daemon_that_starts(tmp_path: Path) -> None
 async def test_a_client_follows_its_folder_to_another_address(tmp_path: Path) -> None:
     token = "t"  # noqa: S105 - of daemons that live for a moment
     environment = {"LASTGOOD_TOKEN": token}
-    local = DaemonProcess(tmp_path / "data", environment=environment)
-    remote = DaemonProcess(tmp_path / "data", "--address", "localhost:0", environment=environment)
+    local = DaemonProcess(tmp_path / "data", environment=environment, forked=True)
+    remote = DaemonProcess(tmp_path / "data", "--address", "localhost:0", environment=environment, forked=True)
     try:
         await asyncio.to_thread(local.start)
         async with lastgood.connect(data_dir=local.folder, token=token, autostart=False, timeout=30.0) as client:

@@ -32,7 +32,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def secured(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     tls = ("--tls-certificate", str(certificate / "cert.pem"), "--tls-key", str(certificate / "key.pem"))
     folder = tmp_path_factory.mktemp("secured") / "data"
-    daemon = DaemonProcess(folder, "--address", "localhost:0", *tls, environment={"LASTGOOD_TOKEN": TOKEN})
+    daemon = DaemonProcess(folder, "--address", "localhost:0", *tls, environment={"LASTGOOD_TOKEN": TOKEN}, forked=True)
     yield daemon.start()
     assert daemon.stop() == 0
 

@@ -19,7 +19,7 @@ WRONG = "wrong"
 def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     arguments = () if request.param == "unix" else ("--address", request.param)
     folder = tmp_path_factory.mktemp("guarded") / "data"
-    daemon = DaemonProcess(folder, *arguments, environment={"LASTGOOD_TOKEN": TOKEN})
+    daemon = DaemonProcess(folder, *arguments, environment={"LASTGOOD_TOKEN": TOKEN}, forked=True)
     yield daemon.start()
     assert daemon.stop() == 0
 

@@ -27,7 +27,7 @@ async def test_it_serves_from_the_moment_that_it_is_found_until_it_is_told_to_en
 
 async def test_it_needs_no_token(own_daemon: DaemonProcess) -> None:
     assert own_daemon.stop() == 0
-    guarded = DaemonProcess(own_daemon.folder, environment={"LASTGOOD_TOKEN": "t"}).start()
+    guarded = DaemonProcess(own_daemon.folder, environment={"LASTGOOD_TOKEN": "t"}, forked=True).start()
     try:
         async with aio.insecure_channel(guarded.address) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)

@@ -31,7 +31,7 @@ def mode(path: Path) -> int:
 @pytest.fixture
 def second(own_daemon: DaemonProcess) -> Iterator[DaemonProcess]:
     """Another daemon for the same folder, not started yet."""
-    another = DaemonProcess(own_daemon.folder)
+    another = DaemonProcess(own_daemon.folder, forked=True)
     another.log = own_daemon.folder.with_name("second.log")
     yield another
     another.close()
@@ -104,8 +104,8 @@ def test_a_daemon_that_is_still_starting_is_not_told_to_leave(tmp_path: Path) ->
 
 async def test_an_autostarted_daemon_leaves_for_serve_and_its_clients_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    autostarted = DaemonProcess(folder, "--autostarted")
-    served = DaemonProcess(folder)
+    autostarted = DaemonProcess(folder, "--autostarted", forked=True)
+    served = DaemonProcess(folder, forked=True)
     served.log = tmp_path / "served.log"
     counted = 0
     stop = asyncio.Event()
@@ -137,7 +137,7 @@ async def test_an_autostarted_daemon_leaves_for_serve_and_its_clients_go_on(tmp_
 
 async def test_serve_gets_the_folder_although_its_clients_would_start_another(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    served = DaemonProcess(folder)
+    served = DaemonProcess(folder, forked=True)
     stop = asyncio.Event()
 
     async def count(client: lastgood.Client) -> int:
@@ -163,8 +163,8 @@ async def test_serve_gets_the_folder_although_its_clients_would_start_another(tm
 
 
 def test_an_autostarted_daemon_asks_nobody_to_leave(tmp_path: Path) -> None:
-    first = DaemonProcess(tmp_path / "data", "--autostarted").start()
-    second = DaemonProcess(tmp_path / "data", "--autostarted")
+    first = DaemonProcess(tmp_path / "data", "--autostarted", forked=True).start()
+    second = DaemonProcess(tmp_path / "data", "--autostarted", forked=True)
     second.log = tmp_path / "second.log"
     try:
         second.spawn()
@@ -193,7 +193,7 @@ async def test_a_signal_ends_it_cleanly(own_daemon: DaemonProcess, number: signa
 
 
 def test_it_may_be_ended_as_soon_as_it_answers(tmp_path: Path) -> None:
-    daemon = DaemonProcess(tmp_path / "data")
+    daemon = DaemonProcess(tmp_path / "data", forked=True)
     try:
         for _ in range(5):
             assert daemon.start().stop() == 0
@@ -269,7 +269,7 @@ def test_nobody_else_gets_at_what_it_makes(tmp_path: Path, wrapper: tuple[str, .
 
 @pytest.mark.parametrize("name", ["long" * 40, "with spaces", "50%", "a?b#c", "ümläut"])
 async def test_a_folder_of_any_name_has_a_socket_that_clients_find(tmp_path: Path, name: str) -> None:
-    daemon = DaemonProcess(tmp_path / name, environment={"TMPDIR": str(tmp_path)}).start()
+    daemon = DaemonProcess(tmp_path / name, environment={"TMPDIR": str(tmp_path)}, forked=True).start()
     try:
         async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0) as client:
             assert (await client.server_info()).data_dir == str(daemon.folder)
@@ -286,7 +286,7 @@ async def test_a_folder_of_any_name_has_a_socket_that_clients_find(tmp_path: Pat
 
 
 async def test_an_address_of_its_own(tmp_path: Path) -> None:
-    daemon = DaemonProcess(tmp_path / "data", "--address", f"unix:{tmp_path}/elsewhere.sock").start()
+    daemon = DaemonProcess(tmp_path / "data", "--address", f"unix:{tmp_path}/elsewhere.sock", forked=True).start()
     try:
         assert mode(tmp_path / "elsewhere.sock") == 0o600
         for where in ({"address": f"unix:{tmp_path}/elsewhere.sock"}, {"data_dir": str(daemon.folder)}):
@@ -312,7 +312,7 @@ def refusal(daemon: DaemonProcess) -> str:
 
 def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
     environment = {"LASTGOOD_TOKEN": "t"}
-    first = DaemonProcess(tmp_path / "one", "--address", "127.0.0.1:0", environment=environment).start()
+    first = DaemonProcess(tmp_path / "one", "--address", "127.0.0.1:0", environment=environment, forked=True).start()
     try:
         second = DaemonProcess(tmp_path / "two", "--address", first.address, environment=environment)
         assert first.address in refusal(second)
@@ -335,7 +335,7 @@ def test_a_file_of_a_future_format_is_refused_and_left_alone(own_daemon: DaemonP
 
 
 def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
-    daemon = DaemonProcess(tmp_path / "data")
+    daemon = DaemonProcess(tmp_path / "data", forked=True)
     daemon.folder.mkdir()
     (daemon.folder / "lastgood.db").write_bytes(b"somebody's thesis" * 1000)
     assert "not a lastgood store" in refusal(daemon)
@@ -344,4 +344,4 @@ def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> No
 
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    assert "not a folder" in refusal(DaemonProcess(tmp_path / "data"))
+    assert "not a folder" in refusal(DaemonProcess(tmp_path / "data", forked=True))

@@ -161,7 +161,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_room(
     small_disk: Path, tmp_path: Path
 ) -> None:
-    daemon = DaemonProcess(small_disk / "data")
+    daemon = DaemonProcess(small_disk / "data", forked=True)
     daemon.log = tmp_path / "log"
     ballast = small_disk / "ballast"
     try:
@@ -199,7 +199,7 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
 
 async def test_a_daemon_ends_in_order_while_its_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
     """The WAL cannot be brought into the file for want of room: it stays behind, and nothing is lost."""
-    daemon = DaemonProcess(small_disk / "data")
+    daemon = DaemonProcess(small_disk / "data", forked=True)
     daemon.log = tmp_path / "log"
     ballast = small_disk / "ballast"
     try:
@@ -240,7 +240,7 @@ def fill(path: Path) -> None:
 async def test_a_failed_fsync_ends_the_daemon_and_a_restart_recovers(tmp_path: Path) -> None:
     inject = ("strace", "-f", "-qqq", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=10+")
     broken = DaemonProcess(tmp_path / "data", wrapper=inject)
-    whole = DaemonProcess(tmp_path / "data")
+    whole = DaemonProcess(tmp_path / "data", forked=True)
     whole.log = tmp_path / "whole.log"
     acknowledged: list[float] = []
     unknown = 0
