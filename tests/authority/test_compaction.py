@@ -16,6 +16,7 @@ from lastgood_daemon.authority import compaction, imaging, replay
 from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
+from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
@@ -30,6 +31,7 @@ from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, StoreFullError
+from lastgood_daemon.store.upkeep import Image
 from lastgood_proto import values
 from lastgood_proto.values import encode
 
@@ -376,6 +378,26 @@ async def test_a_damaged_base_image_refuses_the_state_and_says_why(tmp_path: Pat
             await read(daemon, 30)
         other = await daemon.authority.ask(lambda reader: reader.state("other"))
         assert decode(other.tree.root.encoded()) == {"k": 1}
+
+
+async def test_a_state_that_is_deleted_while_it_is_looked_up_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as daemon:
+        await filled(daemon, random.Random(3), 30)
+        await keep(daemon, 5)
+        read_image = daemon.store.image
+
+        async def deleted_first(log: LogId, at_most: int) -> Image | None:
+            monkeypatch.undo()
+            await daemon.do(DeleteState(REF, Author(), 1))
+            while await daemon.store.sweep():
+                pass
+            return await read_image(log, at_most)
+
+        monkeypatch.setattr(daemon.store, "image", deleted_first)
+        found, _ = await replay.nearest(daemon.store, LOG, 0)
+        assert found.revision == 0
 
 
 async def test_a_damaged_squashed_delta_refuses_what_needs_it(tmp_path: Path) -> None:

@@ -87,7 +87,16 @@ async def nearest(store: Reading, name: LogId, at_most: int) -> tuple[State, int
         CorruptRecordError: the image at the floor is damaged.
     """
     floor = (await store.head(name)).floor
-    below = max(at_most, floor)
+    while True:
+        try:
+            return await _at_or_below(store, name, floor, max(at_most, floor))
+        except CorruptRecordError:
+            before, floor = floor, (await store.head(name)).floor
+            if floor == before:
+                raise  # else the state has been deleted meanwhile, or compacted further
+
+
+async def _at_or_below(store: Reading, name: LogId, floor: int, below: int) -> tuple[State, int]:
     while True:
         try:
             image = await store.image(name, below)
