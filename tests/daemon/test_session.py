@@ -251,7 +251,11 @@ async def test_calls_and_answers_in_parts(session: RawSession, state_id: str) ->
         part = session_pb2.Part(data=data, last=start + MEBIBYTE >= len(call))
         await session.send(session_pb2.SessionRequest(part=part))
     assert (await session.reply(1)).set.header.revision == 1
-    await session.send(session_pb2.SessionRequest(calls=[read(2, state_id, "a")]))
+    # What is small need not wait until what is large has been put together.
+    await session.send(session_pb2.SessionRequest(calls=[read(2, state_id, "a"), read(3, state_id, "b")]))
+    response = await session.receive()
+    assert response is not None
+    assert [reply.sequence for reply in response.replies] == [3]
     data = b""
     while True:
         response = await session.receive()

@@ -25,6 +25,11 @@ from lastgood_daemon.engine.labour import LONG_BYTES, labour
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
 
+MANY = 1_000
+"""Parts of an opened value above which to encode it is work for a thread."""
+LONG_ENCODED = 512 * 1024
+"""Bytes above which that is so."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -147,6 +152,24 @@ class Node:
         parts: list[bytes] = []
         self._encode_into(parts)
         return b"".join(parts)
+
+    def is_long(self) -> bool:
+        """Whether to give the value as bytes, and to send these, is work for a thread; looks at a few parts only."""
+        parts, size, below = 0, 0, [self]
+        while below and parts <= MANY and size <= LONG_ENCODED:
+            node = below.pop()
+            encoded, body = node._encoded, node._body  # noqa: SLF001 - its own class
+            if encoded is not None:
+                size += len(encoded)
+            elif isinstance(body, Imaged):
+                size += len(body.data)
+            elif isinstance(body, MapBody):
+                parts += len(body.entries)
+                below += [entry.node for entry in body.entries.values()] if parts <= MANY else []
+            elif isinstance(body, ListBody):
+                parts += len(body.items)
+                below += body.items if parts <= MANY else []
+        return parts > MANY or size > LONG_ENCODED
 
     def _encode_into(self, parts: list[bytes]) -> None:
         encoded, body = self._encoded, self._body

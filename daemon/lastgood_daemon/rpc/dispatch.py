@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from google.protobuf.message import Message
@@ -50,7 +50,14 @@ OPERATIONS: dict[str, Operation] = {
     **server_info.OPERATIONS,
 }
 
-Answer = Callable[["Message | Refused"], None]
+
+class Long(NamedTuple):
+    """An answer that is so large that to do anything with all of it is work for a thread."""
+
+    message: Message
+
+
+Answer = Callable[["Message | Long | Refused"], None]
 Work = Ask[Any] | Do | Run
 
 
@@ -115,17 +122,19 @@ class Dispatcher:
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:
         found = self._edge.authority.ask_now(ask.question)
-        if not isinstance(found, NotLoadedError):
+        if not isinstance(found, NotLoadedError) and not ask.is_long(found):
             answer(_responded(ask.respond, found))
             return
 
-        async def run() -> Message:
-            return ask.respond(await self._edge.authority.ask(ask.question))
+        async def run() -> Message | Long:
+            known = await self._edge.authority.ask(ask.question) if isinstance(found, NotLoadedError) else found
+            return Long(await asyncio.to_thread(ask.respond, known)) if ask.is_long(known) else ask.respond(known)
 
         self._later(run, answer)
 
     def _later(self, run: Callable[[], Any], answer: Answer) -> None:
         async def work() -> None:
+            response: Message | Long | Refused
             try:
                 response = await run()
             except RefusedError as refusal:
@@ -159,7 +168,11 @@ def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> 
 
 
 def _as_json(answer: Answer) -> Answer:
-    return lambda result: answer(result if isinstance(result, Refused) else _responded(write_json, result))
+    def written(result: Message | Long | Refused) -> None:
+        message = result.message if isinstance(result, Long) else result
+        answer(message if isinstance(message, Refused) else _responded(write_json, message))
+
+    return written
 
 
 def _terms(caller: Caller) -> tuple[Identity | None, float | None]:

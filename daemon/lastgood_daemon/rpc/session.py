@@ -18,7 +18,7 @@ from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.rpc.authorize import Principal, authenticate
-from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher, Translated
+from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher, Long, Translated
 from lastgood_daemon.rpc.errors import abort, status_of
 from lastgood_daemon.rpc.operations import Edge
 from lastgood_proto.v1 import session_pb2, session_pb2_grpc
@@ -49,6 +49,14 @@ class _Call(NamedTuple):
     translated: Translated
 
 
+class _LongReply(NamedTuple):
+    """An answer of which no reply has been made yet."""
+
+    sequence: int
+    name: str
+    message: Message
+
+
 _UNKNOWN = Translated(
     Refused("INVALID_ARGUMENT", "the call has no operation that this daemon knows"),
     as_json=False,
@@ -63,6 +71,7 @@ class Connection:
         self._principal = principal
         self._session_id = session_id
         self._outbox: deque[session_pb2.Reply] = deque()
+        self._long: deque[_LongReply] = deque()
         self._unanswered = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -80,7 +89,7 @@ class Connection:
                     self._perform(self._read_call(call), message.acknowledged)
                 if message.HasField("part"):
                     await self._take(message.part, message.acknowledged)
-                while self._unanswered + len(self._outbox) >= MAX_UNANSWERED:
+                while self._unanswered + len(self._outbox) + len(self._long) >= MAX_UNANSWERED:
                     self._room.clear()
                     await self._room.wait()
         finally:
@@ -130,20 +139,26 @@ class Connection:
 
     # Writing.
 
-    def _answer(self, sequence: int, name: str, answer: Message | Refused) -> None:
+    def _answer(self, sequence: int, name: str, answer: Message | Long | Refused) -> None:
         self._unanswered -= 1
         if self._closed:
             return
-        fields: dict[str, Any] = {"error": status_of(answer)} if isinstance(answer, Refused) else {name: answer}
-        self._outbox.append(session_pb2.Reply(sequence=sequence, **fields))
+        if isinstance(answer, Long):
+            self._long.append(_LongReply(sequence, name, answer.message))
+        else:
+            fields: dict[str, Any] = {"error": status_of(answer)} if isinstance(answer, Refused) else {name: answer}
+            self._outbox.append(session_pb2.Reply(sequence=sequence, **fields))
         self._changed.set()
 
     async def messages(self) -> AsyncIterator[session_pb2.SessionResponse]:
         """Give the messages for the client, until it ends the stream or ``end`` is called."""
         while True:
-            while self._outbox:
+            while self._outbox or self._long:
                 for message in self._packed():
                     yield message
+                if self._long:
+                    for part in await asyncio.to_thread(_parts_of, self._long.popleft()):
+                        yield part
             self._room.set()
             if self._closed:
                 return
@@ -176,6 +191,11 @@ class Connection:
     def _give_up(self) -> None:
         self._unanswered = 0
         self._changed.set()
+
+
+def _parts_of(answer: _LongReply) -> list[session_pb2.SessionResponse]:
+    fields: dict[str, Any] = {answer.name: answer.message}
+    return list(_in_parts(session_pb2.Reply(sequence=answer.sequence, **fields)))
 
 
 def _in_parts(reply: session_pb2.Reply) -> Iterator[session_pb2.SessionResponse]:

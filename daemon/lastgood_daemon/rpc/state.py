@@ -53,7 +53,10 @@ def read(edge: Edge, request: state_pb2.ReadRequest) -> Ask[Seen]:
         found = None if request.omit_value else node_value(seen.node)
         return state_pb2.ReadResponse(header=header, existed=seen.node is not None, value=found)
 
-    return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond)
+    def is_long(seen: Seen) -> bool:
+        return seen.node is not None and not request.omit_value and seen.node.is_long()
+
+    return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond, is_long)
 
 
 def list_keys(edge: Edge, request: state_pb2.ListKeysRequest) -> Ask[tuple[Seen, list[str]]]:

@@ -6,7 +6,7 @@ the same road as the calls of a session.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -20,7 +20,7 @@ from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.engine.labour import LONG_BYTES
 from lastgood_daemon.rpc.authorize import Principal, authenticate
-from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher, Translated
+from lastgood_daemon.rpc.dispatch import OPERATIONS, Answer, Caller, Dispatcher, Long, Translated
 from lastgood_daemon.rpc.errors import abort
 from lastgood_proto.v1 import (
     checkpoints_pb2,
@@ -103,9 +103,9 @@ class _Method:
         return await abort(context, answer)
 
 
-def _setter(future: "asyncio.Future[Message | Refused]") -> Callable[[Message | Refused], None]:
-    def answer(result: Message | Refused) -> None:
+def _setter(future: "asyncio.Future[Message | Refused]") -> Answer:
+    def answer(result: Message | Long | Refused) -> None:
         if not future.done():
-            future.set_result(result)
+            future.set_result(result.message if isinstance(result, Long) else result)
 
     return answer
