@@ -17,9 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-from pydantic_settings import CliApp
-
-from lastgood_daemon.process.config import Config
+from lastgood_daemon.process.config import Config, configured
 from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.serve import SWITCH_SECONDS, serve
 
@@ -63,7 +61,7 @@ def main(file: Path, flags: list[str]) -> int:
 
 def daemon(heartbeat: Heartbeat, flags: list[str]) -> int:
     """Be a daemon."""
-    config = CliApp.run(Config, cli_args=flags)
+    config = configured(flags)
     with DataFolder(config.data_dir) as folder:
         return asyncio.run(heartbeat.serve(config, folder))
 

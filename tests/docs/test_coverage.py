@@ -70,7 +70,7 @@ def test_each_method_is_in_the_guide(kind: str, name: str) -> None:
 def test_each_command_has_a_section(name: str) -> None:
     options = {each for parameter in COMMANDS[name].params for each in (*parameter.opts, *parameter.secondary_opts)}
     if name == "serve":
-        options = {f"--{field.replace('_', '-')}" for field in Config.model_fields}
+        options = {f"--{field.replace('_', '-')}" for field in Config.__struct_fields__}
     missing = {each for each in options - COMMON - {"--help"} if each.startswith("-") and f"`{each}" not in section(name)}
     assert not missing, f"docs/reference/command.md: `lastgood {name}` lacks {sorted(missing)}"
     assert f"$ lastgood {name}" in section(name) or f"| lastgood {name}" in section(name), "an example"
@@ -85,7 +85,7 @@ def test_the_common_options_are_there(option: str) -> None:
     assert f"`{option}" in command_page().partition("## Common options")[2].partition("\n## ")[0]
 
 
-@pytest.mark.parametrize("setting", Config.model_fields)
+@pytest.mark.parametrize("setting", Config.__struct_fields__)
 def test_each_setting_of_the_daemon_is_in_the_guide(setting: str) -> None:
     if setting != "autostarted":  # is no setting for people
         assert f"`LASTGOOD_{setting.upper()}`" in (DOCS / "guide" / "daemon.md").read_text()

@@ -32,11 +32,11 @@ def wheel(folder: Path, *requirements: str) -> Path:
 
 def test_floors_of_what_is_needed_and_of_the_extras(script: ModuleType, tmp_path: Path) -> None:
     found = script.read_requirements(
-        wheel(tmp_path, "grpcio>=1.76", "Pydantic_Settings>=2.10,<3; extra == 'daemon'", "lastgood[cli]; extra == 'daemon'")
+        wheel(tmp_path, "grpcio>=1.76", "Zope_Interface>=2.10,<3; extra == 'daemon'", "lastgood[cli]; extra == 'daemon'")
     )
     assert [(each.name, each.floor, each.extra) for each in found] == [
         ("grpcio", "1.76", ""),
-        ("pydantic-settings", "2.10", "daemon"),
+        ("zope-interface", "2.10", "daemon"),
     ]
 
 

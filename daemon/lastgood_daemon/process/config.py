@@ -2,76 +2,67 @@
 
 The file is ``lastgood.toml`` in ``$XDG_CONFIG_HOME/lastgood`` (normally ``~/.config/lastgood``), or what ``LASTGOOD_CONFIG``
 names. Its keys are the names below.
+
+A library for settings would take a quarter of the time in which a daemon starts, while a client waits for it.
 """
 
+import argparse
 import os
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn, get_args
 
-from pydantic import Field, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliImplicitFlag,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+import msgspec
+from msgspec import Meta
 
 from lastgood_daemon.authority.memory import BUDGET
+
+
+class ConfigurationError(ValueError):
+    """What is configured is wrong; says in one line what is."""
 
 
 def _folder(variable: str, default: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / default) / "lastgood"
 
 
-def config_file() -> Path:
-    """Give where the TOML file is, or would be.
-
-    Raises:
-        FileNotFoundError: one was named that is not there.
-    """
-    named = os.environ.get("LASTGOOD_CONFIG")
-    if not named:
-        return _folder("XDG_CONFIG_HOME", ".config") / "lastgood.toml"
-    if not Path(named).is_file():
-        message = f"LASTGOOD_CONFIG names {named}, which is not a file"
-        raise FileNotFoundError(message)
-    return Path(named)
-
-
-class Config(BaseSettings):
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Runs the daemon in the foreground until SIGTERM. For example `lastgood serve --data-dir ~/agents`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="LASTGOOD_",
-        extra="forbid",
-        cli_kebab_case=True,
-        cli_exit_on_error=False,
-        cli_prog_name="lastgood serve",
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-    )
-
-    data_dir: Annotated[Path, Field(description="the folder that the daemon owns")] = Field(
+    data_dir: Annotated[Path, Meta(description="the folder that the daemon owns", extra={"value": "DIR"})] = msgspec.field(
         default_factory=lambda: _folder("XDG_STATE_HOME", ".local/state")
     )
-    address: Annotated[str | None, Field(description="unix:/path or host:port; normally a socket in the data folder")] = None
-    token: Annotated[str | None, Field(description="what clients must present; best set by LASTGOOD_TOKEN")] = None
-    tls_certificate: Annotated[Path | None, Field(description="PEM file, for an address on the network")] = None
-    tls_key: Annotated[Path | None, Field(description="PEM file")] = None
+    address: Annotated[str | None, Meta(description="unix:/path or host:port; normally a socket in the data folder")] = None
+    token: Annotated[str | None, Meta(description="what clients must present; best set by LASTGOOD_TOKEN")] = None
+    tls_certificate: Annotated[
+        Path | None, Meta(description="PEM file, for an address on the network", extra={"value": "FILE"})
+    ] = None
+    tls_key: Annotated[Path | None, Meta(description="PEM file", extra={"value": "FILE"})] = None
     memory: Annotated[
-        int, Field(ge=0, description="bytes of states to keep in memory; others are read again when they are asked for")
+        int,
+        Meta(
+            ge=0,
+            description="bytes of states to keep in memory; others are read again when they are asked for",
+            extra={"value": "BYTES"},
+        ),
     ] = BUDGET
     idle_exit: Annotated[
-        float, Field(gt=0, description="seconds without clients after which an autostarted daemon ends")
+        float,
+        Meta(gt=0, description="seconds without clients after which an autostarted daemon ends", extra={"value": "SECONDS"}),
     ] = 60.0
     housekeeping_interval: Annotated[
-        float, Field(gt=0, description="seconds between rounds of housekeeping, which apply the retention policies")
+        float,
+        Meta(
+            gt=0,
+            description="seconds between rounds of housekeeping, which apply the retention policies",
+            extra={"value": "SECONDS"},
+        ),
     ] = 600.0
-    autostarted: Annotated[CliImplicitFlag[bool], Field(description="set by the client that starts the daemon")] = False
+    autostarted: Annotated[bool, Meta(description="set by the client that starts the daemon")] = False
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> "Config":
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
         if (self.tls_certificate is None) != (self.tls_key is None):
             message = "tls-certificate and tls-key go together"
             raise ValueError(message)
@@ -80,17 +71,76 @@ class Config(BaseSettings):
             if self.tls_certificate is None and host not in {"localhost", "127.0.0.1", "::1"}:
                 message = f"address {self.address} is on the network; give tls-certificate and tls-key, or a loopback one"
                 raise ValueError(message)
-        return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Add the TOML file behind the environment."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+def configured(argv: Sequence[str]) -> Config:
+    """Put together what these flags, the environment and the file say.
+
+    Raises:
+        ConfigurationError: something there is wrong.
+    """
+    flags = _flags().parse_args(argv)
+    said = {**_of_file(), **_of_environment(), **vars(flags)}
+    try:
+        return msgspec.convert(said, Config, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(_plain(str(error), said)) from error
+
+
+def _plain(problem: str, said: dict[str, Any]) -> str:
+    """Name the flag for a field, and what was given where that was text."""
+    what, _, name = problem.partition(" - at `$.")
+    name = name.rstrip("`")
+    if not name:
+        return what
+    if isinstance(said[name], str):
+        what = f"{what.partition(', got ')[0]}, got {said[name]!r}"
+    return f"--{name.replace('_', '-')}: {what}"
+
+
+class _Flags(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(message)
+
+
+def _flags() -> argparse.ArgumentParser:
+    """Make what takes flags apart. Their values remain text, as in the environment; those not given are left out."""
+    parser = _Flags("lastgood serve", description=Config.__doc__, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for field in msgspec.structs.fields(Config):
+        _, meta = get_args(field.type)
+        flag = f"--{field.name.replace('_', '-')}"
+        if field.default is False:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=meta.description)
+        else:
+            said = "" if field.default in (None, msgspec.NODEFAULT) else f" (default: {field.default})"
+            metavar = (meta.extra or {}).get("value", field.name.upper())
+            parser.add_argument(flag, metavar=metavar, help=meta.description + said)
+    return parser
+
+
+def _of_environment() -> dict[str, str]:
+    found = {name: os.environ.get(f"LASTGOOD_{name.upper()}") for name in Config.__struct_fields__}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _of_file() -> dict[str, Any]:
+    named = os.environ.get("LASTGOOD_CONFIG")
+    path = Path(named) if named else _folder("XDG_CONFIG_HOME", ".config") / "lastgood.toml"
+    if not path.is_file():
+        if named:
+            message = f"LASTGOOD_CONFIG names {named}, which is not a file"
+            raise ConfigurationError(message)
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        message = f"{path}: {error}"
+        raise ConfigurationError(message) from error
+
+
+def _path(kind: type, value: object) -> Path:
+    """Make a path, the one kind here that msgspec does not know, of text."""
+    if kind is not Path or not isinstance(value, str):
+        message = f"Expected a path, got {value!r}"
+        raise ValueError(message)
+    return Path(value)

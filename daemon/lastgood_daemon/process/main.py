@@ -6,16 +6,13 @@ import os
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
-from pydantic import ValidationError
-from pydantic_settings import CliApp, SettingsError
 
 from lastgood_daemon.process import logs
-from lastgood_daemon.process.config import Config, config_file
+from lastgood_daemon.process.config import Config, ConfigurationError, configured
 from lastgood_daemon.process.folder import DataFolder, FolderInUseError, FolderRefusedError
 from lastgood_daemon.process.serve import serve
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
@@ -32,9 +29,9 @@ log = structlog.get_logger(__name__)
 def main(argv: Sequence[str]) -> int:
     """Serve, with these flags; gives the exit status: 1 it could not start, 2 wrong usage, 74 the storage failed."""
     try:
-        config = CliApp.run(Config, cli_args=list(argv))
-    except (ValidationError, SettingsError, tomllib.TOMLDecodeError, FileNotFoundError) as error:
-        sys.stderr.write(f"lastgood serve: {_plain(error)}\n")
+        config = configured(argv)
+    except ConfigurationError as error:
+        sys.stderr.write(f"lastgood serve: {error}\n")
         return EXIT_USAGE
     logs.configure()
     os.umask(0o077)
@@ -46,19 +43,6 @@ def main(argv: Sequence[str]) -> int:
     except RuntimeError as error:
         log.error("cannot listen", error=str(error))  # noqa: TRY400 - what gRPC raises for an address it cannot bind
     return EXIT_REFUSED
-
-
-def _plain(error: Exception) -> str:
-    """Say in one line what is wrong with the configuration."""
-    if isinstance(error, ValidationError):
-        problems = (
-            "".join(f"--{part}: " for part in found["loc"]).replace("_", "-") + found["msg"].removeprefix("Value error, ")
-            for found in error.errors()
-        )
-        return "; ".join(problems)
-    if isinstance(error, tomllib.TOMLDecodeError):
-        return f"{config_file()}: {error}"
-    return str(error).removeprefix("error parsing CLI: ")
 
 
 def _own(config: Config) -> DataFolder:
