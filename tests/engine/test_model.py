@@ -353,7 +353,7 @@ class EngineMachine(DrawingMachine):
         assert (None if seen.node is None else seen.node.encoded()) == model.encoded(tree, path)
         if seen.node is not None:
             assert model.exactly(seen.node.value(), model.lookup(tree, path))
-        _, keys = self.daemon.ask(lambda reader: questions.keys(reader, ref, path, target))
+        keys = questions.keys(self.daemon.ask(lambda reader: questions.look_into(reader, ref, path, target)))
         found = model.lookup(tree, path)
         assert keys == (
             list(found) if type(found) is dict else [str(n) for n in range(len(found))] if type(found) is list else []

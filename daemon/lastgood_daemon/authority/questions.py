@@ -33,13 +33,22 @@ def read(reader: Reader, ref: StateRef, path: Path, at: Target | None = None, pe
     return Seen(state, _revision(state, found), find_node(found.root, path))
 
 
-def keys(reader: Reader, ref: StateRef, path: Path, at: Target | None = None) -> tuple[Seen, list[str]]:
-    """Give the names of the children at a path, in order."""
+def look_into(reader: Reader, ref: StateRef, path: Path, at: Target | None = None) -> Seen:
+    """Give what is at a path, opened."""
     seen = read(reader, ref, path, at)
-    body = None if seen.node is None else seen.node.body()
-    if isinstance(body, MapBody):
-        return seen, [name for name, _ in body.ordered()]
-    return seen, [str(index) for index in range(len(body.items))] if isinstance(body, ListBody) else []
+    if seen.node is not None:
+        seen.node.body()
+    return seen
+
+
+def keys(seen: Seen) -> list[str]:
+    """Give the names of the children of what was opened, in order. O(n log n): of a large one, work for a thread."""
+    match None if seen.node is None else seen.node.open():
+        case MapBody() as body:
+            return [name for name, _ in body.ordered()]
+        case ListBody(items):
+            return [str(index) for index in range(len(items))]
+    return []
 
 
 def diff(reader: Reader, ref: StateRef, old: Target | None, new: Target | None) -> tuple[State, list[Difference]]:

@@ -9,7 +9,7 @@ from lastgood_daemon.authority.targets import Revision
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
 from lastgood_daemon.engine.errors import TooLargeError
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, of_context, of_nothing, of_state
+from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, never, of_context, of_nothing, of_state
 from lastgood_daemon.rpc.pages import numbers_of, size_of_page
 from lastgood_daemon.rpc.requests import (
     author_of,
@@ -53,13 +53,15 @@ def read(edge: Edge, request: state_pb2.ReadRequest) -> Ask[Seen]:
         found = None if request.omit_value else node_value(seen.node)
         return state_pb2.ReadResponse(header=header, existed=seen.node is not None, value=found)
 
-    def is_long(seen: Seen) -> bool:
-        return seen.node is not None and not request.omit_value and seen.node.is_long()
-
+    is_long = never if request.omit_value else _is_long
     return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond, is_long)
 
 
-def list_keys(edge: Edge, request: state_pb2.ListKeysRequest) -> Ask[tuple[Seen, list[str]]]:
+def _is_long(seen: Seen) -> bool:
+    return seen.node is not None and seen.node.is_long()
+
+
+def list_keys(edge: Edge, request: state_pb2.ListKeysRequest) -> Ask[Seen]:
     """StateService.ListKeys."""
     ref, path, at = state_of(request.state), path_of(request.path), target_of(request.at)
     revision, start = numbers_of(request.page_token, 2)
@@ -67,16 +69,15 @@ def list_keys(edge: Edge, request: state_pb2.ListKeysRequest) -> Ask[tuple[Seen,
         at = Revision(revision)
     limit = size_of_page(request.page_size)
 
-    def respond(answer: tuple[Seen, list[str]]) -> state_pb2.ListKeysResponse:
-        seen, names = answer
-        end = start + limit
+    def respond(seen: Seen) -> state_pb2.ListKeysResponse:
+        names, end = questions.keys(seen), start + limit
         return state_pb2.ListKeysResponse(
             header=edge.headers.of_point(seen.state.point(seen.revision)),
             keys=names[start:end],
             next_page_token=f"{seen.revision}:{end}" if end < len(names) else "",
         )
 
-    return Ask(lambda reader: questions.keys(reader, ref, path, at), respond)
+    return Ask(lambda reader: questions.look_into(reader, ref, path, at), respond, _is_long)
 
 
 def set_(edge: Edge, request: state_pb2.SetRequest) -> Do:
