@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.authority.at_work import LONG, Daemon, claim, running
 
+from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.memory import LEAST, RECENT, Memory
 from lastgood_daemon.authority.outcomes import Resumed, Written
@@ -67,6 +68,18 @@ async def test_a_budget_smaller_than_what_one_command_needs_does_not_stop_it(tmp
             outcome = await daemon.do(write("s", number))
             assert isinstance(outcome, Written)
             assert outcome.point.revision == number + 1
+
+
+async def test_a_workflow_of_many_checkpoints_weighs_more_than_its_state(tmp_path: Path) -> None:
+    checkpoints = 10 * STATES
+    async with running(tmp_path, budget=512 * checkpoints) as daemon:
+        await daemon.do(write("wf", 1))
+        for step in range(checkpoints):
+            await daemon.do(MakeCheckpoint("wf", step, Author(), 3, StateRef("wf"), None, None, f"copy {step}", 1))
+        assert states(daemon) == ["wf"]
+        daemon.store.turned += 2 * RECENT
+        await daemon.do(write("other", 1))
+        assert states(daemon) == ["other"]
 
 
 async def test_a_workflow_that_somebody_holds_stays(tmp_path: Path) -> None:
