@@ -20,13 +20,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.leases import GiveUp
+from lastgood_daemon.authority.holding import FAULT, Held, missing_of, outcome_of
 from lastgood_daemon.authority.imaging import is_due, write_image
 from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import Layer
@@ -35,11 +35,8 @@ from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refus
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
-from lastgood_daemon.authority.world import LabourNeed, Need, NotLoadedError, World
-from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.engine.labour import LabourError, working
+from lastgood_daemon.authority.world import NotLoadedError, World
 from lastgood_daemon.store.protocol import (
-    CorruptRecordError,
     Moved,
     Store,
     StoreBrokenError,
@@ -56,14 +53,10 @@ MAX_WAITING = 16_384
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Bytes that waiting commands may carry."""
 
-AHEAD_SECONDS = 0.1
-"""How long what commands will ask for is brought while others could be evaluated already."""
-
 MOST_MOVES = 100
 """Tries of a command under which the store moves."""
 
 SHUTTING_DOWN = Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written")
-FAULT = Refused("INTERNAL", "the daemon failed to handle the call; nothing was written; its log says more")
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +71,12 @@ class Committer:
         self._world = world
         self._loader = loader
         self._queue: deque[Submission] = deque()
-        self._held: dict[Need, list[Submission]] = {}
-        self._held_sessions: dict[str, Need] = {}
         self._waiting_room = WaitingRoom(self._call_up)
+        self._held = Held(store, world, loader, self._call_up, self.fail)
         self._bytes = 0
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._draining = False
-        self._bringing: set[asyncio.Task[None]] = set()
         self.broken: StoreBrokenError | None = None
         """Set when the storage has failed: nothing is accepted any more, and the daemon must end."""
 
@@ -152,7 +143,9 @@ class Committer:
         answered, deliver = _awaited()
         async with self._turn:
             submission = Submission(await prepare(), deliver, labours=MOST_LABOURS)
-            while (missing := self._missing(submission)) is not None:  # it may not wait for that among the others
+            while (
+                missing := missing_of(self._world, submission, self._store.now())
+            ) is not None:  # it may not wait for that among the others
                 await self._loader.bring(missing)
             if self._draining or self.broken:
                 return SHUTTING_DOWN
@@ -248,7 +241,7 @@ class Committer:
             return Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
         identity = submission.identity
         try:
-            self._keep_order(identity)
+            self._held.keep_order(identity)
             recalled = None if identity is None else batch.session(identity.session_id).recall(identity.sequence)
             if recalled is not None:
                 return recalled
@@ -256,7 +249,7 @@ class Committer:
             if outcome is None:
                 return None
         except NotLoadedError as missing:
-            self._hold(submission, missing.need)
+            self._held.take(submission, missing.need)
             return None
         except Exception:
             # A fault of ours must not take the daemon, and everybody's state, down with it.
@@ -266,11 +259,6 @@ class Committer:
             batch.own_session(identity.session_id).record(identity, outcome)
         return outcome
 
-    def _keep_order(self, identity: Identity | None) -> None:
-        """Raise ``NotLoadedError`` where what the same session handed in before waits for something."""
-        if identity is not None and identity.session_id in self._held_sessions:
-            raise NotLoadedError(self._held_sessions[identity.session_id])
-
     def _turn_of(self, submission: Submission, batch: Layer, now: int) -> Outcome | None:
         """Evaluate a command, if it is its turn; nothing where it waits for a workflow that somebody holds."""
         command, room = submission.command, self._waiting_room
@@ -279,7 +267,7 @@ class Committer:
             if answer is not YOUR_TURN:
                 return answer
         try:
-            outcome = _outcome(batch, submission, now)
+            outcome = outcome_of(batch, submission, now)
         except NotLoadedError:
             room.take_back(submission)
             raise
@@ -290,73 +278,6 @@ class Committer:
         """Have claims that waited evaluated before anything else."""
         self._queue_again(submissions)
         self._wake.set()
-
-    def _hold(self, submission: Submission, need: Need) -> None:
-        """Keep a command, and what comes after it in its session, until something is in memory; all in their order."""
-        if submission.identity is not None:
-            self._held_sessions[submission.identity.session_id] = need
-        submission.labours += isinstance(need, LabourNeed)
-        held = self._held.get(need)
-        if held is not None:
-            held.append(submission)
-            return
-        self._held[need] = [submission]
-        task = asyncio.get_running_loop().create_task(self._bring(need))
-        self._bringing.add(task)
-        task.add_done_callback(self._bringing.discard)
-
-    async def _bring(self, need: Need) -> None:
-        refusal: Refused | None = None
-        try:
-            await self._loader.bring(need)
-            await self._bring_what_follows(need)
-        except CorruptRecordError as error:
-            log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
-            refusal = Refused("CORRUPT", str(error))
-        except StoreBrokenError as error:
-            self.fail(error)
-            refusal = Refused("UNAVAILABLE", f"the daemon's storage failed; nothing was written: {error}")
-        except Exception:
-            log.exception("bringing %s into memory failed", need)
-            refusal = FAULT
-        held = self._held.pop(need)
-        for session_id in [session_id for session_id, waits_for in self._held_sessions.items() if waits_for == need]:
-            del self._held_sessions[session_id]
-        if refusal is not None:
-            again: list[Submission] = []
-            for submission in held:
-                # What is behind the first may ask for something else; but a storage that has failed has nothing for anybody.
-                if submission is held[0] or self.broken or self._missing(submission) == need:
-                    submission.answer(refusal)
-                else:
-                    again.append(submission)
-            held = again
-        self._queue_again(held)
-        self._wake.set()
-
-    async def _bring_what_follows(self, need: Need) -> None:
-        """Bring what the commands behind will ask for: they would be held again for each thing, one after the other.
-
-        For no more of them than one transaction takes, and not for long: the first one waits meanwhile. What fails here
-        fails again for the command that asks for it.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(AHEAD_SECONDS):
-                for submission in self._held[need][:MAX_GROUP]:
-                    missing = self._missing(submission)
-                    if missing is not None:
-                        with suppress(CorruptRecordError, StoreBrokenError):
-                            await self._loader.bring(missing)
-
-    def _missing(self, submission: Submission) -> Need | None:
-        """Give what a command would ask for as the world is; nothing where that is only known when it is its turn."""
-        try:
-            _outcome(Layer(self._world), submission, self._store.now())
-        except NotLoadedError as missing:
-            return None if isinstance(missing.need, LabourNeed) else missing.need
-        except Exception:  # noqa: BLE001 - it fails again when it is its turn
-            return None
-        return None
 
     def _queue_again(self, submissions: Sequence[Submission]) -> None:
         """Put commands that have been evaluated in vain in front of those that have not."""
@@ -377,16 +298,3 @@ def _awaited() -> tuple[asyncio.Future[Outcome], Callable[[Outcome], None]]:
             answered.set_result(outcome)
 
     return answered, deliver
-
-
-def _outcome(batch: Layer, submission: Submission, now: int) -> Outcome:
-    layer = Layer(batch)
-    evaluate = partial(submission.command.evaluate, layer, now)
-    try:
-        outcome = evaluate() if submission.labours < MOST_LABOURS else working(evaluate)
-    except RefusedError as refusal:
-        return Refused.because(refusal)
-    except LabourError as labour:
-        raise NotLoadedError(LabourNeed.of(labour)) from None
-    layer.merge_down()
-    return outcome

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from google.protobuf.message import Message
 
-from lastgood_daemon.authority.committer import FAULT
+from lastgood_daemon.authority.holding import FAULT
 from lastgood_daemon.authority.outcomes import Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
