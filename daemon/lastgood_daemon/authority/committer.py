@@ -143,9 +143,8 @@ class Committer:
         answered, deliver = _awaited()
         async with self._turn:
             submission = Submission(await prepare(), deliver, labours=MOST_LABOURS)
-            while (
-                missing := missing_of(self._world, submission, self._store.now())
-            ) is not None:  # it may not wait for that among the others
+            # It may not wait for something among the others.
+            while (missing := missing_of(self._world, submission, self._store.now())) is not None:
                 await self._loader.bring(missing)
             if self._draining or self.broken:
                 return SHUTTING_DOWN

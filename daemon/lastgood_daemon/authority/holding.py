@@ -1,7 +1,7 @@
 """Commands that wait until what they need has been brought into memory.
 
-They keep their order: what comes behind one in its session waits with it. What those will ask for is brought as well, or they
-would wait again for each thing, one after the other.
+They keep their order: what comes behind one in its session waits with it. What those will ask for is brought as well, or
+they would wait again for each thing, one after the other.
 
     session a    set x (not in memory), set y (in memory), set z (not in memory)
     held         x, for which set x waits; behind it set y and set z
