@@ -12,12 +12,14 @@ import apsw
 import pytest
 from tests.authority.at_work import Daemon, running
 
-from lastgood_daemon.authority import compaction, imaging, replay
+from lastgood_daemon.authority import compaction, floors, housekeeping, imaging, replay
+from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.retention import SetRetention
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.commands.write import Write
+from lastgood_daemon.authority.compaction import Wanted
 from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
 from lastgood_daemon.authority.questions import preview_restore
@@ -151,6 +153,32 @@ async def test_what_is_kept_reads_as_before(tmp_path: Path, seed: int) -> None:
             assert await keep(daemon, 15) == 0
         async with running(tmp_path) as daemon:
             await check(daemon, contents, kept, oldest)
+
+
+@pytest.mark.parametrize("pinned", ["checkpoint", "snapshot"])
+async def test_what_is_pinned_while_a_round_is_at_work_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: str
+) -> None:
+    async with running(tmp_path) as daemon:
+        contents = await filled(daemon, random.Random(6), 10)
+
+        async def later(*given: Any) -> Wanted:  # noqa: ANN401 - as it takes them
+            """What refers to the log has been gathered; how much of it may go has not been looked up."""
+            monkeypatch.setattr(housekeeping, "find_wanted", floors.find_wanted)
+            daemon.store.turned += 1
+            if pinned == "snapshot":
+                await snapshot(daemon)
+            else:
+                await daemon.do(MakeCheckpoint("s", 1, Author(), 3, REF, None, None, "copy", 1))
+            for seed in range(4):
+                contents.update(await more(daemon, random.Random(seed), contents))
+            return await floors.find_wanted(*given)
+
+        monkeypatch.setattr(housekeeping, "find_wanted", later)
+        await keep(daemon, 2)
+        assert await read(daemon, 10) == contents[10]
+        await keep(daemon, 2)  # what the first one may have left for another
+        await check(daemon, contents, {0, 10, 13, 14}, 10)
 
 
 @pytest.mark.parametrize("policy", [Retention(age=10), Retention(bytes=500), Retention(revisions=9, age=10)])
