@@ -60,6 +60,7 @@ class RedactionsMachine(ReadsMachine):
         self.of = ""
         """Which state is being redacted, if one is."""
         self.disturbed = False
+        self.copies_then: set[str] = set()
         self.done: Everything | None = None
         """What the last one has left."""
 
@@ -176,6 +177,7 @@ class RedactionsMachine(ReadsMachine):
             return
         note(f"{self.now}: redact {state_id!r}, {swap.by!r}")
         self.of, self.swap, self.disturbed = state_id, swap, bool(steps)
+        self.copies_then = self.concerned()
         self.store.was_full = False
         work = self.daemon.authority.redaction.redact(self.wanted())
         self.slow["redaction"] = self.daemon.begin(work, steps, alone=True)
@@ -219,7 +221,7 @@ class RedactionsMachine(ReadsMachine):
     def settle_redaction(self) -> None:
         """Have the model redacted where the daemon is: as a whole or not at all."""
         self.situation = self.settle_copies(self.situation)
-        lives = {name: self.model.life(name) for name in self.concerned()}
+        lives = {name: self.model.life(name) for name in self.concerned() | self.concerned_then()}
         moved = {name for name, life in lives.items() if self.daemon.state(name).revision == life.revision + 1}
         notes = {
             of: (label and self.swap.name(label), self.swap.encoded(said)) for of, (label, said) in self.own_notes().items()
@@ -229,7 +231,7 @@ class RedactionsMachine(ReadsMachine):
         event("settled redaction")
         model = self.model
         for name, life in lives.items():
-            assert name in moved or not has_text(life, self.swap.text), name
+            assert name in moved or name in self.concerned_then() or not has_text(life, self.swap.text), name
             if name in moved:
                 model = model.with_life(name, redacted(life, self.swap, self.now))
         self.model = self.done = model
@@ -243,6 +245,10 @@ class RedactionsMachine(ReadsMachine):
         """The state, and the copies that were made for its workflow."""
         points = [mark.point for mark in self.model.work(self.of).marks.values()]
         return {self.of, *(point.state_id for point in points if self.situation.hidden(point.state_id))}
+
+    def concerned_then(self) -> set[str]:
+        """Copies that were so when the redaction began, and are still there; it may have got hold of them in time."""
+        return {name for name in self.copies_then if name in self.model.lives} - self.concerned()
 
     def check_nothing_is_left(self) -> None:
         """It may be in other states and their records, and then in the file; and in copies that others refer to."""
