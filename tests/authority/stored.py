@@ -15,7 +15,7 @@ from tests.engine.model import Everything, PointOf, RefusalError
 from tests.engine.promises import Answer, mark_of
 from tests.engine.test_model import EngineMachine
 
-from lastgood_daemon.authority import compaction, floors, imaging, loader, memory, replay, scanning, targets
+from lastgood_daemon.authority import compaction, floors, holding, imaging, loader, memory, replay, scanning, targets
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.outcomes import Outcome, Refused
 from lastgood_daemon.authority.targets import Time
@@ -50,6 +50,7 @@ class StoredMachine(EngineMachine):
         """What takes thousands of revisions in life takes a few here."""
         patches = [(module, "PAGE", page) for module in PAGES]
         patches += [(compaction, "CHUNK", chunk), (scanning, "PAGE", page), (imaging, "FIRST_BYTES", first)]
+        patches += [(holding, "AHEAD_SECONDS", 60)]  # by the clock of the machine, on which nothing here may depend
         for module, name, value in [*patches, (images, "PIECE", piece), (memory, "RECENT", 1)]:
             self.cleanup.enter_context(mock.patch.object(module, name, value))
         self.daemon: Any = Daemon(self.folder, budget)
