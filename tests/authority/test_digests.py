@@ -4,7 +4,7 @@ import pytest
 
 from lastgood_daemon.authority.digests import Digests
 from lastgood_daemon.engine.labour import LabourError, working
-from lastgood_daemon.engine.redaction import digest_of
+from lastgood_daemon.engine.stored_value import digest_of
 
 LONG = b"\xc6\x00\x20\x00\x00" + bytes(2 * 1024 * 1024)
 

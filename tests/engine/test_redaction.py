@@ -27,9 +27,10 @@ from lastgood_daemon.engine.log import (
 )
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.redaction import Redactor, content_of, digest_of, in_place_of
+from lastgood_daemon.engine.redaction import Redactor
 from lastgood_daemon.engine.rewriting import redacted_tree, rewritten_row
 from lastgood_daemon.engine.state import State, plan
+from lastgood_daemon.engine.stored_value import content_of, digest_of, in_place_of
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.values import decode, encode
 

@@ -7,7 +7,7 @@ bytes then, and the hash is found by that.
 from collections import deque
 
 from lastgood_daemon.engine.labour import labour
-from lastgood_daemon.engine.redaction import digest_of
+from lastgood_daemon.engine.stored_value import digest_of
 
 _LONG_BYTES = 1024 * 1024
 _MOST = 16

@@ -135,7 +135,11 @@ async def _next_kept(loader: Loader, state: State, place: _Place) -> _Lines:
     then = (await rebuilt(loader.store, state.point(revision))).state
     if then.revision != revision or (whole and not then.exact):
         raise _gone(state, revision)
-    document = await asyncio.to_thread(_kept_document, then, whole=whole)
+    try:
+        document = await asyncio.to_thread(_kept_document, then, whole=whole)
+    except ValueError as error:
+        message = f"state {state.state_id!r}: the content of revision {revision} cannot be read: {error}"
+        raise CorruptRecordError(message) from error
     return [await asyncio.to_thread(_covered, document, msgspec.structs.replace(place, after=revision))]
 
 
@@ -173,7 +177,12 @@ def _entry_lines(state: State, rows: Sequence[LogRow], place: _Place) -> _Lines:
         if not isinstance(entry, Entry) or row.revision != place.after + 1:
             raise _gone(state, place.after + 1)
         place = msgspec.structs.replace(place, after=row.revision, offset=0)
-        lines.append((_text(entry_document(row.revision, entry)), place))
+        try:
+            document = entry_document(row.revision, entry)
+        except ValueError as error:
+            message = f"state {state.state_id!r}: a value of revision {row.revision} cannot be read: {error}"
+            raise CorruptRecordError(message) from error
+        lines.append((_text(document), place))
         size += len(lines[-1][0])
         if size >= PAGE_BYTES:
             break

@@ -23,7 +23,7 @@ import msgspec
 from immutables import Map
 
 from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, child_of, empty_map, list_index
-from lastgood_daemon.engine.redaction import content_of
+from lastgood_daemon.engine.stored_value import content_of
 from lastgood_proto.paths import Path, format_path
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.redaction import digest_of
+from lastgood_daemon.engine.stored_value import digest_of
 from lastgood_proto.paths import Path
 
 

@@ -1,52 +1,13 @@
-"""Taking a text out of values for good, and how what was taken out is stored.
+"""Taking a text out of values for good. How what was taken out is stored: ``engine/stored_value.py``."""
 
-The chain of a log is over the hashes of its values. So a value can be replaced by a redacted one that keeps the hash of the
-first, and the chain still holds:
-
-    value      a6 "sk-123"                                          chained as   h(a6 "sk-123")
-    redacted   c1  h(a6 "sk-123")  check  aa "[redacted]"           chained as   h(a6 "sk-123")
-
-No MessagePack begins with c1. The chain says nothing about what stands there now, so that has a hash of its own: where it
-does not match, the chain does not either.
-"""
-
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from lastgood_daemon.engine.errors import NotRedactableError
 
-_MARK = b"\xc1"
-_KEPT = slice(1, 17)
-_CHECK = slice(17, 33)
-_CONTENT = slice(33, None)
-
 _decode = msgspec.msgpack.Decoder().decode
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def content_of(stored: bytes) -> bytes:
-    """Give the value that is stored."""
-    return stored[_CONTENT] if stored[:1] == _MARK else stored
-
-
-def digest_of(stored: bytes) -> bytes:
-    """Give the hash by which a stored value is chained: of what it was before it was ever redacted."""
-    if stored[:1] != _MARK:
-        return _digest(stored)
-    kept = stored[_KEPT]
-    return kept if _digest(kept + stored[_CONTENT]) == stored[_CHECK] else _digest(stored)
-
-
-def in_place_of(stored: bytes, content: bytes) -> bytes:
-    """Give what is to be stored so that a value reads otherwise and is chained as before."""
-    kept = digest_of(stored)
-    return _MARK + kept + _digest(kept + content) + content
-
-
-def _digest(data: bytes) -> bytes:
-    return blake2b(data, digest_size=16).digest()
 
 
 class Redactor:

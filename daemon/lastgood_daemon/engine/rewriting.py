@@ -22,8 +22,9 @@ from lastgood_daemon.engine.errors import NotRedactableError
 from lastgood_daemon.engine.graves import Grave
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, decode_row, encode_entry, encode_squash
 from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
-from lastgood_daemon.engine.redaction import Redactor, content_of, in_place_of
+from lastgood_daemon.engine.redaction import Redactor
 from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.stored_value import content_of, in_place_of
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path, format_path
 

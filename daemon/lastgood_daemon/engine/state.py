@@ -14,7 +14,7 @@ from lastgood_daemon.engine.errors import RevisionUnavailableError, SnapshotNotF
 from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import Author, Digest, Entry, LoggedEdit, Squash, chain
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.redaction import digest_of
+from lastgood_daemon.engine.stored_value import digest_of
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 

@@ -11,7 +11,7 @@ from immutables import Map
 
 from lastgood_daemon.engine.change import Change, Put, SimpleChange, Splice, simple
 from lastgood_daemon.engine.log import Author, Other
-from lastgood_daemon.engine.redaction import content_of
+from lastgood_daemon.engine.stored_value import content_of
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 

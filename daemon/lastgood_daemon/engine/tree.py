@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice, apply_change, empty_root
 from lastgood_daemon.engine.graves import NO_GRAVES, Grave, bury, bury_items, gone_since
 from lastgood_daemon.engine.node import ListBody, Node, child_of, find
-from lastgood_daemon.engine.redaction import content_of
+from lastgood_daemon.engine.stored_value import content_of
 from lastgood_proto.paths import Path
 
 

@@ -5,7 +5,7 @@ there is no such log any more; and that is looked up before a problem is reporte
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -15,13 +15,15 @@ import msgspec
 from lastgood_daemon.authority.records import about_of
 from lastgood_daemon.authority.replay import PAGE, RewrittenError, apply_rows, nearest
 from lastgood_daemon.authority.verify.index import IndexCheck
+from lastgood_daemon.authority.verify.readable import problem_of_changes, problem_of_content
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.difference import differences
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.image import DamagedImageError, Image, decode_image, same_image
 from lastgood_daemon.engine.labour import LONG_BYTES
+from lastgood_daemon.engine.log import Squash, decode_row
 from lastgood_daemon.engine.state import About, State
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Reading, StoreBrokenError
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Reading, StoreBrokenError
 from lastgood_proto.paths import format_path
 
 T = TypeVar("T")
@@ -92,6 +94,9 @@ async def _check_log(reading: Reading, log: LogId, live: State | None, findings:
     state = State(log.state_id, About(incarnation=log.incarnation))
     if head.floor or images:
         state, _ = await nearest(reading, log, head.floor)
+        unreadable = await _done(state.log_bytes, partial(problem_of_content, state.tree.root))
+        if unreadable:
+            findings.add(f"state {log.state_id!r}", f"the content of revision {state.revision} cannot be read: {unreadable}")
     stops = sorted({head.revision, head.revision if live is None else live.revision} - {state.revision})
     for until in [state.revision, *stops]:
         state = await _replayed(reading, state, until, images, index, findings)
@@ -120,11 +125,27 @@ async def _replayed(
             break
         imaged = next((index for index, row in enumerate(rows, start=1) if row.revision in images), len(rows))
         cost = state.log_bytes + sum(len(row.entry) + ROW_BYTES for row in rows[:imaged])
+        unreadable = await _done(cost, partial(_unreadable, rows[:imaged]))
+        if unreadable:
+            findings.add(f"state {log.state_id!r}", unreadable)
         state, _ = await _done(cost, partial(apply_rows, state, rows[:imaged], index.see))
         findings.revisions += imaged
         if state.revision in images:
             state = await _held_against_image(reading, log, state, findings)
     return state
+
+
+def _unreadable(rows: Sequence[LogRow]) -> str:
+    """Return which of the rows has a value that no reader can read, the first of them; "" if none has."""
+    for row in rows:
+        try:
+            decoded = decode_row(row.entry)
+        except msgspec.DecodeError:
+            return ""  # named where the rows are applied
+        problem = problem_of_changes(decoded.changes if isinstance(decoded, Squash) else decoded.changes())
+        if problem:
+            return f"revision {row.revision} has a value that cannot be read: {problem}"
+    return ""
 
 
 async def _done(cost: int, work: Callable[[], T]) -> T:

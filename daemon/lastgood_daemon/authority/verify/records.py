@@ -12,6 +12,7 @@ import msgspec
 from lastgood_daemon.authority.layer import workflow_key
 from lastgood_daemon.authority.records import about_of
 from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.authority.verify.readable import problem_of_record
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
@@ -70,6 +71,9 @@ async def _problem(reading: Reading, record: Record | Damaged) -> str:
         found = msgspec.msgpack.decode(record.value, type=KINDS[kind])
     except msgspec.DecodeError as error:
         return f"cannot be read as a {kind}: {error}"
+    unreadable = problem_of_record(found)
+    if unreadable:
+        return f"has a value that cannot be read: {unreadable}"
     try:
         problem = await _leads_nowhere(reading, record.key, found)
         if problem and await reading.record(record.key) == record:

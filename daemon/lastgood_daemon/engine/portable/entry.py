@@ -14,11 +14,12 @@ from msgspec import UNSET, UnsetType
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.portable.value import value_document, value_of
+from lastgood_daemon.engine.portable.format import MAX_COUNT, require_point, require_text
+from lastgood_daemon.engine.portable.value import stored_document, stored_of
 from lastgood_proto.jsonform import NotAValueError
 from lastgood_proto.paths import format_path, parse_path
 
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=MAX_COUNT)]
 Document = dict[str, Any]
 
 
@@ -76,6 +77,8 @@ def entry_of(document: Document) -> tuple[int, Entry]:
         line = msgspec.convert(document, _Line)
     except msgspec.ValidationError as error:
         raise NotAValueError(str(error)) from None
+    require_text(line.agent_id, "agent_id")
+    require_text(line.workflow_id, "workflow_id")
     author = Author(line.agent_id, line.workflow_id, line.attempt, line.step)
     return line.revision, Entry(line.timestamp, author, tuple(map(_edit_of, line.edits)))
 
@@ -97,30 +100,39 @@ def _change_document(change: Change) -> Document:
     match change:
         case Put(_, value, position):
             at = {} if position is None else {"position": position}
-            return {"put": path, "value": value_document(value), **at}
+            return {"put": path, "value": stored_document(value), **at}
         case Remove():
             return {"remove": path}
         case Splice(_, index, removed, items):
-            return {"splice": path, "index": index, "removed": removed, "items": [value_document(item) for item in items]}
+            return {"splice": path, "index": index, "removed": removed, "items": [stored_document(item) for item in items]}
         case Patch(_, changes):
             return {"patch": path, "changes": [_change_document(inner) for inner in changes]}
 
 
 def _edit_of(edit: _Edit) -> LoggedEdit:
-    return LoggedEdit(edit.operation, _path_of(edit.path), tuple(map(_change_of, edit.changes)), edit.source)
+    if not edit.operation:
+        message = "the operation of an edit is empty"
+        raise NotAValueError(message)
+    require_text(edit.operation, "the operation of an edit")
+    source = None if edit.source is None else require_point(edit.source, "source of an edit")
+    return LoggedEdit(edit.operation, _path_of(edit.path), tuple(map(_change_of, edit.changes)), source)
 
 
 def _change_of(change: _Change) -> Change:
     if isinstance(change.patch, str):
-        return Patch(_path_of(change.patch), tuple(map(_simple_of, change.changes)))
+        path = _path_of(change.patch)
+        return Patch(path, tuple(_simple_of(inner, len(path)) for inner in change.changes))
     return _simple_of(change)
 
 
-def _simple_of(change: _Change) -> SimpleChange:
+def _simple_of(change: _Change, above: int = 0) -> SimpleChange:
     if isinstance(change.put, str) and change.value is not UNSET:
-        return Put(_path_of(change.put), value_of(change.value), change.position)
+        path = _path_of(change.put)
+        return Put(path, stored_of(change.value, above + len(path)), change.position)
     if isinstance(change.splice, str):
-        return Splice(_path_of(change.splice), change.index, change.removed, [value_of(item) for item in change.items])
+        path = _path_of(change.splice)
+        items = [stored_of(item, above + len(path) + 1) for item in change.items]
+        return Splice(path, change.index, change.removed, items)
     if isinstance(change.remove, str) and change.remove:
         return Remove(_path_of(change.remove))
     message = "a change is a put with a value, a remove with a path, a splice, or a patch that is made of those"

@@ -19,7 +19,7 @@ from lastgood_daemon.engine.log import chain, encode_entry, encode_squash, seale
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.portable.entry import Count, entry_of
-from lastgood_daemon.engine.portable.format import FORMAT, digest_after
+from lastgood_daemon.engine.portable.format import FORMAT, digest_after, require_point, require_text
 from lastgood_daemon.engine.portable.tree import grave_of, node_of
 from lastgood_daemon.engine.portable.value import value_of
 from lastgood_daemon.engine.restore import bridge
@@ -27,6 +27,7 @@ from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.jsonform import NotAValueError, parse
+from lastgood_proto.texts import MAX_METADATA_BYTES
 
 Document = dict[str, Any]
 
@@ -92,6 +93,7 @@ class Intake:
         self.snapshots: list[Snapshot] = []
         self.ended = False
         self._number = 0
+        self._taken: set[str] = set()
         self._revisions = 0
         self._digest = ""
 
@@ -125,7 +127,8 @@ class Intake:
 
     def _refusal(self, problem: str) -> InvalidArgumentError:
         field = "lines"
-        return InvalidArgumentError(field, f"line {self._number}: {problem}")
+        cut = problem if len(problem) <= MOST_CHARACTERS else f"{problem[:MOST_CHARACTERS]}…"
+        return InvalidArgumentError(field, f"line {self._number}: {cut}")
 
     def _read(self, document: Document) -> Made | None:
         if self.header is None:
@@ -152,7 +155,10 @@ class Intake:
             _misfit("it is not the first line of an export of lastgood")
         if version != FORMAT:
             _misfit(f"the export has format {version!r}; this daemon reads format {FORMAT}")
-        self.header = msgspec.convert(document, Header)
+        header = msgspec.convert(document, Header)
+        if header.origin is not None:
+            require_point(header.origin, "origin")
+        self.header = header
         self._cover(document)
 
     def _take_content(self, document: Document) -> Made:
@@ -205,11 +211,17 @@ class Intake:
     def _take_snapshot(self, read: _Snapshot, document: Document) -> None:
         if read.revision > self.state.revision or not self.kept.has(read.revision):
             _misfit(f"it is of revision {read.revision}, which is not in the export")
-        if not read.snapshot_id or any(taken.snapshot_id == read.snapshot_id for taken in self.snapshots):
+        require_text(read.snapshot_id, "the snapshot_id")
+        if not read.snapshot_id or read.snapshot_id in self._taken:
             _misfit(f"the snapshot_id {read.snapshot_id!r} is empty, or there twice")
+        if read.label is not None:
+            require_text(read.label, "the label of a snapshot")
         metadata = None if read.metadata is None else value_of(read.metadata)
         if metadata is not None and not Node(0, encoded=metadata).is_map:
             _misfit("the metadata of a snapshot is a map")
+        if metadata is not None and len(metadata) > MAX_METADATA_BYTES:
+            _misfit(f"the metadata of a snapshot has {len(metadata)} bytes; the limit is {MAX_METADATA_BYTES}")
+        self._taken.add(read.snapshot_id)
         ordinal = len(self.snapshots) + 1
         taken = Snapshot(read.snapshot_id, ordinal, read.revision, read.created_at, read.label, metadata)
         self.snapshots.append(taken)
@@ -241,13 +253,18 @@ class Intake:
 
 
 def _hash_of(text: str) -> bytes:
-    found = bytes.fromhex(text)
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
     if len(found) != _HASH_BYTES:
         _misfit("a chain is 32 hexadecimal digits")
     return found
 
 
 _HASH_BYTES = 16
+MOST_CHARACTERS = 400
+"""Of what is wrong with a line, which may quote it."""
 
 
 def _misfit(problem: str) -> NoReturn:

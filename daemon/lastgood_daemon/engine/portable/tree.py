@@ -12,13 +12,11 @@ from immutables import Map
 
 from lastgood_daemon.engine.graves import Grave
 from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, map_of
-from lastgood_daemon.engine.portable.value import value_document, value_of
+from lastgood_daemon.engine.portable.format import MAX_COUNT, require_text
+from lastgood_daemon.engine.portable.value import MAX_LEVELS, value_document, value_of
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.jsonform import NotAValueError
-from lastgood_proto.paths import MAX_DEPTH
-
-MAX_LEVELS = 2 * MAX_DEPTH
-"""A path that is as long as can be, and below it a value that is nested as deeply as can be."""
+from lastgood_proto.values import MAX_BYTES
 
 
 def node_document(node: Node) -> dict[str, Any]:
@@ -36,28 +34,28 @@ def node_document(node: Node) -> dict[str, Any]:
             return {"changed": node.changed, "value": value_document(node.encoded())}
 
 
-def node_of(document: Any, revision: int, level: int = 0) -> Node:  # noqa: ANN401 - whatever was read
-    """Give the node that ``node_document`` has made this of, in a tree of a revision.
+def node_of(document: Any, latest: int, level: int = 0) -> Node:  # noqa: ANN401 - whatever was read
+    """Return the node that ``node_document`` has made this of; ``latest`` is the last change of what it is in.
 
     Raises:
         NotAValueError: it is none.
     """
     match document:
-        case {"changed": int(changed), "value": value, **more} if not more and changed <= revision:
-            return Node(_count(changed), encoded=value_of(value))
-        case {"changed": int(changed), "renewed": int(renewed), "next": int(following), "map": list(named), **more} if (
-            not more and changed <= revision and level < MAX_LEVELS
-        ):
-            entries = dict(_named(each, revision, level) for each in named)
-            fits = all(entry.position < following for entry in entries.values()) and len(entries) == len(named)
-            if fits:
-                return Node(_count(changed), body=MapBody(map_of(entries.items()), _count(following), _count(renewed)))
-        case {"changed": int(changed), "renewed": int(renewed), "list": list(items), **more} if (
-            not more and changed <= revision and level < MAX_LEVELS
-        ):
-            inner = Sequence(node_of(item, revision, level + 1) for item in items)
-            return Node(_count(changed), body=ListBody(inner, _count(renewed)))
-    raise _no_content()
+        case {"changed": changed, "value": value, **more} if not more:
+            return Node(_count(changed, latest, "changed"), encoded=value_of(value, level))
+        case {"changed": changed, "renewed": renewed, "next": following, "map": list(named), **more} if not more:
+            changed, renewed = _changes(changed, renewed, latest, level)
+            following = _count(following, MAX_COUNT - 1, "next")
+            entries = dict(_named(each, changed, level, following) for each in named)
+            if len(entries) < len(named):
+                problem = "a name of a map is there twice"
+                raise _misfit(problem)
+            return Node(changed, body=MapBody(map_of(entries.items()), following, renewed))
+        case {"changed": changed, "renewed": renewed, "list": list(items), **more} if not more:
+            changed, renewed = _changes(changed, renewed, latest, level)
+            return Node(changed, body=ListBody(Sequence(node_of(item, changed, level + 1) for item in items), renewed))
+    problem = "a part of it is neither a value, nor a map, nor a list"
+    raise _misfit(problem)
 
 
 def grave_document(grave: Grave) -> list[Any]:
@@ -72,24 +70,37 @@ def grave_of(document: Any, revision: int, level: int = 0) -> Grave:  # noqa: AN
         NotAValueError: it is none.
     """
     match document:
-        case [int(removed), int(items), dict(below)] if max(removed, items) <= revision and level <= MAX_LEVELS:
-            inner = {name: grave_of(child, revision, level + 1) for name, child in below.items()}
-            return Grave(_count(removed), _count(items), Map(inner))
-    raise _no_content()
+        case [removed, items, dict(below)] if level <= MAX_LEVELS:
+            names = {require_text(name, "the name of what has gone", MAX_BYTES): child for name, child in below.items()}
+            inner = {name: grave_of(child, revision, level + 1) for name, child in names.items()}
+            return Grave(_count(removed, revision, "removed"), _count(items, revision, "items"), Map(inner))
+    problem = "the names that have gone are not listed"
+    raise _misfit(problem)
 
 
-def _named(document: Any, revision: int, level: int) -> tuple[str, MapEntry]:  # noqa: ANN401 - whatever was read
+def _named(document: Any, latest: int, level: int, following: int) -> tuple[str, MapEntry]:  # noqa: ANN401 - likewise
     match document:
-        case [str(name), int(position), child] if name:
-            return name, MapEntry(_count(position), node_of(child, revision, level + 1))
-    raise _no_content()
+        case [str(name), position, child] if name:
+            require_text(name, "the name of a part", MAX_BYTES)
+            return name, MapEntry(_count(position, following - 1, "position"), node_of(child, latest, level + 1))
+    problem = "a part of a map is not a name, its position and what is there"
+    raise _misfit(problem)
 
 
-def _count(number: int) -> int:
-    if isinstance(number, bool) or not 0 <= number < 2**53:
-        raise _no_content()
+def _changes(changed: Any, renewed: Any, latest: int, level: int) -> tuple[int, int]:  # noqa: ANN401 - likewise
+    if level >= MAX_LEVELS:
+        problem = f"it has more than {MAX_LEVELS} levels"
+        raise _misfit(problem)
+    known = _count(changed, latest, "changed")
+    return known, _count(renewed, known, "renewed")
+
+
+def _count(number: Any, most: int, field: str) -> int:  # noqa: ANN401 - likewise
+    if type(number) is not int or not 0 <= number <= most:
+        problem = f"{field} is a number from 0 to {most}, got {str(number)[:40]}"
+        raise _misfit(problem)
     return number
 
 
-def _no_content() -> NotAValueError:
-    return NotAValueError("the content is not what an export has there")
+def _misfit(problem: str) -> NotAValueError:
+    return NotAValueError(f"the content is not what an export has there: {problem}")

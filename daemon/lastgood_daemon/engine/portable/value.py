@@ -5,6 +5,8 @@ maps of one key:
 
     bytes that the JSON form would change        {"$msgpack": "y3/4AAAAAAAB"}       a nan with other bits, say
     a value that has been taken out of the log   {"$redacted": {"digest": "9f…", "value": …}}
+
+Only a change of the log may hold a redacted value: contents and metadata are what stands there now.
 """
 
 import base64
@@ -12,57 +14,84 @@ from typing import Any
 
 import msgspec
 
+from lastgood_daemon.engine.stored_value import DIGEST_BYTES, Redacted, redacted_of
 from lastgood_proto import values
 from lastgood_proto.jsonform import NotAValueError, from_plain, to_json
 from lastgood_proto.paths import MAX_DEPTH
 
-_OWN = frozenset({"$msgpack", "$redacted"})
-_REDACTED = b"\xc1"
-"""What a redacted value begins with; then the digest of what it was, then what stands in its place."""
-_DIGEST = 16
+_MSGPACK, _REDACTED = "$msgpack", "$redacted"
+_OWN = frozenset({_MSGPACK, _REDACTED})
+
+MAX_LEVELS = 2 * MAX_DEPTH
+"""Of a tree: a path that is as long as can be, and below it a value that is nested as deeply as can be."""
+
+
+def stored_document(stored: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """Return a value of the log, redacted or not, as something that ``json`` takes.
+
+    Raises:
+        ValueError: it is redacted, and has been damaged since.
+    """
+    redacted = redacted_of(stored)
+    if redacted is None:
+        return value_document(stored)
+    return {_REDACTED: {"digest": redacted.digest.hex(), "value": value_document(redacted.content)}}
+
+
+def stored_of(document: Any, above: int = 0) -> bytes:  # noqa: ANN401 - whatever JSON can say
+    """Return the value of the log that ``stored_document`` has made this of, ``above`` levels below the root.
+
+    Raises:
+        NotAValueError: it is none.
+    """
+    match document:
+        case {"$redacted": {"digest": str(digest), "value": value, **more}, **others} if not more and not others:
+            try:
+                kept = bytes.fromhex(digest)
+            except ValueError:
+                kept = b""
+            if len(kept) != DIGEST_BYTES:
+                message = f"the digest of a redacted value is {2 * DIGEST_BYTES} hexadecimal digits, got {digest[:80]!r}"
+                raise NotAValueError(message)
+            return Redacted(kept, value_of(value, above)).stored()
+    return value_of(document, above)
 
 
 def value_document(encoded: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
-    """Give a stored value as something that ``json`` takes."""
-    if encoded.startswith(_REDACTED):
-        digest, instead = encoded[1 : 1 + _DIGEST], encoded[1 + _DIGEST :]
-        return {"$redacted": {"digest": digest.hex(), "value": value_document(instead)}}
+    """Return a value as something that ``json`` takes."""
     plain = to_json(values.decode(encoded))
-    if _encoded(from_plain(plain)) != encoded:
-        return {"$msgpack": base64.b64encode(encoded).decode()}
+    if msgspec.msgpack.encode(from_plain(plain)) != encoded:
+        return {_MSGPACK: base64.b64encode(encoded).decode()}
     return {"$map": plain} if _is_own(plain) else plain
 
 
-def value_of(document: Any) -> bytes:  # noqa: ANN401 - likewise
-    """Give the stored value that ``value_document`` has made this of.
+def value_of(document: Any, above: int = 0) -> bytes:  # noqa: ANN401 - likewise
+    """Return the value that ``value_document`` has made this of, ``above`` levels below the root.
 
     Raises:
         NotAValueError: it is none.
     """
     if not _is_own(document):
-        return _encoded(from_plain(document))
+        return _encoded(from_plain(document), above)
     ((tag, content),) = document.items()
+    if tag == _REDACTED:
+        message = "a redacted value has a digest and a value, and stands only in the changes of a revision"
+        raise NotAValueError(message)
     try:
-        if tag == "$msgpack":
-            return _encoded(msgspec.msgpack.decode(base64.b64decode(content, validate=True)))
-        digest = bytes.fromhex(content["digest"])
-        if len(digest) == _DIGEST and len(content) == 2:  # noqa: PLR2004 - the digest and the value
-            return _REDACTED + digest + value_of(content["value"])
+        return _encoded(msgspec.msgpack.decode(base64.b64decode(content, validate=True)), above)
     except NotAValueError:
         raise
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    message = f"{str(content)[:80]!r} says nothing that {tag!r} can stand for"
-    raise NotAValueError(message)
+    except (ValueError, TypeError, RecursionError):
+        message = f"{str(content)[:80]!r} says nothing that {tag!r} can stand for"
+        raise NotAValueError(message) from None
 
 
-def _encoded(value: object) -> bytes:
+def _encoded(value: object, above: int) -> bytes:
     try:
-        values.check(value)
+        values.check(value, ("",) * max(above - MAX_DEPTH, 0))
     except values.InvalidValue as error:
-        # A part that a restore has brought back may be nested more deeply than anything that is written at once.
         try:
-            _check_deep(value, 0)
+            _check(value, above)
         except values.InvalidValue:
             raise NotAValueError(str(error)) from None
     encoded = msgspec.msgpack.encode(value)
@@ -72,14 +101,18 @@ def _encoded(value: object) -> bytes:
     return encoded
 
 
-def _check_deep(value: object, level: int) -> None:
-    if level == MAX_DEPTH or not isinstance(value, dict | list):
-        values.check(value)
+def _check(value: object, level: int) -> None:
+    """Raise ``InvalidValue`` where a value is outside the model, or goes below ``MAX_LEVELS``.
+
+    A part that a restore has brought back may be nested more deeply than anything that is written at once.
+    """
+    if level >= MAX_DEPTH or not isinstance(value, dict | list):
+        values.check(value, ("",) * (level - MAX_DEPTH))
         return
     if isinstance(value, dict):
         values.check(dict.fromkeys(value))
     for child in value.values() if isinstance(value, dict) else value:
-        _check_deep(child, level + 1)
+        _check(child, level + 1)
 
 
 def _is_own(document: object) -> bool:

@@ -1,0 +1,26 @@
+"""How long a text may be that is stored with a write. The one place that says so, for client and daemon.
+
+    a name      an id, a label, a key, an agent, a holder, the type of a failure     1 KiB
+    a path      all of its segments, with the dots between them                      16 KiB
+    a message   what a failure said                                                  64 KiB
+    metadata    a map that is kept beside a snapshot or a checkpoint                 1 MiB
+
+All are bytes of UTF-8, or of MessagePack. Names inside a value are part of that value, and bounded with it.
+"""
+
+MAX_NAME_BYTES = 1024
+MAX_PATH_BYTES = 16 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_METADATA_BYTES = 1024 * 1024
+
+
+def problem_with(text: str, limit: int = MAX_NAME_BYTES) -> str:
+    """Return what is wrong with a text that is to be stored; "" means nothing is."""
+    if text.isascii():
+        size = len(text)
+    else:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as error:
+            return f"is not valid Unicode: {error.reason}"
+    return f"has {size} bytes; the limit is {limit}" if size > limit else ""
