@@ -17,7 +17,7 @@ from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.authority.verify import Problem, verify
 from lastgood_daemon.engine.change import Put
-from lastgood_daemon.engine.edits import Append, Set
+from lastgood_daemon.engine.edits import Set
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition
@@ -57,7 +57,7 @@ async def test_what_is_in_memory_is_held_against_its_log(tmp_path: Path) -> None
 async def test_a_value_that_no_reader_can_read_is_found(tmp_path: Path, poison: bytes) -> None:
     """Its checksums hold: it was written like that."""
     async with running(tmp_path) as daemon:
-        edits = (("append", Append(("l",), (encode(1), poison))),)
+        edits = (("set", Set(("l",), poison)),)
         assert not isinstance(await daemon.do(Write(StateRef("s"), Author(), Precondition(), edits, 1)), Refused)
         assert not isinstance(await daemon.do(TakeSnapshot(StateRef("t"), Author(), "id", None, poison, 1)), Refused)
         (in_log, in_record), _ = (await daemon.authority.verify(""))[0].problems, None
@@ -74,7 +74,7 @@ async def test_a_content_that_no_reader_can_read_is_found_where_the_log_is_gone(
         await daemon.do(SetRetention("s", Retention(revisions=1), 1))
         await daemon.authority.housekeeper.keep("s")
         problems = (await daemon.authority.verify(""))[0].problems
-        assert any("the content of revision 2 cannot be read" in each.what for each in problems), problems
+        assert any("the content of revision 3 cannot be read" in each.what for each in problems), problems
 
 
 INDEX = Problem(
