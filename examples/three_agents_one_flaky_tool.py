@@ -109,7 +109,7 @@ async def main(folder: str) -> int:
         failures: list[int] = []
         for role in AGENTS:
             while len(failures) <= len(FAILURES) and (end := await run(role, folder)) != 0:
-                print(f"  the {role} has ended with status {end}; a fresh one resumes")
+                print(f"  the {role} has ended with status {end}; a fresh one resumes", flush=True)
                 failures.append(end)
 
         state, booked = await client.state(WORKFLOW).to_dict(), list(Agency(folder).bookings().values())

@@ -10,11 +10,19 @@ import pytest
 import lastgood
 from tests.support.daemons import DaemonProcess, end_autostarted
 
+_HIDES = frozenset({
+    "PYTHONUNBUFFERED",  # programs that print in the wrong order
+    "PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONWARNINGS",  # what users see without them
+    "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "COLUMNS", "LINES",  # what users see on a terminal of their own
+    "XDG_RUNTIME_DIR",  # sockets beside the data folder
+})  # fmt: skip
+"""Variables of a shell or a container that many users do not have."""
+
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test ever reaches the daemon of whoever runs it."""
-    for name in [name for name in os.environ if name.startswith("LASTGOOD_")]:
+    """Keep tests away from the daemon of the user who runs them, and from settings that hide faults."""
+    for name in [name for name in os.environ if name.startswith("LASTGOOD_") or name in _HIDES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home" / "state"))

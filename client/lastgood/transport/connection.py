@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import random
+import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -193,6 +194,10 @@ class Connection:
                 else:
                     longest = _LONGEST_PAUSE if self.location.folder is None else _LONGEST_PAUSE_FOLDER
                     pause = min(max(2 * pause, _FIRST_PAUSE), longest)
+        except asyncio.CancelledError as error:
+            # An ended task keeps its exception, that keeps the frames, and what is in these would keep the socket open.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             self._task = None
             if self._timer is not None:

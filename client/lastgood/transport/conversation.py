@@ -1,6 +1,7 @@
 """What goes over one stream: waiting calls out, as many as fit into each message; answers in."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 
 from google.rpc import status_pb2
@@ -64,6 +65,9 @@ class Conversation:
                     await self._send(batch)
         except LinkBrokenError:
             pass  # the receiver says why
+        except asyncio.CancelledError as error:
+            traceback.clear_frames(error.__traceback__)  # they would keep the stream, see Connection._run
+            raise
         except Exception:
             self._link.abort()
             raise

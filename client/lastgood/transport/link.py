@@ -110,9 +110,10 @@ class Link:
         self._stream.cancel()
 
     async def close(self) -> None:
-        """Give it up."""
+        """Give it up, once, with everything that grpc holds for it: its socket stays open as long as anyone knows the call."""
         self._stream.cancel()
         await self._channel.close()
+        del self._stream, self._channel
         # What grpc has begun and not finished when the loop ends, keeps that in memory for ever.
         await asyncio.sleep(_SETTLING_SECONDS)
 
