@@ -135,10 +135,8 @@ def check_time(time: datetime, field: str) -> datetime:
     return time
 
 
-def precondition(expected: int | Mapping[str, int] | None) -> Precondition | None:
+def precondition(expected: int | Mapping[str, int]) -> Precondition:
     """Read ``expected=``: a revision of the state, or of paths."""
-    if expected is None:
-        return None
     if isinstance(expected, Mapping):
         revisions = {check_path(path): check_count(number, "expected") for path, number in expected.items()}
         return Precondition(paths=revisions)

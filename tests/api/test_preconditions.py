@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.api.verbs import CONTENT
 
-from lastgood import Client, InvalidArgumentError, PathError, RevisionConflictError, SharedState
+from lastgood import (
+    Client,
+    InvalidArgumentError,
+    PathError,
+    Retention,
+    RevisionConflictError,
+    SharedState,
+    StateNotFoundError,
+    Transaction,
+)
 
 Expected = int | dict[str, int]
 
@@ -198,6 +207,109 @@ async def test_expected_is_a_revision_or_a_map(state: SharedState, expected: int
     with pytest.raises(InvalidArgumentError):
         await state.set("a", 1, expected=expected)
     assert await state.revision() == 0
+
+
+async def test_a_revision_that_is_not_reached_yet_is_a_conflict(state: SharedState) -> None:
+    await state.set("a", 1)
+    for path, actual in (("a", 1), ("", 1), ("nothing", 0)):
+        with pytest.raises(RevisionConflictError, match="7, which the state has not reached yet: it is at 1") as caught:
+            await state.set("a", 2, expected={path: 7})
+        assert (caught.value.path, caught.value.expected, caught.value.actual) == (path, 7, actual)
+    with pytest.raises(RevisionConflictError, match="has not reached yet"):
+        await state.set("a", 2, expected=7)
+    assert await state.revision() == 1
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+async def test_a_list_item_that_has_never_been_there(client: Client, state: SharedState, compacted: bool) -> None:
+    """Also below it, and where items have moved and gone."""
+    await state.set("items", [1, 2, 3])
+    await state.set("items", [2, 3, 4])
+    await state.delete("items.0")
+    if compacted:
+        await client.set_retention(Retention(revisions=1), state.state_id)
+        await client.compact(state.state_id)
+    for path in ("items.3", "items.5.x", "items.3.x.y"):
+        await state.set("other", path, expected={path: 0})
+    for path in ("items.2", "items.2.x"):
+        with pytest.raises(RevisionConflictError) as caught:
+            await state.set("other", path, expected={path: 0})
+        assert caught.value.actual == 3
+    await state.append("items", 5, 6)
+    with pytest.raises(RevisionConflictError):
+        await state.set("other", 1, expected={"items.3": 0})
+
+
+async def _made_anew(client: Client, state_id: str) -> SharedState:
+    """Delete a state, and write another of that id 7 times, as another process would."""
+    await client.delete_state(state_id)
+    anew = client.state(state_id)
+    for number in range(6):
+        await anew.set("other", number)
+    await anew.set("k", "new")
+    return anew
+
+
+@pytest.mark.parametrize("expected", [{"k": 9}, {"k": 8}, 8, {"k": 7}, {"": 8}])
+async def test_a_condition_does_not_outlive_its_state(
+    client: Client, second_client: Client, state_id: str, expected: Expected
+) -> None:
+    state = client.state(state_id)
+    for number in range(8):
+        learned = await state.set("k", number)
+    assert learned == 8
+    anew = await _made_anew(second_client, state_id)
+    if expected != {"k": 9}:
+        await anew.set("other", "8th")
+    with pytest.raises(StateNotFoundError):
+        await state.set("k", "old", expected=expected)
+    # Another handle of the client that has learned it, before and after that handle has seen the new life.
+    fresh = client.state(state_id)
+    for _ in range(1 if expected == {"k": 7} else 2):
+        with pytest.raises(RevisionConflictError) as caught:
+            await fresh.set("k", "old", expected=expected)
+        assert caught.value.expected in {7, 8, 9}
+    assert await fresh.get("k") == "new"
+
+
+async def test_a_handle_of_the_new_life_works_as_any(client: Client, second_client: Client, state_id: str) -> None:
+    state = client.state(state_id)
+    for number in range(8):
+        await state.set("k", number)
+    await _made_anew(second_client, state_id)
+    fresh = client.state(state_id)
+    await fresh.set("new", 1, expected={"new": 0})
+    seen = await fresh.read("k")
+    assert await fresh.set("k", "mine", expected={"k": seen.revision}) == 9
+    async with fresh.transaction() as tx:
+        tx.set("k", [await tx.get("k")])
+    assert await client.state(state_id).transact(_add) == 10
+    await client.delete_state(state_id)
+    third = client.state(state_id)
+    assert await third.set("k", 1, expected=0) == 1
+    assert await third.set("k", 2, expected=1) == 2
+    assert await client.state(state_id).set("k", 3, expected={"k": 2}) == 3
+
+
+async def _add(tx: Transaction) -> int:
+    tx.append("k", 1)
+    return (await tx.read("k")).revision
+
+
+async def test_a_transaction_does_not_outlive_its_state(client: Client, second_client: Client, state_id: str) -> None:
+    state = client.state(state_id)
+    for number in range(8):
+        await state.set("k", number)
+
+    async def too_late() -> None:
+        async with client.state(state_id).transaction() as tx:
+            await tx.get("k")
+            await _made_anew(second_client, state_id)
+            tx.set("k", "old")
+
+    with pytest.raises(StateNotFoundError):
+        await too_late()
+    assert await client.state(state_id).get("k") == "new"
 
 
 async def test_expected_takes_only_paths(state: SharedState) -> None:

@@ -31,7 +31,8 @@ def require_attempt(before: Everything, author: Author) -> None:
 
 def require(life: Life, expected: Precondition) -> None:
     known = life.revisions[-1].last_change
-    if expected.revision not in {None, life.revision} or any(known[p] > since for p, since in expected.paths.items()):
+    paths = expected.paths.items()
+    if expected.revision not in {None, life.revision} or any(known[p] > s or s > life.revision for p, s in paths):
         raise RefusalError(ConflictError)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from tests.engine.model import Value
 
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set, evaluate
 from lastgood_daemon.engine.errors import ConflictError, InvalidValueError, PathError, RefusedError
+from lastgood_daemon.engine.image import Image, decode_image, encode_image, same_image
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition, require
 from lastgood_daemon.engine.state import State, plan, preview
@@ -292,7 +294,17 @@ def history_of(*edits: Edit) -> Tree:
         ([Set(("a", "b"), E(1)), Delete(()), Set(("a", "c"), E(1))], {"a": 3, "a.b": 2, "a.c": 3}),
         ([Set(("l",), E([1, 2])), Append(("l",), (E(3),))], {"l": 2, "l.0": 1, "l.1": 1, "l.2": 2, "l.3": 0}),
         ([Set(("l",), E([1, 2, 3])), Set(("l", "1"), E(9))], {"l": 2, "l.0": 1, "l.1": 2, "l.2": 1}),
-        ([Set(("l",), E([1, 2])), Delete(("l", "1"))], {"l": 2, "l.0": 1, "l.1": 2, "l.7": 2, "l.x": 0}),
+        (
+            [Set(("l",), E([1, 2])), Delete(("l", "1"))],
+            {"l": 2, "l.0": 1, "l.1": 2, "l.2": 0, "l.7.x": 0, "l.x": 0},
+        ),
+        (
+            [Set(("l",), E([1, 2])), Set(("l",), E([1])), Set(("l",), E([2]))],
+            {"l.1": 3, "l.1.x": 3, "l.2": 0, "l.2.x": 0},
+        ),
+        ([Set(("l",), E([1, 2])), Set(("l",), E({"x": 1})), Set(("l",), E([]))], {"l.1": 2, "l.2": 0, "l.x": 3}),
+        ([Set(("m", "l"), E([1, 2])), Delete(("m",))], {"m.l.1": 2, "m.l.2": 0, "m.l.2.x": 0}),
+        ([Set(("l",), E([[1, 2]])), Delete(("l", "0", "0"))], {"l.0.1": 2, "l.0.2": 0, "l.1.0": 0}),
         ([Set(("l",), E([1, 2, 3])), Delete(("l", "0"))], {"l": 2, "l.0": 2, "l.1": 2, "l.2": 2}),
         ([Set(("l",), E([{"x": 1}, {"y": 1}])), Delete(("l", "0"))], {"l.0.x": 2, "l.0.y": 2, "l.1.y": 2}),
     ],
@@ -300,21 +312,26 @@ def history_of(*edits: Edit) -> Tree:
 def test_the_last_change(edits: list[Edit], changed: dict[str, int]) -> None:
     tree = history_of(*edits)
     assert {path: tree.last_change(parse_path(path)) for path in changed} == changed
+    state = State("s", tree=tree)
     for path, revision in changed.items():
-        require(tree, Precondition(None, {parse_path(path): revision}))
-        require(tree, Precondition(None, {parse_path(path): revision + 1}))
+        require(state, Precondition(None, {parse_path(path): revision}))
+        require(state, Precondition(None, {parse_path(path): tree.revision}))
+        with pytest.raises(ConflictError, match="has not reached yet") as refused:
+            require(state, Precondition(None, {parse_path(path): tree.revision + 1}))
+        assert refused.value.metadata == {"path": path, "expected": str(tree.revision + 1), "actual": str(revision)}
         if revision:
             with pytest.raises(ConflictError) as refused:
-                require(tree, Precondition(tree.revision, {parse_path(path): revision - 1}))
+                require(state, Precondition(tree.revision, {parse_path(path): revision - 1}))
             assert refused.value.metadata == {"path": path, "expected": str(revision - 1), "actual": str(revision)}
 
 
 def test_a_precondition_on_the_whole_state() -> None:
     tree = history_of(Set(("a",), E(1)), Set(("a",), E(1)))
-    require(tree, Precondition(2))
+    state = State("s", tree=tree)
+    require(state, Precondition(2))
     for revision in (0, 1, 3):
         with pytest.raises(ConflictError) as refused:
-            require(tree, Precondition(revision))
+            require(state, Precondition(revision))
         assert refused.value.metadata == {"expected": str(revision), "actual": "2"}
 
 
@@ -323,3 +340,15 @@ def test_a_refusal_is_rebuilt_from_its_parts() -> None:
         refusal = RefusedError.rebuild(kind.reason, "why", {"path": "a.b"})
         assert (type(refusal), str(refusal), refusal.metadata) == (kind, "why", {"path": "a.b"})
     assert type(RefusedError.rebuild("SOMETHING", "why", {})) is RefusedError
+
+
+def test_an_image_of_old_does_not_say_how_long_a_list_was() -> None:
+    """Then any index may have been there, and such an image still says what its log says."""
+    tree = history_of(Set(("l",), E([1, 2])), Delete(("l", "0")))
+    parts = msgspec.msgpack.decode(encode_image(Image(tree, b"", 0)))
+    assert parts[4] == [0, 0, {"l": [0, 2, {}, 2]}]
+    parts[4][2]["l"].pop()
+    old = decode_image(msgspec.msgpack.encode(parts))
+    assert [old.tree.last_change(("l", index)) for index in ("1", "7")] == [2, 2]
+    assert same_image(old, Image(tree, b"", 0))
+    assert encode_image(old) == msgspec.msgpack.encode(parts)

@@ -96,7 +96,7 @@ def test_items_that_are_pushed_back_have_moved() -> None:
     for path in (("l", "0", "x"), ("n", "0", "1"), ("l", "1", "x"), ("n", "1")):
         assert tree.last_change(path) == 2
         with pytest.raises(ConflictError):
-            require(tree, Precondition(None, {path: 1}))
+            require(State("s", tree=tree), Precondition(None, {path: 1}))
     assert tree.last_change(("l", "never")) == 0
     assert tree.apply([Put(("l",), E(1))], 3).last_change(("l", "0", "x")) == 3
 

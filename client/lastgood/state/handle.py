@@ -79,14 +79,19 @@ class StateHandle:
         if expected is None:
             return self._writer
         condition = arguments.precondition(expected)
+        named = condition.revision or max(condition.paths.values(), default=0)
+        if named:  # 0 names no revision: it says that nothing has ever been there
+            condition.incarnation = self._source().incarnations.of(self._state_id, named)
         return WriteContext(state=self._reference, agent_id=self._agent_id, fence=self._fence, expected=condition)
 
     async def _call(self, operation: Operation[Request, Response], request: Request, timeout: float | None) -> Response:
         """Make a call about this state, and learn from its answer which life of the state it is about."""
         await self._begin(timeout)
         response = await self._source().call(operation, request, timeout=timeout)
+        header = response.header
+        self._source().incarnations.note(self._state_id, header.incarnation, header.revision)
         if not self._reference.incarnation:
-            self._mean(response.header.incarnation)
+            self._mean(header.incarnation)
         return response
 
     async def _begin(self, timeout: float | None) -> None:

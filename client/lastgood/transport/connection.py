@@ -39,6 +39,7 @@ from lastgood.operations import GET_SERVER_INFO, Operation, Request, Response
 from lastgood.transport import forks, framing
 from lastgood.transport.conversation import Conversation
 from lastgood.transport.finder import Finder
+from lastgood.transport.incarnations import Incarnations
 from lastgood.transport.ledger import Ledger, PendingCall
 from lastgood.transport.link import Link, LinkBrokenError
 from lastgood.version import __version__, fits
@@ -64,6 +65,7 @@ class Connection:
         location: where the daemon is.
         timeout: seconds for each call that names none.
         closed: whether ``aclose`` was called.
+        incarnations: of which lives of states its answers have told.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Connection:
         self._credentials = credentials
         self.timeout = check_timeout(timeout)
         self._finder = Finder(location, autostart=autostart)
+        self.incarnations = Incarnations()
         self._ledger = Ledger()
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None

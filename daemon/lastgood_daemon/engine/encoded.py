@@ -23,6 +23,8 @@ PIECE_BYTES: Final = 64 * 1024
 _SMALL: Final = 16
 _MAP_HEADS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
 _LIST_HEADS: Final = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
+_WIDE_LISTS: Final = {0xDC: 3, 0xDD: 5}
+"""Where the items begin, by the first byte of lists that have their length after it."""
 _open_map = msgspec.msgpack.Decoder(dict[str, Raw]).decode
 _open_list = msgspec.msgpack.Decoder(list[Raw]).decode
 
@@ -92,6 +94,13 @@ def pieces(data: Encoded) -> Iterator[Encoded]:
         message = f"trailing characters (byte {end})"
         raise msgspec.DecodeError(message)
     yield head(held) + view[begin:end]
+
+
+def list_length(data: Encoded) -> int:
+    """Return how many items a list has; looks at its head only."""
+    view = memoryview(data)
+    wide = _WIDE_LISTS.get(view[0])
+    return view[0] & (_SMALL - 1) if wide is None else int.from_bytes(view[1:wide])
 
 
 def map_head(size: int) -> bytes:

@@ -114,9 +114,22 @@ class ConflictError(RefusedError):
 
     reason = "REVISION_CONFLICT"
 
-    def __init__(self, path: Path | None, expected: int, actual: int) -> None:
+    def __init__(self, path: Path | None, expected: int, actual: int, *, reached: int, former: bool = False) -> None:
+        """Name what does not hold.
+
+        Args:
+            path: of what; None: of the state.
+            expected: the revision that was named.
+            actual: the one that it last changed in.
+            reached: the one that the state is at.
+            former: whether the one that was named is of a former life of the state.
+        """
         text = None if path is None else format_path(path)
-        if text is None:
+        if former:
+            message = f"expected revision {expected} of a state that has been deleted since; what is there was made anew"
+        elif expected > reached:
+            message = f"expected revision {expected}, which the state has not reached yet: it is at {reached}"
+        elif text is None:
             message = f"expected the state at revision {expected}, but it is at {actual}"
         elif expected == 0:
             message = f"expected nothing to have existed at {text!r}, but it last changed in revision {actual}"

@@ -9,8 +9,8 @@ because what was removed is no longer in it, so the names of what was removed ar
     revision 6   delete("a")                    graves: a: 6, a.x: 6, a.new: 6, a.y: 4, a.y.z: 4
 
 Lists have no names to keep. Where items of a list have gone or moved, or it was replaced by another value, it is marked as a
-whole (``items``), and every index that is not there counts as gone since then. A map that is set anew with the same list in
-it leaves the list as it was.
+whole (``items``) with the most items that it has had (``most``): every index below that and not there counts as gone since
+then, and one above has never existed. A map that is set anew with the same list in it leaves the list as it was.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from immutables import Map
 from msgspec import Raw
 
 from lastgood_daemon.engine.encoded import open_map
-from lastgood_daemon.engine.level import is_list, is_map, names_of, same, same_bytes
+from lastgood_daemon.engine.level import is_list, is_map, length_of, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node, list_index
 from lastgood_proto.paths import Path
 
@@ -32,8 +32,11 @@ class Grave(NamedTuple):
     items: int
     """Last revision in which items of a list here went or moved; 0: none did."""
     below: Map[str, "Grave"]
+    most: int = 0
+    """The most items that a list here has had when some went or moved; ``UNKNOWN`` where that was not recorded."""
 
 
+UNKNOWN = 2**53
 NO_GRAVES = Grave(0, 0, Map())
 
 
@@ -45,8 +48,10 @@ def gone_since(graves: Grave, path: Path) -> int:
     last = 0
     grave = graves
     for segment in path:
-        if grave.items and list_index(segment) is not None:
-            last = max(last, grave.items)
+        if grave.items:
+            index = list_index(segment)
+            if index is not None and index < grave.most:
+                last = max(last, grave.items)
         below = grave.below.get(segment)
         if below is None:
             return last
@@ -62,16 +67,16 @@ def bury(graves: Grave, path: Path, old: Node | None, new: bytes | None, revisio
     return graves if dead is None else _add(graves, path, dead)
 
 
-def bury_items(graves: Grave, path: Path, revision: int) -> Grave:
-    """Remember that items of the list at a path have gone or moved."""
-    return _add(graves, path, Grave(0, revision, Map()))
+def bury_items(graves: Grave, path: Path, old: Node, revision: int) -> Grave:
+    """Remember that items of a list at a path have gone or moved."""
+    return _add(graves, path, Grave(0, revision, Map(), length_of(old)))
 
 
 def _dead(old: Node | Raw, new: Raw | None, revision: int) -> Grave | None:
     if new is not None and same_bytes(old, new):
         return None
     below: dict[str, Grave] = {}
-    items = 0
+    items = most = 0
     if is_map(old):
         survivors = open_map(new) if new is not None and is_map(new) else {}
         for name, (_, child) in names_of(old).items():
@@ -79,9 +84,9 @@ def _dead(old: Node | Raw, new: Raw | None, revision: int) -> Grave | None:
             if dead is not None:
                 below[name] = dead
     elif is_list(old) and (new is None or not same(old, new)):
-        items = revision
+        items, most = revision, length_of(old)
     removed = revision if new is None else 0
-    return Grave(removed, items, Map(below)) if removed or items or below else None
+    return Grave(removed, items, Map(below), most) if removed or items or below else None
 
 
 def _add(grave: Grave, path: Path, dead: Grave, depth: int = 0) -> Grave:
@@ -100,4 +105,5 @@ def _merged(grave: Grave, dead: Grave) -> Grave:
                 known = below.get(name)
                 mutable[name] = child if known is None else _merged(known, child)
             below = mutable.finish()
-    return Grave(max(grave.revision, dead.revision), max(grave.items, dead.items), below)
+    items, most = max(grave.items, dead.items), max(grave.most, dead.most)
+    return Grave(max(grave.revision, dead.revision), items, below, most)

@@ -18,8 +18,8 @@ import msgspec
 from immutables import Map
 from msgpack import Unpacker
 
-from lastgood_daemon.engine.encoded import list_head, map_head, pieces
-from lastgood_daemon.engine.graves import Grave
+from lastgood_daemon.engine.encoded import list_head, list_length, map_head, pieces
+from lastgood_daemon.engine.graves import UNKNOWN, Grave
 from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_daemon.engine.tree import Tree
@@ -29,12 +29,21 @@ _decode_image = msgspec.msgpack.Decoder(tuple[int, int, bytes, int, msgspec.Raw,
 _decode_entries = msgspec.msgpack.Decoder(dict[str, tuple[int, int, msgspec.Raw]]).decode
 _decode_items = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
 _decode_bytes = msgspec.msgpack.Decoder(bytes).decode
-_decode_graves = msgspec.msgpack.Decoder(tuple[int, int, dict[str, Any]]).decode
 
 _MAP_HEAD = 0x93
 _LIST_HEAD = 0x92
 _NUMBER_BYTES = 9
 """The most that an int takes."""
+
+
+class _Grave(msgspec.Struct, array_like=True):
+    revision: int
+    items: int
+    below: dict[str, "_Grave"]
+    most: int = UNKNOWN
+
+
+_decode_graves = msgspec.msgpack.Decoder(_Grave).decode
 
 
 class DamagedImageError(Exception):
@@ -100,9 +109,9 @@ def _write_body(body: MapBody | ListBody | None, parts: list[bytes]) -> None:
 def _node(changed: int, raw: msgspec.Raw) -> Node:
     data = bytes(raw)
     if data[0] == _MAP_HEAD:
-        return Node(changed, body=Imaged(data, is_map=True, open=_open_map))
+        return Node(changed, body=Imaged(data, is_map=True, open=_open_map, length=_length))
     if data[0] == _LIST_HEAD:
-        return Node(changed, body=Imaged(data, is_map=False, open=_open_list))
+        return Node(changed, body=Imaged(data, is_map=False, open=_open_list, length=_length))
     return Node(changed, encoded=_decode_bytes(data))
 
 
@@ -119,6 +128,10 @@ def _open_list(data: bytes) -> ListBody:
     return ListBody(Sequence(_node(changed, raw) for changed, raw in children), renewed)
 
 
+def _length(data: bytes) -> int:
+    return list_length(_taken_apart(data, 1)[1])
+
+
 def _taken_apart(data: bytes, numbers: int) -> tuple[list[int], memoryview]:
     """Give the numbers that stand before a map or a list, and it; looks no further."""
     begin = Unpacker()
@@ -128,17 +141,20 @@ def _taken_apart(data: bytes, numbers: int) -> tuple[list[int], memoryview]:
     return found, memoryview(data)[begin.tell() :]
 
 
-def _plain(grave: Grave) -> tuple[int, int, dict[str, Any]]:
-    return grave.revision, grave.items, dict(_plain_below(grave))
+def _plain(grave: Grave) -> tuple[Any, ...]:
+    """Return a grave as it is stored. Images of old do not say how many items there were at most."""
+    below = dict(_plain_below(grave))
+    known = grave.items and grave.most != UNKNOWN
+    return (grave.revision, grave.items, below, grave.most) if known else (grave.revision, grave.items, below)
 
 
 def _plain_below(grave: Grave) -> Iterator[tuple[str, Any]]:
     return ((name, _plain(child)) for name, child in sorted(grave.below.items()))
 
 
-def _grave(plain: Any) -> Grave:  # noqa: ANN401 - what was just decoded, three parts at each level
-    revision, items, below = plain
-    return Grave(revision, items, Map({name: _grave(child) for name, child in below.items()}))
+def _grave(stored: _Grave) -> Grave:
+    inner = Map({name: _grave(child) for name, child in stored.below.items()})
+    return Grave(stored.revision, stored.items, inner, stored.most if stored.items else 0)
 
 
 def same_image(one: Image, other: Image) -> bool:
@@ -146,7 +162,15 @@ def same_image(one: Image, other: Image) -> bool:
     trees = one.tree, other.tree
     if (one.chain, one.log_bytes, *trees[0][:2]) != (other.chain, other.log_bytes, *trees[1][:2]):
         return False
-    return _plain(trees[0].graves) == _plain(trees[1].graves) and _same(trees[0].root, trees[1].root)
+    return _same_graves(trees[0].graves, trees[1].graves) and _same(trees[0].root, trees[1].root)
+
+
+def _same_graves(one: Grave, other: Grave) -> bool:
+    if (one.revision, one.items) != (other.revision, other.items) or one.below.keys() != other.below.keys():
+        return False
+    if one.most != other.most and UNKNOWN not in {one.most, other.most}:
+        return False
+    return all(_same_graves(child, other.below[name]) for name, child in one.below.items())
 
 
 def _same(one: Node, other: Node) -> bool:

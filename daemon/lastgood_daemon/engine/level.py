@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Raw
 
 from lastgood_daemon.engine import encoded
-from lastgood_daemon.engine.encoded import open_list, open_map
+from lastgood_daemon.engine.encoded import list_length, open_list, open_map
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.sequence import Sequence
 
@@ -23,6 +23,11 @@ def is_map(value: Node | Raw) -> bool:
 def is_list(value: Node | Raw) -> bool:
     """Whether a value is a list."""
     return value.is_list if isinstance(value, Node) else encoded.is_list(value)
+
+
+def length_of(value: Node | Raw) -> int:
+    """Return how many items a list has; looks at its head only."""
+    return value.length() if isinstance(value, Node) else list_length(value)
 
 
 def names_of(value: Node | Raw) -> Mapping[str, tuple[int, Node | Raw]]:

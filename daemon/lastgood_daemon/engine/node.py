@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.engine.encoded import is_list, is_map, list_head, map_head, open_list, open_map
+from lastgood_daemon.engine.encoded import is_list, is_map, list_head, list_length, map_head, open_list, open_map
 from lastgood_daemon.engine.labour import LONG_BYTES, labour
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
@@ -68,6 +68,8 @@ class Imaged(NamedTuple):
     data: bytes
     is_map: bool
     open: Callable[[bytes], MapBody | ListBody]
+    length: Callable[[bytes], int]
+    """Of a list: how many items it has, without opening it."""
 
 
 class Node:
@@ -97,6 +99,15 @@ class Node:
         if encoded is not None:
             return is_list(encoded)
         return not body.is_map if type(body) is Imaged else type(body) is ListBody
+
+    def length(self) -> int:
+        """Return how many items a list has, without opening it."""
+        encoded, body = self._encoded, self._body
+        if encoded is not None:
+            return list_length(encoded)
+        if isinstance(body, Imaged):
+            return body.length(body.data)
+        return len(body.items) if isinstance(body, ListBody) else 0
 
     @property
     def sealed_bytes(self) -> int:

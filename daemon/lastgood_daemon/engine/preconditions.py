@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lastgood_daemon.engine.errors import ConflictError
-from lastgood_daemon.engine.tree import Tree
+from lastgood_daemon.engine.state import State
 from lastgood_proto.paths import Path
 
 
@@ -13,14 +13,17 @@ class Precondition(NamedTuple):
 
     revision: int | None = None
     paths: Mapping[Path, int] = {}
+    incarnation: int = 0
+    """The life of the state that the revisions are of; 0: the present one."""
 
 
-def require(tree: Tree, precondition: Precondition) -> None:
-    """Raise ``ConflictError`` where a precondition does not hold for a tree."""
-    expected = precondition.revision
-    if expected is not None and expected != tree.revision:
-        raise ConflictError(None, expected, tree.revision)
+def require(state: State, precondition: Precondition) -> None:
+    """Raise ``ConflictError`` where a precondition does not hold for a state."""
+    tree, expected = state.tree, precondition.revision
+    former = precondition.incarnation not in {0, state.incarnation}
+    if expected is not None and (former or expected != tree.revision):
+        raise ConflictError(None, expected, tree.revision, reached=tree.revision, former=former)
     for path, since in precondition.paths.items():
         actual = tree.last_change(path)
-        if actual > since:
-            raise ConflictError(path, since, actual)
+        if actual > since or since > tree.revision or former:
+            raise ConflictError(path, since, actual, reached=tree.revision, former=former)

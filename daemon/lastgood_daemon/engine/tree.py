@@ -56,7 +56,7 @@ def _graves_after(tree: Tree, change: Change, revision: int) -> Grave:
             old = tree.find(path)
             body = None if old is None else old.body()
             appends = not removed and isinstance(body, ListBody) and index == len(body.items)
-            return tree.graves if appends else bury_items(tree.graves, path, revision)
+            return tree.graves if appends or old is None else bury_items(tree.graves, path, old, revision)
         case Patch(path, changes):
             return _graves_after_patch(tree, path, changes, revision)
         case Put(path, new):
@@ -75,7 +75,7 @@ def _graves_after_patch(tree: Tree, path: Path, changes: Iterable[SimpleChange],
             node, depth = child_of(node, change.path[depth]), depth + 1
         place = (*path, *change.path[:depth])
         if node is not None and node.is_list and (depth < len(change.path) or isinstance(change, Splice)):
-            graves = bury_items(graves, place, revision)
+            graves = bury_items(graves, place, node, revision)
         elif not isinstance(change, Splice):
             new = content_of(change.value) if isinstance(change, Put) else None
             graves = bury(graves, place, node, new, revision)

@@ -155,7 +155,8 @@ def precondition_of(context: common_pb2.WriteContext) -> Precondition:
         return Precondition()
     expected = context.expected
     revision = expected.revision if expected.HasField("revision") else None
-    return Precondition(revision, {path_of(path): since for path, since in expected.paths.items()})
+    paths = {path_of(path): since for path, since in expected.paths.items()}
+    return Precondition(revision, paths, expected.incarnation)
 
 
 def edit_of(edit: state_pb2.Edit) -> tuple[str, Edit]:

@@ -305,12 +305,17 @@ class Precondition(_message.Message):
 
     REVISION_FIELD_NUMBER: _builtins.int
     PATHS_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The state is at this revision."""
+    incarnation: _builtins.int
+    """The life of the state that the revisions are of, as told by the answer that told of them; 0 takes them for revisions of
+    the present one. Another than the present one is a conflict.
+    """
     @_builtins.property
     def paths(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Path to revision: the value at that path, its ancestors' replacement and its descendants included, has not changed
-        since that revision. 0: has never existed.
+        since that revision. 0: has never existed. A revision that the state has not reached yet is a conflict.
         """
 
     def __init__(
@@ -318,10 +323,11 @@ class Precondition(_message.Message):
         *,
         revision: _builtins.int | None = ...,
         paths: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        incarnation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "revision", b"revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "paths", b"paths", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "incarnation", b"incarnation", "paths", b"paths", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__revision: _TypeAlias = _typing.Literal["revision"]  # noqa: Y015
     _WhichOneofArgType__revision: _TypeAlias = _typing.Literal["_revision", b"_revision"]  # noqa: Y015

@@ -44,7 +44,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STATE_EXISTS: _ErrorReason.ValueType  # 7
     """The id of a fork is in use. ALREADY_EXISTS; state_id."""
     ERROR_REASON_REVISION_CONFLICT: _ErrorReason.ValueType  # 8
-    """A precondition does not hold. FAILED_PRECONDITION; path (absent for the whole state), expected, actual."""
+    """A precondition does not hold, or names a revision that is not reached yet or of a former life of the state.
+    FAILED_PRECONDITION; path (absent for the whole state), expected, actual.
+    """
     ERROR_REASON_REVISION_UNAVAILABLE: _ErrorReason.ValueType  # 9
     """The revision has been compacted or is not reached yet. OUT_OF_RANGE; revision, oldest, newest."""
     ERROR_REASON_FENCED: _ErrorReason.ValueType  # 10
@@ -102,7 +104,9 @@ ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 6
 ERROR_REASON_STATE_EXISTS: ErrorReason.ValueType  # 7
 """The id of a fork is in use. ALREADY_EXISTS; state_id."""
 ERROR_REASON_REVISION_CONFLICT: ErrorReason.ValueType  # 8
-"""A precondition does not hold. FAILED_PRECONDITION; path (absent for the whole state), expected, actual."""
+"""A precondition does not hold, or names a revision that is not reached yet or of a former life of the state.
+FAILED_PRECONDITION; path (absent for the whole state), expected, actual.
+"""
 ERROR_REASON_REVISION_UNAVAILABLE: ErrorReason.ValueType  # 9
 """The revision has been compacted or is not reached yet. OUT_OF_RANGE; revision, oldest, newest."""
 ERROR_REASON_FENCED: ErrorReason.ValueType  # 10

@@ -25,6 +25,7 @@ class Connection:
         location: where the daemon is.
         closed: whether ``close`` was called.
         timeout: seconds for each call that names none.
+        incarnations: of which lives of states its answers have told.
 
     Raises:
         ClientUnusableError: no calls can be made here.
@@ -44,6 +45,7 @@ class Connection:
         self.closed = False
         self._inner = AsyncConnection(location, token=token, credentials=credentials, timeout=timeout, autostart=autostart)
         self.timeout = self._inner.timeout
+        self.incarnations = self._inner.incarnations
         # Nobody closes the client of `connect().state("s").get()`. At the end of the interpreter all of them are closed.
         weakref.finalize(self, _abandon, self._inner).atexit = False
 

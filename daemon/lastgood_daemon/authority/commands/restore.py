@@ -28,7 +28,7 @@ class Restore(msgspec.Struct, frozen=True):
         """See ``Command``."""
         state = find_state(layer, self.state)
         author = admit(layer, self.author, now, into=state.state_id)
-        require(state.tree, self.precondition)
+        require(state, self.precondition)
         found = find(layer, state, self.target)
         after = layer.append(state, restoring(state, found, self.paths), author, now)
         if found.checkpoint is not None and found.checkpoint.workflow_id == state.state_id and not self.paths:

@@ -25,7 +25,7 @@ class Write(msgspec.Struct, frozen=True):
         """See ``Command``."""
         state = find_state(layer, self.state)
         author = admit(layer, self.author, now, into=state.state_id)
-        require(state.tree, self.precondition)
+        require(state, self.precondition)
         planned = plan(state.tree, self.edits)
         if not planned.writes:
             return Written(state.point(), existed=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 from immutables import Map
 
-from lastgood_daemon.engine.graves import Grave
+from lastgood_daemon.engine.graves import UNKNOWN, Grave
 from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, map_of
 from lastgood_daemon.engine.portable.format import MAX_COUNT, require_text
 from lastgood_daemon.engine.portable.value import MAX_LEVELS, value_document, value_of
@@ -60,7 +60,9 @@ def node_of(document: Any, latest: int, level: int = 0) -> Node:  # noqa: ANN401
 
 def grave_document(grave: Grave) -> list[Any]:
     """Give the names that are gone."""
-    return [grave.revision, grave.items, {name: grave_document(child) for name, child in sorted(grave.below.items())}]
+    below = {name: grave_document(child) for name, child in sorted(grave.below.items())}
+    most = [grave.most] if grave.items and grave.most != UNKNOWN else []
+    return [grave.revision, grave.items, below, *most]
 
 
 def grave_of(document: Any, revision: int, level: int = 0) -> Grave:  # noqa: ANN401 - whatever was read
@@ -70,10 +72,12 @@ def grave_of(document: Any, revision: int, level: int = 0) -> Grave:  # noqa: AN
         NotAValueError: it is none.
     """
     match document:
-        case [removed, items, dict(below)] if level <= MAX_LEVELS:
+        case [removed, items, dict(below), *most] if len(most) <= 1 and level <= MAX_LEVELS:
             names = {require_text(name, "the name of what has gone", MAX_BYTES): child for name, child in below.items()}
             inner = {name: grave_of(child, revision, level + 1) for name, child in names.items()}
-            return Grave(_count(removed, revision, "removed"), _count(items, revision, "items"), Map(inner))
+            gone = _count(items, revision, "items")
+            known = _count(most[0], UNKNOWN - 1, "most") if most else UNKNOWN if gone else 0
+            return Grave(_count(removed, revision, "removed"), gone, Map(inner), known)
     problem = "the names that have gone are not listed"
     raise _misfit(problem)
 
