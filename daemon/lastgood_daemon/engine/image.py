@@ -166,7 +166,7 @@ def same_image(one: Image, other: Image) -> bool:
 
 
 def _same_graves(one: Grave, other: Grave) -> bool:
-    if (one.revision, one.items) != (other.revision, other.items) or one.below.keys() != other.below.keys():
+    if (one.revision, one.items) != (other.revision, other.items) or {*one.below} != {*other.below}:
         return False
     if one.most != other.most and UNKNOWN not in {one.most, other.most}:
         return False
