@@ -29,6 +29,7 @@ from lastgood_daemon.engine import trail
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
 from lastgood_daemon.engine.errors import EndedError, RevisionUnavailableError
 from lastgood_daemon.engine.log import Author, decode_row
+from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.trail import Trail
@@ -289,7 +290,7 @@ async def test_a_preview_cannot_go_on_where_it_began_once_that_is_gone(
         await filled(daemon, random.Random(1), 30)
         await keep(daemon, 5)
         with pytest.raises(RevisionUnavailableError):
-            await daemon.authority.ask(lambda reader: preview_restore(reader, REF, Revision(28), (), 10))
+            await daemon.authority.ask(lambda reader: preview_restore(reader, REF, Revision(28), (), Point("s", 1, 10)))
 
 
 async def test_the_rows_are_gone_and_the_file_shrinks(tmp_path: Path) -> None:

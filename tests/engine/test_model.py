@@ -149,7 +149,8 @@ class EngineMachine(DrawingMachine):
         was = self.model.life(ref.state_id).tree
         shown = None
         with contextlib.suppress(RefusedError):
-            shown = self.daemon.ask(lambda reader: questions.preview_restore(reader, ref, target, ())).differences
+            preview = self.daemon.ask(lambda reader: questions.preview_restore(reader, ref, target, ()))
+            shown = list(preview.differences())
         outcome = self.run(Restore(ref, author, precondition, target, (), 1), expected)
         if outcome is not None:
             assert shown is not None
@@ -353,7 +354,7 @@ class EngineMachine(DrawingMachine):
         assert (None if seen.node is None else seen.node.encoded()) == model.encoded(tree, path)
         if seen.node is not None:
             assert model.exactly(seen.node.value(), model.lookup(tree, path))
-        keys = questions.keys(self.daemon.ask(lambda reader: questions.look_into(reader, ref, path, target)))
+        keys, _ = questions.keys(seen.node)
         found = model.lookup(tree, path)
         assert keys == (
             list(found) if type(found) is dict else [str(n) for n in range(len(found))] if type(found) is list else []
@@ -367,8 +368,8 @@ class EngineMachine(DrawingMachine):
             (before, _), (after, _) = rules.content_of(self.model, was), rules.content_of(self.model, becomes)
         except RefusalError:
             return
-        _, found = self.daemon.ask(lambda reader: questions.diff(reader, ref, old, new))
-        assert model.exactly(model.unordered(applied(before, found)), model.unordered(after))
+        ends = self.daemon.ask(lambda reader: questions.diff(reader, ref, old, new))
+        assert model.exactly(model.unordered(applied(before, list(ends.differences()))), model.unordered(after))
 
     def read_in_a_transaction(self, data: st.DataObject) -> None:
         ref = StateRef(data.draw(st.sampled_from(STATES)))

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -35,7 +34,6 @@ from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
-from lastgood_daemon.engine.labour import working
 from lastgood_daemon.engine.log import decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
@@ -44,7 +42,7 @@ from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import LogId, Record, Store
 
 MOST_LABOURS = 8
-"""How often something is worked out for one question elsewhere; then it is done at once, so that nobody waits for ever."""
+"""How often something is worked out for one command elsewhere; then it is done at once, so that nobody waits for ever."""
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
@@ -60,12 +58,10 @@ class Loader:
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Ask the world, and bring what is missing until it can answer."""
-        labours = 0
         while True:
             try:
-                return asked(question, self._world) if labours < MOST_LABOURS else working(partial(question, self._world))
+                return asked(question, self._world)
             except NotLoadedError as error:
-                labours += isinstance(error.need, LabourNeed)
                 await self.bring(error.need)
 
     def bring(self, need: Need) -> Awaitable[None]:

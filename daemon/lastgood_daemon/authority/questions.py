@@ -1,87 +1,136 @@
-"""The reads. Each is a plain function of a reader; whoever asks goes through ``Loader.ask``."""
+"""The reads. Each is a plain function of a reader; whoever asks goes through ``Loader.ask``.
 
-from collections.abc import Sequence
+A question only finds what an answer is made of, which costs little however large that is. What is found is immutable, so
+the answer may be made of it anywhere: at once where that is a little work, else in a thread.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from lastgood_daemon.authority.commands.restore import restoring
 from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference, differences
 from lastgood_daemon.engine.edits import Edit
 from lastgood_daemon.engine.effect import Effect
+from lastgood_daemon.engine.labour import step
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.node import find as find_node
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.restore import restored
 from lastgood_daemon.engine.state import State, preview
+from lastgood_daemon.engine.workflow import Workflow
 from lastgood_proto.paths import Path
 
 
 class Seen(NamedTuple):
-    """What was found, in which state, and the revision that was looked at."""
+    """A content that was found, of which state, and the path to look at; the edits are to be made to it first."""
 
     state: State
-    revision: int
-    node: Node | None
+    found: Found
+    path: Path
+    pending: Sequence[Edit] = ()
+
+    @property
+    def revision(self) -> int:
+        """The revision that is looked at; that of the state for a content that was brought along."""
+        return self.state.revision if self.found.point is None else self.found.point.revision
+
+    @property
+    def node(self) -> Node | None:
+        """What is there.
+
+        Raises:
+            LabourError: it takes long to find out.
+        """
+        if self.pending:
+            step(len(self.pending) * _EDIT)
+            return preview(self.state.tree, self.pending).find(self.path)
+        return find_node(self.found.root, self.path)
+
+
+_EDIT = 20
+"""What an edit that is not written counts for."""
 
 
 def read(reader: Reader, ref: StateRef, path: Path, at: Target | None = None, pending: Sequence[Edit] = ()) -> Seen:
-    """Give what is at a path, now or in a target, after edits that are not written."""
+    """Return the content to look at: now or a target, after edits that are not written."""
     state = find_state(reader, ref)
-    if pending:
-        return Seen(state, state.revision, preview(state.tree, pending).find(path))
-    found = find(reader, state, at)
-    return Seen(state, _revision(state, found), find_node(found.root, path))
+    return Seen(state, find(reader, state, None if pending else at), path, pending)
 
 
-def look_into(reader: Reader, ref: StateRef, path: Path, at: Target | None = None) -> Seen:
-    """Give what is at a path, opened."""
-    seen = read(reader, ref, path, at)
-    if seen.node is not None:
-        seen.node.body()
-    return seen
+def keys(node: Node | None, start: int = 0, limit: int = sys.maxsize) -> tuple[list[str], int | None]:
+    """Return names of the children of a node in order, from an index on, and the index to go on from, if there are more.
 
-
-def keys(seen: Seen) -> list[str]:
-    """Give the names of the children of what was opened, in order. O(n log n): of a large one, work for a thread."""
-    match None if seen.node is None else seen.node.open():
+    Raises:
+        LabourError: it takes long.
+    """
+    names: Sequence[str] = ()
+    match None if node is None else node.body():
         case MapBody() as body:
-            return [name for name, _ in body.ordered()]
+            names = body.names()
         case ListBody(items):
-            return [str(index) for index in range(len(items))]
-    return []
+            end = min(start + limit, len(items))
+            return [str(index) for index in range(start, end)], end if end < len(items) else None
+    end = start + limit
+    return list(names[start:end]), end if end < len(names) else None
 
 
-def diff(reader: Reader, ref: StateRef, old: Target | None, new: Target | None) -> tuple[State, list[Difference]]:
-    """Give the differences between two contents."""
+class Ends(NamedTuple):
+    """Two contents to compare. The header of the answer is about ``state``."""
+
+    state: State
+    old: Found
+    new: Found
+
+    def differences(self, start: Path = ()) -> Iterator[Difference]:
+        """Return how they differ, from a difference on."""
+        return differences(self.old.root, self.new.root, start=start)
+
+
+def diff(reader: Reader, ref: StateRef, old: Target | None, new: Target | None) -> Ends:
+    """Return two contents to compare."""
     state = find_state(reader, ref)
-    before, after = find(reader, state, old), find(reader, state, new)
-    return state, list(differences(before.root, after.root))
+    return Ends(state, find(reader, state, old), find(reader, state, new))
 
 
 class Preview(NamedTuple):
-    """What a restore would change in a state, and the effects that it could not undo."""
+    """A state that would be restored, now or as it was when the first page was asked for, and what it is to be made like."""
 
     state: State
-    differences: list[Difference]
-    effects: list[Effect]
+    found: Found
+    paths: tuple[Path, ...]
+    workflow: Workflow | None
+    """Whose effects the restore could not undo."""
+
+    def differences(self, start: Path = ()) -> Iterator[Difference]:
+        """Return what the restore would change, from a difference on."""
+        tree = self.state.tree
+        step(len(self.paths) * _EDIT)
+        return differences(
+            tree.root, restored(tree, self.found.root, self.paths) if self.paths else self.found.root, start=start
+        )
+
+    def effects(self) -> list[Effect]:
+        """Return the effects that it could not undo."""
+        if self.workflow is None or self.found.checkpoint is None:
+            return []
+        step(len(self.workflow.effects))
+        return self.workflow.effects_from(self.found.checkpoint.step + 1)
 
 
 def preview_restore(
-    reader: Reader, ref: StateRef, target: Target, paths: tuple[Path, ...], now: int | None = None
+    reader: Reader, ref: StateRef, target: Target, paths: tuple[Path, ...], now: Point | None = None
 ) -> Preview:
-    """Give what a restore would change; with ``now``, if the state were still at that revision."""
+    """Return what a restore would be made of; with ``now``, if the state were still at that revision."""
     state = find_state(reader, ref)
     if now is not None:
-        state.require_kept(now)
-        state = replace(state, tree=reader.tree(state.point(now)))
+        state.require(now.incarnation)
+        state.require_kept(now.revision)
+        state = replace(state, tree=reader.tree(state.point(now.revision)))
     found = find(reader, state, target)
-    edits = restoring(state, found, paths)
-    after = state.tree.apply([change for edit in edits for change in edit.changes], state.revision)
-    effects: list[Effect] = []
+    workflow = None
     if found.checkpoint is not None and found.checkpoint.workflow_id == state.state_id and not paths:
-        effects = reader.workflow(state.state_id).effects_from(found.checkpoint.step + 1)
-    return Preview(state, list(differences(state.tree.root, after.root)), effects)
-
-
-def _revision(state: State, found: Found) -> int:
-    return state.revision if found.point is None else found.point.revision
+        workflow = reader.workflow(state.state_id)
+    return Preview(state, found, paths, workflow)

@@ -89,6 +89,11 @@ def apply_change(root: Node, change: Change, revision: int) -> Node:
             return _patch(root, path, 0, changes, revision)
 
 
+def grafted(root: Node, path: Path, node: Node, position: int | None) -> Node:
+    """Return the tree with a node of another tree at a path below the root, as it is; ``position`` as in ``Put``."""
+    return _put(root, path, 0, node, position)
+
+
 def _put(node: Node, path: Path, depth: int, new: Node, position: int | None) -> Node:
     name = path[depth]
     last = depth == len(path) - 1

@@ -8,6 +8,7 @@ are compared at the path itself, because a write may put back what was there.
 from typing import NamedTuple
 
 from lastgood_daemon.engine.change import Change, Patch, Splice, simple
+from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.log import Entry
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.point import Point
@@ -90,7 +91,7 @@ def _differ(old: Node | None, new: Node | None, change: Change | None) -> bool:
     if isinstance(change, Splice) and _length(old) != _length(new):
         # Comparing the bytes of a list of a million items to learn that one was appended is not worth it.
         return True
-    return not old.same_value(new)
+    return not same_value(old, new)
 
 
 def _length(node: Node) -> int | None:
@@ -101,4 +102,4 @@ def _length(node: Node) -> int | None:
 def _names(node: Node | None) -> list[str]:
     """Give the names of a map in order: another order is another value."""
     body = None if node is None else node.body()
-    return [name for name, _ in body.ordered()] if isinstance(body, MapBody) else []
+    return body.names() if isinstance(body, MapBody) else []

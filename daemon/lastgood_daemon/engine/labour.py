@@ -7,6 +7,9 @@ work has made is kept where it belongs (in the node), so that the second time it
     ask                 LabourError(node, node.open)
     work()              in a thread; the node is open from now on
     ask again           the answer
+
+Where an answer has many small parts, what looks at them counts them (``step``). On an event loop the answer is asked for
+``briefly``: a thousand parts are looked at there; more of them are ``LabourError``, and the answer is made in a thread.
 """
 
 from collections.abc import Callable
@@ -15,6 +18,9 @@ from typing import TypeVar
 
 LONG_BYTES = 64 * 1024
 """Bytes above which looking into a value is work for a thread: more than about a millisecond."""
+
+STEPS = 1_000
+"""Parts that an answer may look at on an event loop: about a millisecond."""
 
 T = TypeVar("T")
 
@@ -49,3 +55,33 @@ def working(ask: Callable[[], T]) -> T:
         return ask()
     finally:
         _at_once.reset(token)
+
+
+_steps: ContextVar[list[int] | None] = ContextVar("steps", default=None)
+
+
+def briefly(ask: Callable[[], T]) -> T:
+    """Ask, with a little work done at once: for event loops.
+
+    Raises:
+        LabourError: there is more to do.
+    """
+    token = _steps.set([STEPS])
+    try:
+        return ask()
+    finally:
+        _steps.reset(token)
+
+
+def step(parts: int = 1) -> None:
+    """Count the parts that are about to be looked at. What is not asked ``briefly`` may look at any number.
+
+    Raises:
+        LabourError: they are too many.
+    """
+    left = _steps.get()
+    if left is None:
+        return
+    left[0] -= parts
+    if left[0] < 0:
+        raise LabourError(left, lambda: None)

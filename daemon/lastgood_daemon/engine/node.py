@@ -22,6 +22,7 @@ from immutables import Map
 
 from lastgood_daemon.engine.encoded import is_list, is_map, list_head, list_length, map_head, open_list, open_map
 from lastgood_daemon.engine.labour import LONG_BYTES, labour
+from lastgood_daemon.engine.order import RUN, in_order
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
 
@@ -29,6 +30,8 @@ MANY = 1_000
 """Parts of an opened value above which to encode it is work for a thread."""
 LONG_ENCODED = 512 * 1024
 """Bytes above which that is so."""
+_RUN = 4_000
+"""Parts of an encoded value that are joined at a time."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -41,6 +44,11 @@ class MapEntry(NamedTuple):
     node: "Node"
 
 
+def position_of(entry: MapEntry) -> int:
+    """Return the place of a child among those of its map."""
+    return entry.position
+
+
 class MapBody(NamedTuple):
     """An opened map. New names go to ``next_position``, so that a map keeps the order of insertion."""
 
@@ -51,7 +59,14 @@ class MapBody(NamedTuple):
 
     def ordered(self) -> list[tuple[str, MapEntry]]:
         """Give names and entries in order. Two entries share a position only after a restore of single paths."""
-        return sorted(self.entries.items(), key=lambda item: (item[1].position, item[0]))
+        entries = self.entries
+        if len(entries) <= RUN:
+            return sorted(entries.items(), key=lambda item: (item[1].position, item[0]))
+        return [(name, entries[name]) for name in in_order(entries, position_of)]
+
+    def names(self) -> list[str]:
+        """Return the names in order. The list belongs to all who ask for it: it must not be changed."""
+        return in_order(self.entries, position_of)
 
 
 class ListBody(NamedTuple):
@@ -161,8 +176,9 @@ class Node:
         if encoded is not None:
             return encoded
         parts: list[bytes] = []
-        self._encode_into(parts)
-        return b"".join(parts)
+        runs: list[bytes] = []
+        self._encode_into(parts, runs)
+        return b"".join([*runs, *parts])
 
     def is_long(self) -> bool:
         """Whether to give the value as bytes, and to send these, is work for a thread; looks at a few parts only."""
@@ -182,7 +198,8 @@ class Node:
                 below += body.items if parts <= MANY else []
         return parts > MANY or size > LONG_ENCODED
 
-    def _encode_into(self, parts: list[bytes]) -> None:
+    def _encode_into(self, parts: list[bytes], runs: list[bytes]) -> None:
+        """Add the value to parts; where these become many, they become a run: to join millions at once takes too long."""
         encoded, body = self._encoded, self._body
         if encoded is not None:
             parts.append(encoded)
@@ -193,19 +210,24 @@ class Node:
             parts.append(map_head(len(body.entries)))
             for name, entry in body.ordered():
                 parts.append(_encode(name))
-                entry.node._encode_into(parts)  # noqa: SLF001 - its own class
+                entry.node._encode_into(parts, runs)  # noqa: SLF001 - its own class
+                if len(parts) > _RUN:
+                    _run(parts, runs)
         elif isinstance(body, ListBody):
             parts.append(list_head(len(body.items)))
             for item in body.items:
-                item._encode_into(parts)  # noqa: SLF001 - its own class
+                item._encode_into(parts, runs)  # noqa: SLF001 - its own class
+                if len(parts) > _RUN:
+                    _run(parts, runs)
 
     def value(self) -> object:
         """Give the value as Python objects of their own."""
         return _decode(self.encoded())
 
-    def same_value(self, other: "Node") -> bool:
-        """Whether both are the same value, types and the order of maps included."""
-        return self is other or self.encoded() == other.encoded()
+
+def _run(parts: list[bytes], runs: list[bytes]) -> None:
+    runs.append(b"".join(parts))
+    parts.clear()
 
 
 def _opened_map(encoded: bytes, changed: int) -> MapBody:

@@ -14,8 +14,9 @@ the last change of every node backwards, and compare-and-set would let through w
 
 from collections.abc import Iterable, Iterator
 
-from lastgood_daemon.engine.change import Change, Put, Remove, Splice
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_change, grafted
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
+from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
 from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_daemon.engine.tree import Tree
@@ -69,13 +70,48 @@ def bridge_paths(now: Tree, target: Node, paths: Iterable[Path]) -> Iterator[tup
     Raises:
         PathError: what is above a path now does not let it be put there.
     """
-    by_index = sorted(minimal(paths), key=_index_key)
-    put = [path for path in by_index if find(target, path) is not None]
-    gone = [path for path in reversed(by_index) if find(target, path) is None]
-    for path in (*put, *gone):
+    for path in _in_turn(target, paths):
         changes = _bridge_path(now, target, path) if path else bridge(now.root, target)
         yield path, changes
         now = now.apply(changes, now.revision)
+
+
+def restored(now: Tree, target: Node, paths: Iterable[Path]) -> Node:
+    """Return the content that the changes of ``bridge_paths`` lead to.
+
+    What the target has is taken over as it is, so it costs the paths, however large what is there may be.
+
+    Raises:
+        PathError: what is above a path now does not let it be put there.
+    """
+    for path in _in_turn(target, paths):
+        if not path:
+            return target
+        old, new, parent = now.find(path), find(target, path), now.find(path[:-1])
+        position = _position(target, path) if old is None and parent is not None and parent.is_map else None
+        root = now.root
+        if new is not None and (old is not None or position is not None):
+            root = grafted(root, path, new, position)
+        else:
+            for change in _bridge_path(now, target, path):
+                root = apply_change(root, change, now.revision)
+        now = now._replace(root=root)
+    return now.root
+
+
+def _position(target: Node, path: Path) -> int | None:
+    """Return the position of a name in its map."""
+    parent = find(target, path[:-1])
+    body = None if parent is None else parent.body()
+    entry = body.entries.get(path[-1]) if isinstance(body, MapBody) else None
+    return None if entry is None else entry.position
+
+
+def _in_turn(target: Node, paths: Iterable[Path]) -> list[Path]:
+    """Return the paths in the order in which they are restored."""
+    by_index = sorted(minimal(paths), key=_index_key)
+    gone = {path for path in by_index if find(target, path) is None}
+    return [*(path for path in by_index if path not in gone), *(path for path in reversed(by_index) if path in gone)]
 
 
 def _index_key(path: Path) -> list[tuple[bool, int, str]]:
@@ -126,7 +162,7 @@ def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
         return
     if min(old.sealed_bytes, new.sealed_bytes) > LARGE_BYTES:
         # Nobody has looked into either. Doing so to find what they share would take seconds for a value of some MiB.
-        changes.extend(() if old.same_value(new) else (Put(path, new.encoded()),))
+        changes.extend(() if same_value(old, new) else (Put(path, new.encoded()),))
         return
     old_body, new_body = old.body(), new.body()
     if isinstance(old_body, MapBody) and isinstance(new_body, MapBody):
@@ -138,7 +174,7 @@ def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
             _bridge_entry(old, new, path, name, changes)
     elif isinstance(old_body, ListBody) and isinstance(new_body, ListBody):
         _bridge_lists(old_body.items, new_body.items, path, changes)
-    elif not old.same_value(new):
+    elif not same_value(old, new):
         changes.append(Put(path, new.encoded()))
 
 
@@ -153,9 +189,9 @@ def _same_names(old: MapBody, new: MapBody) -> bool:
 
 def _bridge_lists(old: Sequence[Node], new: Sequence[Node], path: Path, changes: list[Change]) -> None:
     """Keep the common front and back; move back what has slid, bridge item by item what is as long, replace the rest."""
-    front, back = old.common_ends(new, Node.same_value)
+    front, back = old.common_ends(new, same_value)
     removed, added = old.part(front, len(old) - back), new.part(front, len(new) - back)
-    back_by = slid(added, removed, Node.same_value)
+    back_by = slid(added, removed, same_value)
     if back_by:
         stay = len(added) - back_by
         changes.append(Splice(path, front + stay, len(removed) - stay, []))

@@ -3,7 +3,7 @@
 A state is immutable: every change gives another one. What is being committed and what is durable are two of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -13,6 +13,7 @@ from lastgood_daemon.engine.edits import Edit, evaluate
 from lastgood_daemon.engine.errors import RevisionUnavailableError, SnapshotNotFoundError, StateNotFoundError
 from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import Author, Digest, Entry, LoggedEdit, Squash, chain
+from lastgood_daemon.engine.order import values_from
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.stored_value import digest_of
 from lastgood_daemon.engine.trail import Trail
@@ -105,6 +106,14 @@ class State:
     def snapshots_in_order(self) -> list[Snapshot]:
         """Give the snapshots, oldest first."""
         return sorted(self.snapshots.values(), key=lambda snapshot: snapshot.ordinal)
+
+    def snapshots_after(self, ordinal: int) -> Iterator[Snapshot]:
+        """Return the snapshots taken after one, oldest first.
+
+        Raises:
+            LabourError: there are many, and their order is not known yet.
+        """
+        return values_from(self.snapshots, lambda snapshot: snapshot.ordinal, (ordinal + 1, ""))
 
     def advance(
         self, edits: Sequence[LoggedEdit], author: Author, now: int, digest: Digest = digest_of

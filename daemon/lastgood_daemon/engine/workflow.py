@@ -10,8 +10,9 @@ Without that, a crash after going back from step 8 to step 3 would resume at ste
 "Latest", "last good", "of step k" and the ledger pass over what is superseded; it stays listed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import TypeVar
 
 import msgspec
@@ -29,6 +30,7 @@ from lastgood_daemon.engine.errors import (
     WorkflowBusyError,
 )
 from lastgood_daemon.engine.lease import Lease
+from lastgood_daemon.engine.order import values_from
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import State
 
@@ -123,6 +125,14 @@ class Workflow:
     def in_order(self) -> list[Checkpoint]:
         """Give all checkpoints, by step, then attempt."""
         return sorted(self.checkpoints.values(), key=lambda checkpoint: checkpoint.order)
+
+    def checkpoints_from(self, order: tuple[int, int]) -> Iterator[Checkpoint]:
+        """Return the checkpoints by step, then attempt, from such a pair on.
+
+        Raises:
+            LabourError: there are many, and their order is not known yet. So below.
+        """
+        return values_from(self.checkpoints, lambda checkpoint: checkpoint.step, (order[0], order))
 
     def latest(self) -> Checkpoint | None:
         """Give the checkpoint of the highest step; of one step that of the highest attempt."""
@@ -229,6 +239,13 @@ class Workflow:
         """Give all effects, superseded ones included, by step, key and line."""
         return sorted([*self.effects.values(), *self.put_aside.values()], key=lambda effect: effect.order)
 
+    def all_effects_from(self, order: tuple[int, str, int]) -> Iterator[Effect]:
+        """Return all effects, superseded ones included, by step, key and line, from such a place on."""
+        step, key, _ = order
+        live = values_from(self.effects, lambda effect: effect.step, (step, (step, key)))
+        aside = values_from(self.put_aside, lambda effect: effect.step, (step, order))
+        return (effect for effect in merge(live, aside, key=lambda effect: effect.order) if effect.order >= order)
+
     def enter(self, effect: Effect) -> "Workflow":
         """Give the workflow with an effect in its ledger."""
         return replace(self, effects=self.effects.set((effect.step, effect.key), effect))
@@ -268,6 +285,10 @@ class Workflow:
         progress = self.progress
         if progress.step is not None and 0 < progress.poison_after <= progress.step.deaths:
             raise PoisonedStepError(self.workflow_id, progress.step.step, progress.step.deaths)
+
+    def attempts_from(self, number: int) -> Iterator[Attempt]:
+        """Return the attempts in their order, from a number on."""
+        return values_from(self.attempts, lambda attempt: attempt.number, (number, number))
 
     def with_attempt(self, attempt: Attempt) -> "Workflow":
         """Give the workflow with the record of an attempt."""

@@ -79,15 +79,15 @@ def get_checkpoint(edge: Edge, request: checkpoints_pb2.GetCheckpointRequest) ->
 def list_checkpoints(edge: Edge, request: checkpoints_pb2.ListCheckpointsRequest) -> Ask[Workflow]:
     """CheckpointService.ListCheckpoints."""
     workflow_id = id_of(request.workflow_id, "workflow_id")
-    after = tuple(numbers_of(request.page_token, 2)) if request.page_token else (-1, -1)
+    step, attempt = numbers_of(request.page_token, 2)
 
     def respond(workflow: Workflow) -> checkpoints_pb2.ListCheckpointsResponse:
-        found = [checkpoint for checkpoint in workflow.in_order() if checkpoint.order > after]
-        made, end = fill(found, 0, size_of_page(request.page_size), responses.checkpoint)
+        found = workflow.checkpoints_from((step, attempt))
+        page = fill(found, size_of_page(request.page_size), responses.checkpoint)
         return checkpoints_pb2.ListCheckpointsResponse(
             header=edge.headers.of_none(),
-            checkpoints=made,
-            next_page_token="{}:{}".format(*found[end - 1].order) if end < len(found) else "",
+            checkpoints=page.messages,
+            next_page_token="" if page.following is None else "{}:{}".format(*page.following.order),
         )
 
     return Ask(lambda reader: reader.workflow(workflow_id), respond)

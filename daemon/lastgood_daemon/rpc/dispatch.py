@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
+from lastgood_daemon.engine.labour import LabourError, briefly, working
 from lastgood_daemon.rpc import (
     attempts,
     checkpoints,
@@ -122,13 +124,18 @@ class Dispatcher:
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:
         found = self._edge.authority.ask_now(ask.question)
-        if not isinstance(found, NotLoadedError) and not ask.is_long(found):
-            answer(_responded(ask.respond, found))
+        if not isinstance(found, NotLoadedError) and (response := _made_at_once(ask, found)) is not None:
+            answer(response)
             return
 
-        async def run() -> Message | Long:
-            known = await self._edge.authority.ask(ask.question) if isinstance(found, NotLoadedError) else found
-            return Long(await asyncio.to_thread(ask.respond, known)) if ask.is_long(known) else ask.respond(known)
+        async def run() -> Message | Long | Refused:
+            known = found
+            if isinstance(known, NotLoadedError):
+                known = await self._edge.authority.ask(ask.question)
+                if (response := _made_at_once(ask, known)) is not None:
+                    return response
+            made = await asyncio.to_thread(working, partial(_responded, ask.respond, known))
+            return made if isinstance(made, Refused) else Long(made)
 
         self._later(run, answer)
 
@@ -155,11 +162,21 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
 
+def _made_at_once(ask: Ask[Any], found: object) -> Message | Refused | None:
+    """Make a response on the event loop; nothing where that takes long."""
+    try:
+        return briefly(partial(_responded, ask.respond, found))
+    except LabourError:
+        return None
+
+
 def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> Message | Refused:
     if isinstance(outcome, Refused):
         return outcome
     try:
         return respond(outcome)
+    except LabourError:
+        raise
     except RefusedError as refusal:
         return Refused.because(refusal)
     except Exception:

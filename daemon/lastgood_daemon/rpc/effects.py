@@ -1,12 +1,14 @@
 """The operations of WorkflowService on effects."""
 
+import msgspec
+
 from lastgood_daemon.authority.commands.effects import ClaimEffect, RecordEffect
 from lastgood_daemon.authority.outcomes import Done, EffectClaimed, EffectKnown
 from lastgood_daemon.engine.effect import Effect, Failure
 from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, of_workflow
-from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
+from lastgood_daemon.rpc.pages import Number, fill, place_of, size_of_page, token_of
 from lastgood_daemon.rpc.requests import attempt_of, id_of, value_of
 from lastgood_proto.v1 import effects_pb2, workflows_pb2
 
@@ -55,10 +57,18 @@ def _failure(failure: effects_pb2.EffectFailure) -> Failure:
     return Failure(id_of(failure.type, "failure.type"), failure.message, arguments)
 
 
+class _EffectsPlace(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The effect that a page begins with."""
+
+    step: Number
+    key: str
+    line: Number
+
+
 def list_effects(edge: Edge, request: workflows_pb2.ListEffectsRequest) -> Ask[Workflow]:
     """WorkflowService.ListEffects."""
     workflow_id = id_of(request.workflow_id, "workflow_id")
-    (start,) = numbers_of(request.page_token, 1)
+    place = place_of(request.page_token, _EffectsPlace) or _EffectsPlace(0, "", 0)
 
     def respond(workflow: Workflow) -> workflows_pb2.ListEffectsResponse:
         now = edge.authority.now()
@@ -66,10 +76,12 @@ def list_effects(edge: Edge, request: workflows_pb2.ListEffectsRequest) -> Ask[W
         def shown(effect: Effect) -> effects_pb2.Effect:
             return responses.effect(effect.without_result(), under_way=workflow.is_under_way(effect, now))
 
-        found = workflow.all_effects()
-        made, end = fill(found, start, size_of_page(request.page_size), shown)
+        found = workflow.all_effects_from((place.step, place.key, place.line))
+        page = fill(found, size_of_page(request.page_size), shown)
         return workflows_pb2.ListEffectsResponse(
-            header=edge.headers.of_none(), effects=made, next_page_token=str(end) if end < len(found) else ""
+            header=edge.headers.of_none(),
+            effects=page.messages,
+            next_page_token="" if page.following is None else token_of(_EffectsPlace(*page.following.order)),
         )
 
     return Ask(lambda reader: reader.workflow(workflow_id), respond)

@@ -3,23 +3,35 @@
 import secrets
 from contextlib import suppress
 
+import msgspec
+
 from lastgood_daemon.authority import questions
 from lastgood_daemon.authority.commands.restore import Restore
 from lastgood_daemon.authority.commands.snapshots import DropSnapshot, TakeSnapshot
 from lastgood_daemon.authority.commands.states import Fork
 from lastgood_daemon.authority.history import HistoryQuestion
 from lastgood_daemon.authority.outcomes import SnapshotTaken, Written
-from lastgood_daemon.authority.questions import Preview
+from lastgood_daemon.authority.questions import Ends, Preview
 from lastgood_daemon.authority.replay import RewrittenError
 from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, find_state
 from lastgood_daemon.authority.world import Reader
-from lastgood_daemon.engine.difference import Difference
+from lastgood_daemon.engine.difference import NoSuchDifferenceError
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, of_context, of_state
-from lastgood_daemon.rpc.pages import fill, gather, numbers_of, size_of_page
+from lastgood_daemon.rpc.pages import (
+    PointOfToken,
+    fill,
+    gather,
+    not_a_token,
+    numbers_of,
+    place_of,
+    point_or,
+    size_of_page,
+    token_of,
+)
 from lastgood_daemon.rpc.requests import (
     author_of,
     id_of,
@@ -30,6 +42,7 @@ from lastgood_daemon.rpc.requests import (
     state_of,
     target_of,
 )
+from lastgood_proto.paths import Path
 from lastgood_proto.v1 import history_pb2
 
 
@@ -74,17 +87,15 @@ def list_snapshots(edge: Edge, request: history_pb2.ListSnapshotsRequest) -> Ask
     (after,) = numbers_of(request.page_token, 1)
 
     def respond(state: State) -> history_pb2.ListSnapshotsResponse:
-        found = [snapshot for snapshot in state.snapshots_in_order() if snapshot.ordinal > after]
-        made, end = fill(
-            found,
-            0,
+        page = fill(
+            state.snapshots_after(after),
             size_of_page(request.page_size),
             lambda snapshot: responses.snapshot(state.state_id, state.incarnation, snapshot),
         )
         return history_pb2.ListSnapshotsResponse(
             header=edge.headers.of_state(state),
-            snapshots=made,
-            next_page_token=str(found[end - 1].ordinal) if end < len(found) else "",
+            snapshots=page.messages,
+            next_page_token="" if page.following is None else str(page.following.ordinal - 1),
         )
 
     return Ask(lambda reader: find_state(reader, ref), respond)
@@ -113,44 +124,65 @@ def restore(edge: Edge, request: history_pb2.RestoreRequest) -> Do:
     return Do(command, lambda written: history_pb2.RestoreResponse(header=edge.headers.of_point(written.point)))
 
 
+class _DifferencesPlace(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The difference that a page begins with, and what is compared (none: what was brought along)."""
+
+    old: PointOfToken | None
+    new: PointOfToken | None
+    start: Path
+
+    @classmethod
+    def of(cls, token: str) -> "_DifferencesPlace":
+        """Return what a token says."""
+        return place_of(token, cls) or cls(None, None, ())
+
+
+def _differences_page(
+    found: Preview | Ends, place: _DifferencesPlace, ends: tuple[Point | None, Point | None], limit: int
+) -> tuple[list[history_pb2.Difference], str]:
+    """Make the messages of a page of differences, and the token of the next one."""
+    try:
+        page = fill(found.differences(place.start), limit, responses.difference)
+    except NoSuchDifferenceError:
+        raise not_a_token() from None
+    if page.following is None:
+        return page.messages, ""
+    old, new = map(PointOfToken.of, ends)
+    return page.messages, token_of(_DifferencesPlace(old, new, page.following.path))
+
+
 def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[Preview]:
     """HistoryService.Preview."""
     ref, target, paths = state_of(request.state), required_target(request.target), tuple(map(path_of, request.paths))
-    revision, start = numbers_of(request.page_token, 2)
+    place = _DifferencesPlace.of(request.page_token)
+    now = None if place.old is None else Point(*place.old)
 
     def question(reader: Reader) -> Preview:
-        return questions.preview_restore(reader, ref, target, paths, revision if request.page_token else None)
+        return questions.preview_restore(reader, ref, point_or(place.new, target) or target, paths, now)
 
-    def respond(preview: Preview) -> history_pb2.PreviewResponse:
-        state, found = preview.state, preview.differences
-        made, end = fill(found, start, size_of_page(request.page_size), responses.difference)
-        effects = [] if request.page_token else preview.effects
+    def respond(found: Preview) -> history_pb2.PreviewResponse:
+        ends = found.state.point(), found.found.point
+        made, token = _differences_page(found, place, ends, size_of_page(request.page_size))
+        effects = [] if request.page_token else found.effects()
         return history_pb2.PreviewResponse(
-            header=edge.headers.of_state(state),
+            header=edge.headers.of_state(found.state),
             differences=made,
-            next_page_token=f"{revision or state.revision}:{end}" if end < len(found) else "",
+            next_page_token=token,
             effects=[responses.effect(effect.without_result()) for effect in effects],
         )
 
     return Ask(question, respond)
 
 
-def diff(edge: Edge, request: history_pb2.DiffRequest) -> Ask[tuple[State, list[Difference]]]:
+def diff(edge: Edge, request: history_pb2.DiffRequest) -> Ask[Ends]:
     """HistoryService.Diff."""
-    ref, old = state_of(request.state), required_target(request.old)
-    revision, start = numbers_of(request.page_token, 2)
-    new = target_of(request.new)
-    if new is None and request.page_token:
-        new = Revision(revision)
+    ref, place = state_of(request.state), _DifferencesPlace.of(request.page_token)
+    old, new = point_or(place.old, required_target(request.old)), point_or(place.new, target_of(request.new))
 
-    def respond(answer: tuple[State, list[Difference]]) -> history_pb2.DiffResponse:
-        state, found = answer
-        made, end = fill(found, start, size_of_page(request.page_size), responses.difference)
-        return history_pb2.DiffResponse(
-            header=edge.headers.of_state(state),
-            differences=made,
-            next_page_token=f"{revision or state.revision}:{end}" if end < len(found) else "",
-        )
+    def respond(found: Ends) -> history_pb2.DiffResponse:
+        ends = found.old.point, found.new.point
+        made, token = _differences_page(found, place, ends, size_of_page(request.page_size))
+        return history_pb2.DiffResponse(header=edge.headers.of_state(found.state), differences=made, next_page_token=token)
 
     return Ask(lambda reader: questions.diff(reader, ref, old, new), respond)
 

@@ -20,18 +20,11 @@ from lastgood_proto.v1.server_pb2 import ServerInfo
 T = TypeVar("T")
 
 
-def never(_: object) -> bool:
-    """Say no."""
-    return False
-
-
 class Ask(msgspec.Struct, Generic[T], frozen=True):
-    """Ask the authority, and make the response from what it says."""
+    """Ask the authority, and make the response from what it says: in a thread where that raises ``LabourError``."""
 
     question: Callable[[Reader], T]
     respond: Callable[[T], Message]
-    is_long: Callable[[T], bool] = never
-    """Whether making that response is work for a thread."""
 
 
 class Do(msgspec.Struct, frozen=True):

@@ -1,11 +1,14 @@
 """Pages: every list is answered in pieces of bounded count and size."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
+import msgspec
 from google.protobuf.message import Message
 
+from lastgood_daemon.authority.targets import Target
 from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.engine.point import Point
 
 MAX_ITEMS = 1000
 MAX_BYTES = 1024 * 1024
@@ -24,27 +27,80 @@ def numbers_of(token: str, count: int) -> list[int]:
     """Read a token made of so many numbers; zeros for the first page."""
     if not token:
         return [0] * count
-    try:
-        numbers = [int(part) for part in token.split(":")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or min(numbers) < 0:
-        field = "page_token"
-        raise InvalidArgumentError(field, "is none that this daemon gave")
+    numbers = [int(part) for part in token.split(":") if _is_number(part)]
+    if len(numbers) != count or token.count(":") != count - 1:
+        raise not_a_token()
     return numbers
 
 
-def fill(items: Sequence[T], start: int, limit: int, make: Callable[[T], M]) -> tuple[list[M], int]:
-    """Make the messages of a page, from an index on. Gives them, and the index after the last."""
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
+
+
+_DIGITS = 18
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+Place = TypeVar("Place", bound=msgspec.Struct)
+
+
+def place_of(token: str, kind: type[Place]) -> Place | None:
+    """Read a token that ``token_of`` has made; nothing for the first page."""
+    if not token:
+        return None
+    try:
+        return msgspec.json.decode(token, type=kind)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise not_a_token() from error
+
+
+class PointOfToken(NamedTuple):
+    """A point as it stands in a token."""
+
+    state_id: str
+    incarnation: Number
+    revision: Number
+
+    @classmethod
+    def of(cls, point: Point | None) -> "PointOfToken | None":
+        """Return how a point stands in a token."""
+        return None if point is None else cls(point.state_id, point.incarnation, point.revision)
+
+
+def point_or(point: PointOfToken | None, target: Target | None) -> Target | None:
+    """Return the revision that the pages before were about, or on the first page what the request names."""
+    return target if point is None else Point(*point)
+
+
+def token_of(place: msgspec.Struct) -> str:
+    """Return the token that says where the next page begins. It needs nothing in memory, so it holds after a restart."""
+    return msgspec.json.encode(place).decode()
+
+
+def not_a_token() -> InvalidArgumentError:
+    """Return the refusal of a token that is none."""
+    field = "page_token"
+    return InvalidArgumentError(field, "is none that this daemon gave")
+
+
+class Filled(NamedTuple, Generic[T, M]):
+    """A page: its messages, and the item that the next page begins with, if there is one."""
+
+    messages: list[M]
+    following: T | None
+
+
+def fill(items: Iterable[T], limit: int, make: Callable[[T], M]) -> Filled[T, M]:
+    """Make the messages of a page of items, from where the page begins; looks at no more of them than it takes and one."""
     made: list[M] = []
     size = 0
-    index = start
-    while index < len(items) and len(made) < limit and size < MAX_BYTES:
-        message = make(items[index])
+    for item in items:
+        if len(made) == limit or size >= MAX_BYTES:
+            return Filled(made, item)
+        message = make(item)
         made.append(message)
         size += message.ByteSize()
-        index += 1
-    return made, index
+    return Filled(made, None)
 
 
 async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], M]) -> tuple[list[M], bool]:

@@ -1,16 +1,17 @@
 """The operations of StateService."""
 
+import msgspec
+
 from lastgood_daemon.authority import questions
 from lastgood_daemon.authority.commands.states import DeleteState
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.questions import Seen
-from lastgood_daemon.authority.targets import Revision
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
 from lastgood_daemon.engine.errors import TooLargeError
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, never, of_context, of_nothing, of_state
-from lastgood_daemon.rpc.pages import numbers_of, size_of_page
+from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, of_context, of_nothing, of_state
+from lastgood_daemon.rpc.pages import Number, PointOfToken, place_of, point_or, size_of_page, token_of
 from lastgood_daemon.rpc.requests import (
     author_of,
     edit_of,
@@ -49,35 +50,35 @@ def read(edge: Edge, request: state_pb2.ReadRequest) -> Ask[Seen]:
     pending = [edit_of(edit)[1] for edit in request.pending]
 
     def respond(seen: Seen) -> state_pb2.ReadResponse:
-        header = edge.headers.of_point(seen.state.point(seen.revision))
-        found = None if request.omit_value else node_value(seen.node)
-        return state_pb2.ReadResponse(header=header, existed=seen.node is not None, value=found)
+        header, node = edge.headers.of_point(seen.state.point(seen.revision)), seen.node
+        found = None if request.omit_value else node_value(node)
+        return state_pb2.ReadResponse(header=header, existed=node is not None, value=found)
 
-    is_long = never if request.omit_value else _is_long
-    return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond, is_long)
+    return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond)
 
 
-def _is_long(seen: Seen) -> bool:
-    return seen.node is not None and seen.node.is_long()
+class _KeysPlace(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a page of names begins, and in which content (none: in one that was brought along)."""
+
+    at: PointOfToken | None
+    start: Number
 
 
 def list_keys(edge: Edge, request: state_pb2.ListKeysRequest) -> Ask[Seen]:
     """StateService.ListKeys."""
     ref, path, at = state_of(request.state), path_of(request.path), target_of(request.at)
-    revision, start = numbers_of(request.page_token, 2)
-    if request.page_token and at is None:
-        at = Revision(revision)
-    limit = size_of_page(request.page_size)
+    place = place_of(request.page_token, _KeysPlace) or _KeysPlace(None, 0)
+    at, limit = point_or(place.at, at), size_of_page(request.page_size)
 
     def respond(seen: Seen) -> state_pb2.ListKeysResponse:
-        names, end = questions.keys(seen), start + limit
+        names, end = questions.keys(seen.node, place.start, limit)
         return state_pb2.ListKeysResponse(
             header=edge.headers.of_point(seen.state.point(seen.revision)),
-            keys=names[start:end],
-            next_page_token=f"{seen.revision}:{end}" if end < len(names) else "",
+            keys=names,
+            next_page_token="" if end is None else token_of(_KeysPlace(PointOfToken.of(seen.found.point), end)),
         )
 
-    return Ask(lambda reader: questions.look_into(reader, ref, path, at), respond, _is_long)
+    return Ask(lambda reader: questions.read(reader, ref, path, at), respond)
 
 
 def set_(edge: Edge, request: state_pb2.SetRequest) -> Do:

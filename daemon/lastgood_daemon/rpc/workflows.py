@@ -40,15 +40,14 @@ def list_workflows(edge: Edge, request: workflows_pb2.ListWorkflowsRequest) -> R
 def list_attempts(edge: Edge, request: workflows_pb2.ListAttemptsRequest) -> Ask[Workflow]:
     """WorkflowService.ListAttempts."""
     workflow_id = id_of(request.workflow_id, "workflow_id")
-    (after,) = numbers_of(request.page_token, 1)
+    (number,) = numbers_of(request.page_token, 1)
 
     def respond(workflow: Workflow) -> workflows_pb2.ListAttemptsResponse:
-        found = [attempt for number, attempt in sorted(workflow.attempts.items()) if number > after]
-        made, end = fill(found, 0, size_of_page(request.page_size), _attempt)
+        page = fill(workflow.attempts_from(number), size_of_page(request.page_size), _attempt)
         return workflows_pb2.ListAttemptsResponse(
             header=edge.headers.of_none(),
-            attempts=made,
-            next_page_token=str(found[end - 1].number) if end < len(found) else "",
+            attempts=page.messages,
+            next_page_token="" if page.following is None else str(page.following.number),
         )
 
     return Ask(lambda reader: reader.workflow(workflow_id), respond)

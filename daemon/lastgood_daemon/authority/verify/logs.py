@@ -18,6 +18,7 @@ from lastgood_daemon.authority.verify.index import IndexCheck
 from lastgood_daemon.authority.verify.readable import problem_of_changes, problem_of_content
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.difference import differences
+from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.image import DamagedImageError, Image, decode_image, same_image
 from lastgood_daemon.engine.labour import LONG_BYTES
@@ -173,7 +174,7 @@ async def _held_against_image(reading: Reading, log: LogId, state: State, findin
 def _agree(image: Image, state: State) -> bool:
     if state.exact:
         return same_image(image, Image(state.tree, state.chain, state.log_bytes))
-    return image.chain == state.chain and image.tree.root.same_value(state.tree.root)
+    return image.chain == state.chain and same_value(image.tree.root, state.tree.root)
 
 
 def _compare(rebuilt: State, live: State) -> None:
@@ -181,7 +182,7 @@ def _compare(rebuilt: State, live: State) -> None:
     if (rebuilt.revision, rebuilt.chain) != (live.revision, live.chain):
         problem = f"in memory it is at revision {live.revision} of another log, and here at {rebuilt.revision}"
         raise CorruptRecordError(problem)
-    if not rebuilt.tree.root.same_value(live.tree.root):
+    if not same_value(rebuilt.tree.root, live.tree.root):
         first = next(differences(rebuilt.tree.root, live.tree.root), None)
         at = "the order of a map" if first is None else f"path {format_path(first.path)!r}"
         problem = f"what is in memory at revision {live.revision} is not what its log says: {at} differs"
