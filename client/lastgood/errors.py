@@ -25,6 +25,7 @@
     ├── InDoubtError                                 an effect that may or may not have happened
     ├── EffectFailedError                            an effect whose recorded result is a failure
     ├── PoisonedStepError                            a step under which too many processes have died
+    ├── RequestMismatchError (ValueError)            one idempotency key for two different requests
     ├── NotRedactableError                           a text that cannot be taken out of where it is
     ├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
     ├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
@@ -349,6 +350,19 @@ class PoisonedStepError(LastgoodError):
     deaths: int | None = None
 
 
+class RequestMismatchError(LastgoodError, ValueError):
+    """An idempotency key, or a number on a session, was used for another request before. Nothing was done.
+
+    Attributes:
+        key: the idempotency key of a unary call.
+        sequence: the number on a session.
+    """
+
+    reason = "REQUEST_MISMATCH"
+    key: str = ""
+    sequence: int | None = None
+
+
 class NotRedactableError(LastgoodError):
     """A text that is to be redacted stands where it cannot be replaced, as in a path. Nothing was redacted.
 
@@ -416,6 +430,7 @@ ERROR_OF_REASON: dict[str, type[LastgoodError]] = {
             StepOrderError,
             InDoubtError,
             PoisonedStepError,
+            RequestMismatchError,
             NotRedactableError,
             TooLargeError,
             OverloadedError,

@@ -14,6 +14,14 @@ MAX_MESSAGE_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 1024 * 1024
 
 
+_SHORT = 80
+
+
+def shortened(text: str) -> str:
+    """Return a text as an error quotes it: not all of it, if it is long."""
+    return repr(text) if len(text) <= _SHORT else f"{text[:_SHORT]!r}…"
+
+
 def problem_with(text: str, limit: int = MAX_NAME_BYTES) -> str:
     """Return what is wrong with a text that is to be stored; "" means nothing is."""
     if text.isascii():

@@ -35,9 +35,9 @@ def answer_before_commit() -> None:
 def forget_answers() -> None:
     """A request that comes again is taken for a new one."""
     from lastgood_daemon.authority.outcomes import Outcome  # noqa: PLC0415
-    from lastgood_daemon.authority.sessions import Session  # noqa: PLC0415
+    from lastgood_daemon.authority.sessions import Identity, Session  # noqa: PLC0415
 
-    def forgetful(self: Session, sequence: int) -> Outcome | None:  # noqa: ARG001 - that is what is wrong with it
+    def forgetful(self: Session, identity: Identity) -> Outcome | None:  # noqa: ARG001 - that is what is wrong with it
         return None
 
     Session.recall = forgetful  # type: ignore[method-assign]

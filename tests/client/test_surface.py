@@ -38,6 +38,7 @@ _SURFACE = {
     "OverloadedError",
     "PathError",
     "PermissionDeniedError",
+    "RequestMismatchError",
     "NotRedactableError",
     "PoisonedStepError",
     "Preview",

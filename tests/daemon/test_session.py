@@ -60,6 +60,14 @@ async def test_the_same_number_in_one_message_is_done_once(session: RawSession, 
     assert number(await session.call(increment(2, state_id))) == 2
 
 
+async def test_a_number_is_for_one_request(session: RawSession, state_id: str) -> None:
+    first = await session.call(increment(1, state_id))
+    for other in (increment(1, f"{state_id}-2"), conditional(1, state_id, 1)):
+        assert reason_of(await session.call(other)) == "ERROR_REASON_REQUEST_MISMATCH"
+    assert await session.call(increment(1, state_id)) == first
+    assert number(await session.call(increment(2, state_id))) == 2
+
+
 async def test_a_refusal_is_an_answer_too(session: RawSession, state_id: str) -> None:
     first = await session.call(conditional(1, state_id, 1))
     assert reason_of(first) == "ERROR_REASON_REVISION_CONFLICT"

@@ -230,3 +230,39 @@ async def test_a_hundred_at_once_under_one_key_are_one(call: Grpcurl, state_id: 
     answers = await asyncio.gather(*(call("State.Increment", **request) for _ in range(100)))
     assert all(answer == answers[0] for answer in answers)
     assert await content(call, state_id) == {"n": 1}
+
+
+OTHER_REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "another value": ("State.Set", {"path": "a", "value": {"json": "2"}}),
+    "another path": ("State.Set", {"path": "b", "value": {"json": "1"}}),
+    "another operation": ("State.Delete", {"path": "a"}),
+    "another condition": ("State.Set", {"path": "a", "value": {"json": "1"}, "expected": {"revision": 1}}),
+    "another state": ("State.Set", {"path": "a", "value": {"json": "1"}, "state": {"state_id": "another"}}),
+}
+
+
+@pytest.mark.parametrize("other", OTHER_REQUESTS)
+async def test_a_key_is_for_one_request(call: Grpcurl, state_id: str, other: str) -> None:
+    context = {**into(state_id), "idempotency_key": f"{state_id} key"}
+    first = await call("State.Set", context=context, path="a", value={"json": "1"})
+    method, request = OTHER_REQUESTS[other]
+    changed: dict[str, Any] = {name: value for name, value in request.items() if name in {"expected", "state"}}
+    fields: dict[str, Any] = {name: value for name, value in request.items() if name not in changed}
+    for _ in range(2):
+        refused = await call.refused(method, context={**context, **changed}, **fields)
+        assert refused == (StatusCode.INVALID_ARGUMENT, "REQUEST_MISMATCH", {"key": f"{state_id} key"})
+    assert await call("State.Set", context=context, path="a", value={"json": "1"}) == first
+    assert await content(call, state_id) == {"a": 1}
+
+
+async def test_a_key_is_bound_after_a_kill_and_after_a_refusal(own_daemon: DaemonProcess) -> None:
+    context = {**into("s"), "expected": {"revision": 5}, "idempotency_key": "key"}
+    call = Grpcurl(own_daemon.address)
+    refused = await call.refused("State.Set", context=context, path="a", value={"json": "1"})
+    assert refused[1] == "REVISION_CONFLICT"
+    own_daemon.kill()
+    own_daemon.start()
+    call = Grpcurl(own_daemon.address)
+    assert await call.refused("State.Set", context=context, path="a", value={"json": "1"}) == refused
+    other = await call.refused("State.Set", context=context, path="a", value={"json": "2"})
+    assert other[1] == "REQUEST_MISMATCH"

@@ -204,7 +204,7 @@ class Committer:
     def _recalled(self, identity: Identity | None) -> Outcome | None:
         """Give the durable answer that a request has had: what fails with its group is not what it came to before."""
         session = None if identity is None else self._world.sessions.get(identity.session_id)
-        return None if session is None or identity is None else session.recall(identity.sequence)
+        return None if session is None or identity is None else session.recall(identity)
 
     async def _store_unit(self, layer: Layer, unit: Unit) -> Refused | None:
         """Make a layer durable and part of the world; where that fails, give what is to be answered instead."""
@@ -241,7 +241,7 @@ class Committer:
         identity = submission.identity
         try:
             self._held.keep_order(identity)
-            recalled = None if identity is None else batch.session(identity.session_id).recall(identity.sequence)
+            recalled = None if identity is None else batch.session(identity.session_id).recall(identity)
             if recalled is not None:
                 return recalled
             outcome = self._turn_of(submission, batch, now)

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from lastgood_daemon.authority.holding import FAULT
 from lastgood_daemon.authority.outcomes import Outcome, Refused
-from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.sessions import Identity, digest_of
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
@@ -68,6 +68,8 @@ class Translated(msgspec.Struct, frozen=True):
 
     work: Work | Refused
     as_json: bool
+    digest: bytes = b""
+    """Of the request, if it is one that writes."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -97,7 +99,9 @@ class Dispatcher:
         except Exception:
             log.exception("the handler of %s failed", name)
             work = FAULT
-        return Translated(work, as_json=wants_json(request))
+        writes = operation.verb == "write"
+        digest = digest_of(name, request.SerializeToString(deterministic=True)) if writes else b""
+        return Translated(work, wants_json(request), digest)
 
     def perform(self, translated: Translated, caller: Caller, answer: Answer) -> None:
         """Do what is to be done for a request. The answer is given once, perhaps before this returns."""
@@ -110,7 +114,9 @@ class Dispatcher:
                     answer(refused)
                 case Do(command, respond):
                     self._edge.authority.submit(
-                        Submission(command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller))
+                        Submission(
+                            command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller, translated)
+                        )
                     )
                 case Ask() as ask:
                     self._ask(ask, answer)
@@ -192,5 +198,7 @@ def _as_json(answer: Answer) -> Answer:
     return written
 
 
-def _terms(caller: Caller) -> tuple[Identity | None, float | None]:
-    return caller.identity, caller.deadline
+def _terms(caller: Caller, translated: Translated) -> tuple[Identity | None, float | None]:
+    known = caller.identity
+    bound = None if known is None else Identity(known.session_id, known.sequence, known.acknowledged, translated.digest)
+    return bound, caller.deadline

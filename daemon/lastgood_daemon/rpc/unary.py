@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from lastgood_daemon.authority.outcomes import Refused
-from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.sessions import Identity, key_session
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.engine.labour import LONG_BYTES
 from lastgood_daemon.rpc.authorize import Principal, authenticate
@@ -91,7 +91,7 @@ class _Method:
             await abort(context, Refused.because(refusal))
         key = request.context.idempotency_key if self._write else ""
         caller = Caller(
-            Identity(f"key:{self._name}:{key}", 1) if key else None,
+            Identity(key_session(key), 1) if key else None,
             None if remaining is None else loop.time() + remaining,
         )
         translated = await self._translated(request, principal)

@@ -349,8 +349,9 @@ class WriteContext(_message.Message):
     agent_id: _builtins.str
     """Recorded as the author of the revision; may be empty."""
     idempotency_key: _builtins.str
-    """Identity of a unary call: a repetition with the same key gets the first answer. On a session the sequence number is
-    the identity, and this stays empty.
+    """Identity of a unary call: a repetition with the same key gets the first answer, for a day at least. A key is for one
+    request: another operation or another request with it is ERROR_REASON_REQUEST_MISMATCH. On a session the sequence number
+    is the identity, and this stays empty.
     """
     @_builtins.property
     def state(self) -> Global___StateRef:

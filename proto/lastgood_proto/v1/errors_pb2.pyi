@@ -83,6 +83,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A text that is to be redacted stands where it cannot be replaced. FAILED_PRECONDITION; where, revision (absent where it is
     in none).
     """
+    ERROR_REASON_REQUEST_MISMATCH: _ErrorReason.ValueType  # 35
+    """The idempotency key, or the number on a session, was used for another request, whose answer is remembered. Nothing was
+    done. INVALID_ARGUMENT; key, or sequence.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons are stable: one may be added, none changes its meaning."""
@@ -142,5 +146,9 @@ ERROR_REASON_POISONED_STEP: ErrorReason.ValueType  # 24
 ERROR_REASON_NOT_REDACTABLE: ErrorReason.ValueType  # 30
 """A text that is to be redacted stands where it cannot be replaced. FAILED_PRECONDITION; where, revision (absent where it is
 in none).
+"""
+ERROR_REASON_REQUEST_MISMATCH: ErrorReason.ValueType  # 35
+"""The idempotency key, or the number on a session, was used for another request, whose answer is remembered. Nothing was
+done. INVALID_ARGUMENT; key, or sequence.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

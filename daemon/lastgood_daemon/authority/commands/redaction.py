@@ -19,6 +19,7 @@ from lastgood_daemon.authority.outcomes import (
     decode_outcome,
     encode_outcome,
 )
+from lastgood_daemon.authority.sessions import Answered
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.engine.log import Author, LoggedEdit
 from lastgood_daemon.engine.redaction import Redactor
@@ -130,9 +131,10 @@ class Redact:
             if changed:
                 layer.own_session(session_id).answers.update(changed)
 
-    def _answer(self, answer: bytes) -> bytes:
-        if not self.redactor.is_in(answer):
-            return answer
-        outcome = decode_outcome(answer)
+    def _answer(self, remembered: bytes) -> bytes:
+        if not self.redactor.is_in(remembered):
+            return remembered
+        answered = Answered.of(remembered)
+        outcome = decode_outcome(answered.outcome)
         after = redacted(outcome, self.redactor, _OF_ANSWERS)
-        return answer if after is outcome else encode_outcome(after)
+        return remembered if after is outcome else answered._replace(outcome=encode_outcome(after)).remembered()

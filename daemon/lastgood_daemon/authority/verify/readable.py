@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from lastgood_daemon.authority.outcomes import decode_outcome
-from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.authority.sessions import Answered, Session
 from lastgood_daemon.engine.change import Change, Put, Splice, simple
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
@@ -47,8 +47,8 @@ def problem_of_record(record: object) -> str:
             return _problem([failure.arguments])
         case Session(answers=answers):
             try:
-                for answer in answers.values():
-                    decode_outcome(answer)
+                for remembered in answers.values():
+                    decode_outcome(Answered.of(remembered).outcome)
             except ValueError as error:
                 return str(error)
     return ""
