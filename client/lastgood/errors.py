@@ -235,12 +235,14 @@ class RevisionUnavailableError(LastgoodError, LookupError):
         revision: the one asked for.
         oldest: the oldest there is.
         newest: the newest there is.
+        nearest: the one nearest to what was asked for.
     """
 
     reason = "REVISION_UNAVAILABLE"
     revision: int | None = None
     oldest: int | None = None
     newest: int | None = None
+    nearest: int | None = None
 
 
 class FencedError(LastgoodError):

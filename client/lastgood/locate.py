@@ -73,8 +73,11 @@ def locate(
     The first that applies: ``address``, ``data_dir``, ``LASTGOOD_ADDRESS``, ``LASTGOOD_DATA_DIR``, the default folder.
 
     Raises:
-        InvalidArgumentError: what was given is no address, or no path.
+        InvalidArgumentError: what was given is no address, or no path, or both were given.
     """
+    if address is not None and data_dir is not None:
+        text = f"address={address!r} and data_dir={os.fspath(data_dir)!r} each name a daemon: give one of them"
+        raise InvalidArgumentError(text, field="data_dir")
     if address is not None:
         return Location(check_address(address))
     if data_dir is not None:

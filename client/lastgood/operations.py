@@ -97,6 +97,7 @@ RELEASE = Operation("release", workflows.ReleaseRequest, workflows.ReleaseRespon
 GET_WORKFLOW = Operation("get_workflow", workflows.GetWorkflowRequest, workflows.GetWorkflowResponse, writes=False)
 LIST_WORKFLOWS = Operation("list_workflows", workflows.ListWorkflowsRequest, workflows.ListWorkflowsResponse, writes=False)
 LIST_ATTEMPTS = Operation("list_attempts", workflows.ListAttemptsRequest, workflows.ListAttemptsResponse, writes=False)
+DELETE_WORKFLOW = Operation("delete_workflow", workflows.DeleteWorkflowRequest, workflows.DeleteWorkflowResponse)
 LIST_EFFECTS = Operation("list_effects", workflows.ListEffectsRequest, workflows.ListEffectsResponse, writes=False)
 
 SET_RETENTION = Operation("set_retention", retention.SetRetentionRequest, retention.SetRetentionResponse)

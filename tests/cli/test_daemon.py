@@ -161,7 +161,8 @@ def test_what_is_missing_is_named(missing: str, words: list[str], says: str) -> 
     assert done.stderr.count("\n") == 1
 
 
-def test_get_loads_no_more_than_it_needs(daemon: DaemonProcess) -> None:
+def test_get_loads_no_more_than_it_needs(command: Command, daemon: DaemonProcess) -> None:
+    command.says("set", "trip", "x", "1")
     source = """
         import sys
         from lastgood.__main__ import main

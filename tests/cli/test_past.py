@@ -125,8 +125,7 @@ async def test_without_a_limit_people_see_the_last_fifty(command: Command, clien
     assert len(command.json("history", state_id)["history"]) == 60
 
 
-def test_nothing_in_the_history(command: Command, trip: str, state_id: str) -> None:
-    assert command.says("history", f"{state_id}-nobody") == f"nobody has written {state_id}-nobody yet\n"
+def test_nothing_in_the_history(command: Command, trip: str) -> None:
     assert command.says("history", trip, "nothing.there") == (
         f"nothing of that in the history of {trip}, which is at revision 5\n"
     )

@@ -58,7 +58,8 @@ async def test_with_yes_it_does_not_ask(command: Command, client: lastgood.Clien
     assert await client.state(state_id).get("k") == "[redacted]"
 
 
-def test_without_a_text_it_is_wrong_usage(command: Command, state_id: str) -> None:
+async def test_without_a_text_it_is_wrong_usage(command: Command, client: lastgood.Client, state_id: str) -> None:
+    await client.state(state_id).set("k", KEY)
     wrong: list[tuple[str | bytes, str]] = [("", "there is no text to redact"), (b"\xff\xfe", "not UTF-8")]
     for given, complaint in wrong:
         done = command.process("redact", state_id, given=given)

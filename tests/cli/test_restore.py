@@ -28,25 +28,27 @@ def content(command: Command, state: str) -> dict[str, str]:
 
 
 def test_taking_snapshots(command: Command, state_id: str) -> None:
+    command.says("set", state_id, "x", "1")
     done = command.process("snapshot", state_id, "a label", "--metadata", '{"by": {"$bytes": "AA=="}}')
     assert done.status == 0
-    assert re.fullmatch(rf"snapshot \w+, a label, is {state_id} at revision 0\n", done.out)
+    assert re.fullmatch(rf"snapshot \w+, a label, is {state_id} at revision 1\n", done.out)
 
     taken = command.json("snapshot", state_id)
     assert datetime.fromisoformat(taken.pop("created_at")).tzinfo == UTC
     assert taken.pop("snapshot_id") in command.says("snapshots", state_id)
-    assert taken == {"state": state_id, "revision": 0, "label": None, "metadata": None}
+    assert taken == {"state": state_id, "revision": 1, "label": None, "metadata": None}
 
     [first, second] = command.json("snapshots", state_id)["snapshots"]
     assert (first["label"], first["metadata"]) == ("a label", {"by": {"$bytes": "AA=="}})
     assert second["label"] is None
     head, row, _ = command.process("snapshots", state_id).out.splitlines()
     assert head.split() == ["snapshot", "revision", "taken", "label"]
-    assert row.split()[:2] == [first["snapshot_id"], "0"]
+    assert row.split()[:2] == [first["snapshot_id"], "1"]
     assert row.endswith("  a label")
 
 
 def test_no_snapshots(command: Command, state_id: str) -> None:
+    command.says("set", state_id, "x", "1")
     assert command.says("snapshots", state_id).startswith(f"{state_id} has no snapshots: lastgood snapshot {state_id} ")
     assert command.json("snapshots", state_id) == {"state": state_id, "snapshots": []}
     assert "metadata is a dict" in command.complains(2, "snapshot", state_id, "--metadata", "[]")

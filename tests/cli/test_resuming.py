@@ -47,7 +47,7 @@ def test_resume(command: Command, workflow: str) -> None:
     assert command.says("get", workflow, "done") == "1\n"
     assert "⟲ restore  back to revision 3: done = 1" in command.says("history", workflow)
 
-    assert command.json("resume", workflow, "--step", "0") == {
+    assert command.json("resume", workflow, "--step", "0", "--yes") == {
         "workflow": workflow,
         "is_resumed": True,
         "current_step": 1,
@@ -76,7 +76,7 @@ async def test_resume_where_it_began(command: Command, client: lastgood.Client, 
 def test_resume_of_nothing(command: Command, state_id: str) -> None:
     complaint = command.complains(1, "resume", state_id)
 
-    assert f"there is no workflow '{state_id}': it has no checkpoints, and nobody has written its state" in complaint
+    assert f"there is no workflow '{state_id}': lastgood workflows lists them" in complaint
     assert state_id not in command.says("states")
 
 
@@ -95,7 +95,7 @@ async def test_what_a_resume_could_not_undo(command: Command, client: lastgood.C
         "  revision  3  TIME  helper",
     ]
     short = f"{sent.idempotency_key[:4]}…{sent.idempotency_key[-4:]}"
-    assert command.says("resume", busy, "--step", "0").splitlines()[1:4] == [
+    assert command.says("resume", busy, "--step", "0", "--yes").splitlines()[1:4] == [
         "not undone: 2 effects, 1 in doubt; put aside, and run again with their steps",
         f"  step 1  → effect    send: recorded, key {short}",
         "  step 2  ? in doubt  pay: begun, its end unknown",

@@ -52,11 +52,11 @@ async def test_of_one(command: Command, client: lastgood.Client, state_id: str) 
 async def test_compact(command: Command, client: lastgood.Client, state_id: str) -> None:
     for step in range(4):
         await client.checkpoints.create_checkpoint(state_id, step, "a", AgentStatus.COMPLETED, {"step": step})
-    command.says("retention", state_id, "--checkpoints", "3")
-    assert command.says("compact", state_id).startswith("gave up 1 checkpoint, 1 copy of a checkpoint")
+    command.says("retention", state_id, "--checkpoints", "3", "--yes")
+    assert command.says("compact", state_id, "--yes").startswith("gave up 1 checkpoint, 1 copy of a checkpoint")
     assert command.says("compact", state_id) == "gave up nothing\n"
-    command.says("retention", state_id, "--checkpoints", "1")
-    found = command.json("compact", state_id)
+    command.says("retention", state_id, "--checkpoints", "1", "--yes")
+    found = command.json("compact", state_id, "--yes")
     assert list(found) == ["states", "revisions", "checkpoints", "effects", "deleted", "copies", "damaged", "bytes"]
     assert (found["states"], found["checkpoints"], found["copies"], found["damaged"]) == (1, 2, 2, 0)
 

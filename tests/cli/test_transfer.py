@@ -32,7 +32,7 @@ async def test_through_a_pipe(command: Command, client: lastgood.Client, state_i
 async def test_what_goes_wrong(command: Command, client: lastgood.Client, state_id: str, tmp_path: Path) -> None:
     file = tmp_path / "trip.jsonl"
     file.write_text("before")
-    assert "nobody has written" in command.complains(2, "export", state_id, str(file))
+    assert "there is no state" in command.complains(1, "export", state_id, str(file))
     assert file.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
     said = command.complains(1, "import", state_id, str(file))

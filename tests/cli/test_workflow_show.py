@@ -218,7 +218,9 @@ async def test_what_the_history_does_not_tell_any_more(command: Command, client:
     await workflow.try_resume()
     await workflow.state.set("x", 1)
     await workflow.try_resume()
-    await client.delete_state(state_id)
+    await client.state(state_id).set("x", 2)
+    await client.set_retention(lastgood.Retention(revisions=1), state_id)
+    await client.compact(state_id)
 
     shown = command.says("workflow", "show", state_id)
 

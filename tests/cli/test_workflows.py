@@ -99,7 +99,9 @@ def test_the_document_of_checkpoints(command: Command, workflow: str) -> None:
     }  # fmt: skip
 
 
-def test_no_checkpoints(command: Command, state_id: str) -> None:
+async def test_no_checkpoints(command: Command, client: lastgood.Client, state_id: str) -> None:
+    command.complains(1, "checkpoints", state_id)
+    await client.workflow(state_id).try_resume()
     assert command.says("checkpoints", state_id) == f"workflow {state_id} has no checkpoints\n"
     assert command.json("checkpoints", state_id) == {"workflow": state_id, "last_good": None, "checkpoints": []}
 

@@ -15,7 +15,12 @@ _HOME = {"XDG_STATE_HOME": "/states"}
 def test_an_address_comes_first() -> None:
     environment = {"LASTGOOD_ADDRESS": "elsewhere:1", "LASTGOOD_DATA_DIR": "/elsewhere", **_HOME}
 
-    assert locate("host:1", "/folder", environment) == Location("host:1")
+    assert locate("host:1", None, environment) == Location("host:1")
+
+
+def test_two_daemons_are_not_one() -> None:
+    with pytest.raises(lastgood.InvalidArgumentError, match="give one of them"):
+        locate("host:1", "/folder", {})
 
 
 def test_then_a_folder() -> None:

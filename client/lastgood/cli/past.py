@@ -8,6 +8,7 @@ import typer
 from lastgood import Difference, HistoryEntry, SharedState
 from lastgood.cli import jsonform, targets, timeline
 from lastgood.cli.command import command
+from lastgood.cli.existing import require
 from lastgood.cli.options import Given, OptionalPath, StateId
 from lastgood.cli.render import DIM, Page
 from lastgood.cli.targets import TARGET_HELP
@@ -78,11 +79,11 @@ async def history(
     most = limit or None if limit is not None or given.json else _SHOWN
     async with given.connect() as client:
         handle = client.state(state)
+        revision = await require(client, state)
         ends = [None if end is None else targets.bound(await targets.find(end, client, state)) for end in (before, after)]
         entries = await handle.get_history(path, limit=most and most + 1, newest_first=True, before=ends[0], after=ends[1])
         earlier, entries = most is not None and len(entries) > most, entries[:most]
         changes = {} if given.json or path is not None else await _changes(handle, entries)
-        revision = await handle.revision()
     if not newest_first:
         entries.reverse()
     if given.json:
@@ -92,8 +93,6 @@ async def history(
         })  # fmt: skip
     elif entries:
         _show(entries, changes, earlier=earlier, newest_first=newest_first, whole=path is None)
-    elif revision == 0:
-        say(f"nobody has written {state} yet")
     else:
         say(f"nothing of that in the history of {state}, which is at revision {revision}")
 
@@ -104,6 +103,7 @@ async def diff(given: Given, state: StateId, old: Old, new: New = None) -> None:
     + added, - removed, ~ changed. Each of the two is a TARGET.
     """
     async with given.connect() as client:
+        await require(client, state)
         from_ = await targets.find(old, client, state)
         to = None if new is None else await targets.find(new, client, state)
         differences = await client.state(state).diff(from_, to)

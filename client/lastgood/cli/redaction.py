@@ -8,6 +8,7 @@ import typer
 from lastgood import Redaction
 from lastgood.cli import jsonform
 from lastgood.cli.command import command
+from lastgood.cli.existing import require_any
 from lastgood.cli.failures import WrongUsageError
 from lastgood.cli.options import Given, StateId, Yes
 from lastgood.cli.terminal import ask, ask_secret, say, somebody_answers
@@ -40,6 +41,8 @@ async def redact(given: Given, state: StateId, replacement: Replacement = "[reda
     Afterwards make the key itself worthless all the same. Backups and forks keep it. Where there is much data, give it a
     longer --timeout.
     """
+    async with given.connect() as client:
+        await require_any(client, state)
     asks = somebody_answers()
     text = ask_secret(f"Text to redact from {state}") if asks else _given_text()
     if not text:

@@ -1,16 +1,19 @@
 """``retention`` and ``compact``: how long the past is kept, and giving up what need not be."""
 
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
+import lastgood
 from lastgood import Compaction, Retention, RetentionInForce
 from lastgood.cli import jsonform, quantities, render
 from lastgood.cli.command import command
+from lastgood.cli.existing import require_any
 from lastgood.cli.failures import WrongUsageError
-from lastgood.cli.options import Given
-from lastgood.cli.terminal import say
+from lastgood.cli.options import Given, Yes
+from lastgood.cli.terminal import confirm, say
 
 OptionalState = Annotated[
     str | None, typer.Argument(metavar="STATE", show_default=False, help="Id of a state or a workflow; without it, all.")
@@ -36,6 +39,7 @@ Bytes = Annotated[
 Ttl = Annotated[timedelta | None, _length("--ttl", "Delete what nobody has written for so long, as a whole.")]
 Checkpoints = Annotated[int | None, _count("--checkpoints", "Keep the last N checkpoints of a workflow.")]
 Superseded = Annotated[timedelta | None, _length("--superseded", "Drop what has been superseded for so long.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", show_default=False, help="Only show what would go.")]
 Clear = Annotated[bool, typer.Option("--clear", show_default=False, help="Remove the policy.")]
 
 
@@ -45,7 +49,7 @@ def register(app: typer.Typer) -> None:
         app,
         "retention",
         example="""
-            lastgood retention --checkpoints 20 --superseded 7d
+            lastgood retention --checkpoints 20 --superseded 7d --yes
             lastgood retention trip --revisions 1000 --age 30d --bytes 10MB
             lastgood retention trip --clear
         """,
@@ -60,12 +64,12 @@ def register(app: typer.Typer) -> None:
         app,
         "compact",
         example="""
-            lastgood compact
-            lastgood compact trip --json
+            lastgood compact --dry-run
+            lastgood compact trip --yes --json
         """,
         document="""
             {"states", "revisions", "checkpoints", "effects", "deleted", "copies",
-             "damaged", "bytes"}
+             "damaged", "bytes"}; with --dry-run what would go
         """,
     )(compact)
 
@@ -81,12 +85,15 @@ async def retention(  # noqa: PLR0913 - what a policy consists of
     superseded: Superseded = None,
     *,
     clear: Clear = False,
+    yes: Yes = False,
 ) -> None:
     """Say how long the past is kept; or tell it.
 
-    Of all states and workflows; with STATE of one, whose policy replaces that of all. The daemon applies it every now and
-    then. What exceeds one of the bounds goes, but never the present, nor what a snapshot or a checkpoint refers to, nor the
-    last good checkpoint.
+    Of all states and workflows; with STATE of one, whose policy replaces that of all. The rules given are set, and the other
+    rules of that policy stay. The daemon applies it every now and then. What exceeds one of the bounds goes, but never the
+    present, nor what a snapshot or a checkpoint refers to, nor the last good checkpoint.
+
+    Where something would go by that now, it shows how much, and asks; without a terminal it needs --yes then.
     """
     policy = Retention(revisions, age, bytes, ttl, checkpoints, superseded)
     changes = clear or policy != Retention()
@@ -94,25 +101,39 @@ async def retention(  # noqa: PLR0913 - what a policy consists of
         text = "--clear removes the policy, and goes with no other option"
         raise WrongUsageError(text)
     async with given.connect() as client:
-        if changes:
-            await client.set_retention(None if clear else policy, state)
         found = await client.get_retention(state)
+        if changes:
+            own = found.retention if found.own or state is None else None
+            wanted = None if clear else _changed(own, policy)
+            if went := _counts(await _foreseen(client, state, wanted)):
+                confirm(f"{went} would go. Set it?", f"{went} would go by that policy, for good", yes=yes)
+            await client.set_retention(wanted, state)
+            found = await client.get_retention(state)
     if given.json:
         jsonform.write({"state": state, "own": found.own, "retention": _document(found.retention)})
     else:
         say(_told(state, found))
 
 
-async def compact(given: Given, state: OptionalState = None) -> None:
+async def compact(given: Given, state: OptionalState = None, *, dry_run: DryRun = False, yes: Yes = False) -> None:
     """Give up now what the policies let go of.
 
-    Where there is much to do, give it a longer --timeout.
+    It shows what would go, and asks; without a terminal it needs --yes, unless nothing would go. Where there is much to do,
+    give it a longer --timeout.
     """
     async with given.connect() as client:
-        found = await client.compact(state)
+        if state is not None:
+            await require_any(client, state)
+        found = await client.compact(state, dry_run=True)
+        if not dry_run:
+            if went := _counts(found):
+                confirm(f"{went} would go, for good. Go on?", f"{went} would go, for good", yes=yes)
+            found = await client.compact(state)
     if given.json:
         names = ("states", "revisions", "checkpoints", "effects", "deleted", "copies", "damaged", "bytes")
-        jsonform.write({name: getattr(found, name) for name in names})
+        jsonform.write({name: getattr(found, name) for name in names} | ({"dry_run": True} if dry_run else {}))
+    elif dry_run:
+        say(f"would give up {_counts(found) or 'nothing'}")
     else:
         say(_went(found))
 
@@ -151,7 +172,20 @@ def _told(state: str | None, found: RetentionInForce) -> str:
     return f"{whose}: {said or 'everything is kept'}"
 
 
-def _went(found: Compaction) -> str:
+def _changed(present: Retention | None, given: Retention) -> Retention:
+    """Return a policy with the rules that were given, and the others as they are."""
+    rules = {name: value for name, value in asdict(given).items() if value is not None}
+    return replace(present or Retention(), **rules)
+
+
+async def _foreseen(client: lastgood.Client, state: str | None, policy: Retention | None) -> Compaction:
+    """Return what would go by a policy; without one, what would go by that of all."""
+    if policy is None:
+        policy = (await client.get_retention()).retention if state is not None else None
+    return await client.compact(state, dry_run=True, retention=policy or Retention())
+
+
+def _counts(found: Compaction) -> str:
     went = [
         _counted(found.revisions, "revision", "revisions"),
         _counted(found.checkpoints, "checkpoint", "checkpoints"),
@@ -159,7 +193,11 @@ def _went(found: Compaction) -> str:
         _counted(found.deleted, "whole state", "whole states"),
         _counted(found.copies, "copy of a checkpoint", "copies of checkpoints"),
     ]
-    said = ", ".join(filter(None, went)) or "nothing"
+    return ", ".join(filter(None, went))
+
+
+def _went(found: Compaction) -> str:
+    said = _counts(found) or "nothing"
     freed = f"; the file is {render.size(found.bytes)} smaller" if found.bytes else ""
     damaged = f"; {found.damaged} damaged, see the daemon's log" if found.damaged else ""
     return f"gave up {said}{freed}{damaged}"

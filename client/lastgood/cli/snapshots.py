@@ -1,17 +1,18 @@
 """``snapshot``, ``snapshots`` and ``restore``: naming a content, and bringing one back."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from lastgood import Snapshot
+from lastgood import Checkpoint, Client, Snapshot
 from lastgood.cli import effects, jsonform, targets, workflowform
 from lastgood.cli.command import command
+from lastgood.cli.existing import require
 from lastgood.cli.options import Expected, Given, Paths, StateId, Yes, read_argument
 from lastgood.cli.render import Cell, Page, Row, moment
 from lastgood.cli.targets import TARGET_HELP
-from lastgood.cli.terminal import ask, say, somebody_answers
+from lastgood.cli.terminal import ask, confirm, say, somebody_answers
 
 _PREVIEWED = 20
 
@@ -64,6 +65,7 @@ async def snapshot(given: Given, state: StateId, label: Label = None, metadata: 
     """
     extra = None if metadata is None else read_argument(metadata, "--metadata")
     async with given.connect() as client:
+        await require(client, state)
         taken = await client.state(state).snapshot(label, metadata=extra)
     if given.json:
         jsonform.write(jsonform.snapshot_document(taken))
@@ -75,6 +77,7 @@ async def snapshot(given: Given, state: StateId, label: Label = None, metadata: 
 async def snapshots(given: Given, state: StateId) -> None:
     """List the snapshots of a state, oldest first."""
     async with given.connect() as client:
+        await require(client, state)
         found = await client.state(state).list_snapshots()
     if given.json:
         jsonform.write({"state": state, "snapshots": [jsonform.snapshot_document(each) for each in found]})
@@ -101,18 +104,23 @@ async def restore(
     That is a new revision, and nothing is lost: a restore is undone by a restore. Effects that went out past a checkpoint
     are not; they are put aside, and run again when their steps do.
 
-    On a terminal it shows what it would change, and asks; if somebody writes while it asks, it changes nothing. Without a
-    terminal, or with --yes, it does not ask.
+    On a terminal it shows what it would change, and asks; if the state is written meanwhile, it changes nothing. Without a
+    terminal, or with --yes, it does not ask; but without --yes it does not empty a state.
     """
     asks = not yes and not dry_run and somebody_answers()
     if dry_run or asks:
         seen = await _preview(given, state, target, path, dry_run=dry_run)
         if dry_run:
             return
+        if not seen.changes:
+            say(f"{state} is like that already: nothing was written")
+            return
         ask(f"Restore {state}?")
-        expected = seen if expected is None else expected
+        expected = seen.revision if expected is None else expected
     async with given.connect() as client:
-        past = await targets.find(target, client, state)
+        past = await _find(client, state, target)
+        if not yes and path is None and not await client.state(state).get(at=targets.bound(past)):
+            confirm(f"Empty {state}?", f"nothing would be left in {state!r}: {targets.describe(past)} is empty", yes=asks)
         revision = await client.state(state).restore(past, paths=path, expected=expected)
     if given.json:
         jsonform.write({"state": state, "target": target, "revision": revision})
@@ -127,10 +135,25 @@ def _row(snapshot: Snapshot) -> Row:
     return Row([named, revision, Cell(moment(snapshot.created_at)), Cell(snapshot.label or "")])
 
 
-async def _preview(given: Given, state: str, target: str, paths: list[str] | None, *, dry_run: bool) -> int:
-    """Show what a restore would change, and give the revision that it was compared with, or an earlier one."""
+async def _find(client: Client, state: str, target: str) -> targets.Past:
+    """Find what a text names. A content of another state may go into a new one; one of its own needs a state to be there."""
+    past = await targets.find(target, client, state)
+    if not isinstance(past, Checkpoint):
+        await require(client, state)
+    return past
+
+
+class _Seen(NamedTuple):
+    """What a preview has shown: the revision that it was compared with, or an earlier one; whether anything would change."""
+
+    revision: int
+    changes: bool
+
+
+async def _preview(given: Given, state: str, target: str, paths: list[str] | None, *, dry_run: bool) -> _Seen:
+    """Show what a restore would change."""
     async with given.connect() as client:
-        past = await targets.find(target, client, state)
+        past = await _find(client, state, target)
         handle = client.state(state)
         seen = await handle.revision()
         differences = await handle.preview(past, paths=paths)
@@ -138,7 +161,7 @@ async def _preview(given: Given, state: str, target: str, paths: list[str] | Non
         found = [jsonform.difference_document(each) for each in differences]
         out = [workflowform.effect_document(each) for each in differences.effects]
         jsonform.write({"state": state, "target": target, "differences": found, "effects": out})
-        return seen
+        return _Seen(seen, changes=True)
     page = Page(sys.stdout if dry_run else sys.stderr)
     page.line(f"{state}, now at revision {seen}, would go back to {targets.describe(past)}:")
     if differences:
@@ -148,4 +171,4 @@ async def _preview(given: Given, state: str, target: str, paths: list[str] | Non
     if differences.effects:
         page.line(f"not undone: {effects.count(differences.effects)}; put aside, and run again with their steps")
         effects.show(page, differences.effects, None if dry_run else _PREVIEWED)
-    return seen
+    return _Seen(seen, changes=bool(differences or differences.effects))

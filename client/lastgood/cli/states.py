@@ -9,6 +9,7 @@ import lastgood
 from lastgood import HistoryEntry
 from lastgood.cli import jsonform, targets
 from lastgood.cli.command import command
+from lastgood.cli.existing import require
 from lastgood.cli.options import At, Given, StateId
 from lastgood.cli.render import Cell, Page, Row, moment
 from lastgood.cli.targets import TARGET_HELP
@@ -66,6 +67,7 @@ async def fork(given: Given, state: StateId, new: NewId = None, at: At = None) -
     They have nothing to do with each other from then on.
     """
     async with given.connect() as client:
+        await require(client, state)
         past = None if at is None else await targets.find(at, client, state)
         made = await client.state(state).fork(new, at=past)
         origin, revision = await asyncio.gather(made.lineage(), made.revision())

@@ -13,12 +13,14 @@ TARGET_HELP = """\
 TARGET is one of:
   12                    a revision
   before-review         a snapshot, by its label or its id
+  label:12              a snapshot whose label looks like one of the others
   2026-11-23T05:50:12Z  a time, with its zone: the last revision up to then
   step:3                the checkpoint of step 3 of the workflow of that id
   step:3@wf-123         ... of another workflow\
 """
 
 _STEP = "step:"
+_LABEL = "label:"
 _ENOUGH = 3
 
 
@@ -30,6 +32,8 @@ async def find(text: str, client: Client, state_id: str) -> Past:
         CheckpointNotFoundError: there is no such checkpoint.
         FailedError: nothing has that name, or several snapshots have.
     """
+    if text.startswith(_LABEL):
+        return await _labelled(text.removeprefix(_LABEL), client, state_id)
     if text.isascii() and text.isdigit():
         return int(text)
     if text.startswith(_STEP):
@@ -63,6 +67,14 @@ def describe(past: Past) -> str:
 def bound(past: Past) -> int | Snapshot | datetime:
     """Give what stands for it as an end of a stretch of history."""
     return past.state_snapshot if isinstance(past, Checkpoint) else past
+
+
+async def _labelled(label: str, client: Client, state_id: str) -> Snapshot:
+    snapshots = await client.state(state_id).list_snapshots()
+    found = [each for each in snapshots if each.label == label]
+    if len(found) != 1:
+        raise FailedError(_several(label, found) if found else _nothing(label, state_id, snapshots))
+    return found[0]
 
 
 async def _checkpoint(text: str, client: Client, state_id: str) -> Checkpoint:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from lastgood.cli.failures import FailedError
+from lastgood.cli.failures import FailedError, WrongUsageError
 
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters: commands, marks that cannot be seen, halves of a pair, ends of lines."""
@@ -41,6 +41,26 @@ def be_lenient(file: TextIO) -> None:
 def somebody_answers() -> bool:
     """Whether there is a terminal to ask at."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, what: str, *, yes: bool) -> None:
+    """Go on only if that is meant: the rule of every command by which something is lost.
+
+    Args:
+        question: asked on a terminal, after what would be lost has been shown.
+        what: what needs a yes, for whoever has no terminal.
+        yes: whether ``--yes`` was given.
+
+    Raises:
+        FailedError: the answer was no.
+        WrongUsageError: there is no terminal, and no ``--yes``.
+    """
+    if yes:
+        return
+    if not somebody_answers():
+        text = f"{what}: --yes says that it is meant"
+        raise WrongUsageError(text)
+    ask(question)
 
 
 def ask(question: str) -> None:

@@ -12,6 +12,7 @@ import typer
 from lastgood import InvalidArgumentError, LastgoodError
 from lastgood.cli import jsonform
 from lastgood.cli.command import command
+from lastgood.cli.existing import require
 from lastgood.cli.failures import FailedError
 from lastgood.cli.options import Given, StateId
 from lastgood.cli.terminal import say
@@ -48,6 +49,7 @@ async def export(given: Given, state: StateId, file: To = None) -> None:
     """
     lines = 0
     async with given.connect() as client:
+        await require(client, state)
         with _written(file) as out:
             async for line in client.export_state(state):
                 out.write(line.encode())

@@ -7,11 +7,12 @@ import typer
 
 from lastgood.cli import jsonform, targets
 from lastgood.cli.command import command
+from lastgood.cli.existing import missing, require
 from lastgood.cli.failures import FailedError, WrongUsageError
 from lastgood.cli.jsonform import JSON_HELP
 from lastgood.cli.options import At, Expected, Given, OptionalPath, Path, StateId, Yes, read_argument
 from lastgood.cli.targets import TARGET_HELP
-from lastgood.cli.terminal import ask, say, somebody_answers
+from lastgood.cli.terminal import confirm, say
 
 Value = Annotated[
     str, typer.Argument(metavar="VALUE", show_default=False, help="JSON, or - to read that from standard input.")
@@ -70,10 +71,13 @@ async def get(given: Given, state: StateId, path: OptionalPath = None, at: At = 
     async with given.connect() as client:
         past = None if at is None else await targets.find(at, client, state)
         reading = await client.state(state).read(path or "", at=past)
-    if not reading.existed and default is None:
-        when = f"revision {reading.revision}" if reading.revision else "nobody has written it"
-        message = f"state {state!r} has no value at {path!r} ({when}): lastgood get {state} prints all that it has"
-        raise FailedError(message)
+    if default is None:
+        if not reading.revision and at is None:
+            raise missing(state)
+        if not reading.existed:
+            when = f"revision {reading.revision}"
+            message = f"state {state!r} has no value at {path!r} ({when}): lastgood get {state} prints all that it has"
+            raise FailedError(message)
     value = jsonform.to_json(reading.value if reading.existed else instead)
     if given.json:
         jsonform.write({
@@ -104,28 +108,28 @@ async def set_(
 async def delete(given: Given, state: StateId, path: OptionalPath = None, *, yes: Yes = False) -> None:
     """Remove a value, or a whole state.
 
-    The value stays in the history, and a restore brings it back. A whole state goes with its history and its snapshots, for
-    good: that is asked about on a terminal, and elsewhere needs --yes. Nothing to remove is no failure.
+    The value stays in the history, and a restore brings it back. Where nothing is at the path, nothing is removed, and that
+    is no failure. A whole state goes with its history, its snapshots and the workflow of its id, for good: on a terminal it
+    asks first, and elsewhere that needs --yes.
     """
     if path is None:
-        _confirm(state, yes=yes)
+        confirm(
+            f"Delete state {state} with its history, its snapshots and its workflow, for good?",
+            f"deleting state {state!r} with its history is for good",
+            yes=yes,
+        )
     async with given.connect() as client:
+        if path is not None:
+            await require(client, state)
         existed = await (client.delete_state(state) if path is None else client.state(state).delete(path))
+    if path is None and not existed:
+        raise missing(state)
     if given.json:
         jsonform.write({"state": state, "path": path, "existed": existed})
     elif path is None:
-        say(f"{state} is deleted" if existed else f"there is no state {state}")
+        say(f"{state} is deleted")
     else:
         say(f"{path} is deleted" if existed else f"there was nothing at {path}")
-
-
-def _confirm(state: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not somebody_answers():
-        text = f"deleting state {state!r} with its history is for good: --yes says that it is meant"
-        raise WrongUsageError(text)
-    ask(f"Delete state {state} with its history and its snapshots, for good?")
 
 
 def _standard_input() -> str:

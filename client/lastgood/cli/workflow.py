@@ -9,9 +9,10 @@ import lastgood
 from lastgood.cli import events, jsonform, rollbacks, standing, workflowform
 from lastgood.cli.command import command
 from lastgood.cli.events import Past
-from lastgood.cli.failures import FailedError
-from lastgood.cli.options import Given, WorkflowId
+from lastgood.cli.existing import missing_workflow
+from lastgood.cli.options import Given, WorkflowId, Yes
 from lastgood.cli.render import DIM, Page
+from lastgood.cli.terminal import confirm, say
 
 _SHOWN = 50
 
@@ -23,7 +24,7 @@ Limit = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(name="workflow", help="Look at one workflow.", rich_markup_mode=None)
+    group = typer.Typer(name="workflow", help="Look at one workflow, or delete it.", rich_markup_mode=None)
     command(
         group,
         "workflow show",
@@ -51,6 +52,12 @@ def register(app: typer.Typer) -> None:
                "timestamp"}]}
         """,
     )(show)
+    command(
+        group,
+        "workflow delete",
+        example="lastgood workflow delete wf-123 --yes",
+        document='{"workflow", "existed"}',
+    )(delete)
     app.add_typer(group)
 
 
@@ -78,12 +85,31 @@ async def show(given: Given, workflow: WorkflowId, *, limit: Limit = None) -> No
     events.show(page, listed[earlier:])
 
 
+async def delete(given: Given, workflow: WorkflowId, *, yes: Yes = False) -> None:
+    """Delete a workflow with its attempts, checkpoints and effects.
+
+    Its state stays, as a state like any other: lastgood delete removes both. That is asked about on a terminal, and
+    elsewhere needs --yes. A workflow that is claimed is not deleted.
+    """
+    async with given.connect() as client:
+        resumable = client.workflow(workflow)
+        if await resumable.status() is None:
+            raise missing_workflow(workflow)
+        checkpoints = len(await client.checkpoints.list_checkpoints(workflow))
+        what = f"checkpoints: {checkpoints:,}, effects: {len(await resumable.list_effects()):,}"
+        confirm(f"Delete workflow {workflow} ({what})?", f"deleting workflow {workflow!r} ({what}) is for good", yes=yes)
+        existed = await client.delete_workflow(workflow)
+    if given.json:
+        jsonform.write({"workflow": workflow, "existed": existed})
+    else:
+        say(f"{workflow} is deleted; its state stays")
+
+
 async def _past(client: lastgood.Client, workflow_id: str) -> Past:
     workflow = client.workflow(workflow_id)
     status = await workflow.status()
     if status is None:
-        message = f"there is no workflow {workflow_id!r}: lastgood workflows lists them"
-        raise FailedError(message)
+        raise missing_workflow(workflow_id)
     attempts, effects, checkpoints, good = await asyncio.gather(
         workflow.list_attempts(),
         workflow.list_effects(),

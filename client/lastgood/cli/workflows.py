@@ -6,6 +6,7 @@ from rich.text import Text
 from lastgood import AgentStatus, Checkpoint, WorkflowStatus
 from lastgood.cli import jsonform, shorten, standing, workflowform
 from lastgood.cli.command import command
+from lastgood.cli.existing import missing_workflow
 from lastgood.cli.options import Given, WorkflowId
 from lastgood.cli.render import DIM, Cell, Page, Row, moment
 
@@ -72,6 +73,8 @@ async def checkpoints(given: Given, workflow: WorkflowId) -> None:
     async with given.connect() as client:
         found = await client.checkpoints.list_checkpoints(workflow)
         good = await client.checkpoints.get_last_good_checkpoint(workflow)
+        if not found and await client.workflow(workflow).status() is None:
+            raise missing_workflow(workflow)
     if given.json:
         listed = [jsonform.checkpoint_document(each) for each in found]
         jsonform.write({"workflow": workflow, "last_good": None if good is None else good.step, "checkpoints": listed})

@@ -22,6 +22,7 @@ from lastgood.operations import (
     BACKUP,
     COMPACT,
     DELETE_STATE,
+    DELETE_WORKFLOW,
     EXPORT_STATE,
     GET_RETENTION,
     GET_SERVER_INFO,
@@ -44,7 +45,7 @@ from lastgood_proto.v1.retention_pb2 import CompactRequest, GetRetentionRequest,
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
 from lastgood_proto.v1.transfer_pb2 import ExportStateRequest, ImportStateRequest
-from lastgood_proto.v1.workflows_pb2 import ListWorkflowsRequest
+from lastgood_proto.v1.workflows_pb2 import DeleteWorkflowRequest, ListWorkflowsRequest
 
 _PATIENCE = 3600.0
 """Seconds for a call that goes through the whole store."""
@@ -168,7 +169,7 @@ class Client:
             request.page_token = answer.next_page_token
 
     def delete_state(self, state_id: str, *, timeout: float | None = None) -> bool:
-        """Delete a state with its history and snapshots, and tell whether there was one.
+        """Delete a state with its history and snapshots, and the workflow of its id; tell whether there was one.
 
         Handles that have been used are refused from then on (StateNotFoundError); new ones begin at revision 0.
         """
@@ -178,6 +179,20 @@ class Client:
         )
         answer = self._connection.call(DELETE_STATE, request, timeout=timeout)
         return answer.existed
+
+    def delete_workflow(self, workflow_id: str, *, timeout: float | None = None) -> bool:
+        """Delete a workflow with its attempts, checkpoints and effects; tell whether there was one.
+
+        The state of its id stays; ``delete_state`` deletes both. Attempts that are at work are refused from then on
+        (FencedError), and effects get new idempotency keys.
+
+        Raises:
+            WorkflowBusyError: it is claimed.
+        """
+        request = DeleteWorkflowRequest(
+            workflow_id=arguments.check_text(workflow_id, "workflow_id"), context=ChangeContext(agent_id=self._agent_id)
+        )
+        return (self._connection.call(DELETE_WORKFLOW, request, timeout=timeout)).existed
 
     def export_state(self, state_id: str, *, timeout: float | None = None) -> Iterator[str]:
         """Give a state with its history and its snapshots as JSON lines, each with the end of the line.
@@ -231,9 +246,7 @@ class Client:
                 deleted. None: the default, for all that have none of their own.
             timeout: seconds; None is the client's.
         """
-        if retention is not None and not isinstance(retention, Retention):
-            text = f"retention is a Retention or None, not a {arguments.type_name(retention)}"
-            raise InvalidArgumentError(text, field="retention")
+        _check_retention(retention)
         request = SetRetentionRequest(
             context=ChangeContext(agent_id=self._agent_id),
             state_id=_id_or_all(state_id),
@@ -246,13 +259,32 @@ class Client:
         request = GetRetentionRequest(state_id=_id_or_all(state_id))
         return in_force_from(self._connection.call(GET_RETENTION, request, timeout=timeout))
 
-    def compact(self, state_id: str | None = None, *, timeout: float | None = None) -> Compaction:
+    def compact(
+        self,
+        state_id: str | None = None,
+        *,
+        dry_run: bool = False,
+        retention: Retention | None = None,
+        timeout: float | None = None,
+    ) -> Compaction:
         """Apply the policies now: to a state and the workflow of its id, or to all. Tells what went.
 
         Where there is much to do, give it time. If that runs out (OutcomeUnknownError), the daemon goes on with it all the
         same; asking again does no harm.
+
+        Args:
+            state_id: of which state; None: of all.
+            dry_run: only tell what would go. Checkpoints that would go still pin their revisions in that.
+            retention: with ``dry_run``, what would go under this policy, as if it were set.
+            timeout: seconds; None is the client's.
         """
-        request = CompactRequest(context=ChangeContext(agent_id=self._agent_id), state_id=_id_or_all(state_id))
+        _check_retention(retention)
+        request = CompactRequest(
+            context=ChangeContext(agent_id=self._agent_id),
+            state_id=_id_or_all(state_id),
+            dry_run=dry_run,
+            retention=None if retention is None else retention_to(retention),
+        )
         return compaction_from((self._connection.call(COMPACT, request, timeout=timeout)).compaction)
 
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
@@ -308,6 +340,12 @@ class Client:
 
     def _connected(self) -> Connection:
         return self._connection
+
+
+def _check_retention(retention: Retention | None) -> None:
+    if retention is not None and not isinstance(retention, Retention):
+        text = f"retention is a Retention or None, not a {arguments.type_name(retention)}"
+        raise InvalidArgumentError(text, field="retention")
 
 
 def _id_or_all(state_id: str | None) -> str:

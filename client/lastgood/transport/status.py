@@ -12,8 +12,11 @@ from lastgood.errors import ERROR_OF_REASON, IncompatibleDaemonError, LastgoodEr
 _DOMAIN = "lastgood"
 _ATTRIBUTE = {"type": "type_name"}
 _NUMBERS = frozenset(
-    {"step", "expected", "actual", "revision", "oldest", "newest", "attempt", "current", "size", "limit", "deaths"}
-)
+    {
+        "actual", "attempt", "current", "deaths", "expected", "limit", "nearest", "newest", "oldest", "revision", "size",
+        "step",
+    }
+)  # fmt: skip
 _SECONDS = frozenset({"remaining"})
 _DETAILS_KEY = "grpc-status-details-bin"
 

@@ -35,7 +35,8 @@ from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refus
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
-from lastgood_daemon.authority.world import NotLoadedError, World
+from lastgood_daemon.authority.world import NotLoadedError, Reader, World
+from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.store.protocol import (
     Moved,
     Store,
@@ -123,6 +124,22 @@ class Committer:
         answered, deliver = _awaited()
         self.submit(Submission(command, deliver))
         return await answered
+
+    async def rehearse(self, command: Command, policy: tuple[str, Retention] | None = None) -> Outcome:
+        """Return what a command would come to at this moment; it changes nothing.
+
+        Args:
+            command: what would be handed in.
+            policy: whose retention policy to take for set, and which.
+        """
+
+        def evaluate(_: Reader) -> Outcome:
+            layer = Layer(self._world)
+            if policy is not None:
+                layer.put_retention(*policy)
+            return command.evaluate(layer, self._store.now())
+
+        return await self._loader.ask(evaluate)
 
     def dismiss(self) -> None:
         """Turn away the claims that wait for a workflow: the next daemon will have them."""

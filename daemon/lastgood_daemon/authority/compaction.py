@@ -48,9 +48,15 @@ class Wanted(NamedTuple):
 
 
 async def compact_log(
-    store: Store, hand_in: Callable[[Command], Awaitable[Outcome]], loader: Loader, log: LogId, wanted: Wanted
+    store: Store,
+    hand_in: Callable[[Command], Awaitable[Outcome]],
+    loader: Loader,
+    log: LogId,
+    wanted: Wanted,
+    *,
+    dry: bool = False,
 ) -> int:
-    """Give up all revisions but those that are wanted; how many they were."""
+    """Give up all revisions but those that are wanted; how many they were. In a dry run, only count them."""
     state = await loader.ask(lambda reader: reader.state(log.state_id))
     if state.incarnation != log.incarnation:
         return 0
@@ -62,7 +68,8 @@ async def compact_log(
     if not isinstance(done, Done) or not done.existed:
         return 0
     kept = before.after(at[-1], at[:-1])
-    await follow(store, log, kept)
+    if not dry:
+        await follow(store, log, kept)
     return _count(before, head) - _count(kept, head)
 
 

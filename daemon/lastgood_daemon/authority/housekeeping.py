@@ -57,17 +57,39 @@ class Housekeeper:
         Raises:
             EndedError: the disk is full, the daemon ends, or what is named is damaged.
         """
-        made = Round(await in_force(self._store, only), only)
+        made = Round(await in_force(self._store, only), only, self._hand_in)
         try:
             await self._keep(made)
+            if not made.found.is_empty:
+                while given := await self._store.give_back():
+                    made.found.bytes += given
         except StoreFullError as error:
             reason = "OVERLOADED"
             raise EndedError(reason, f"the disk is too full to make room on it: {error}") from error
         return made.found
 
+    async def foresee(self, only: str | None, policy: Retention | None = None) -> Compaction:
+        """Return what a round would come to; nothing is changed.
+
+        Args:
+            only: one id, or everything.
+            policy: looks as if this one were set for that id, or as the default.
+
+        Raises:
+            EndedError: what is named is damaged.
+        """
+        owner, policies = only or "", await in_force(self._store, only)
+
+        async def rehearse(command: Command) -> Outcome:
+            return await self._committer.rehearse(command, None if policy is None else (owner, policy))
+
+        made = Round(policies if policy is None else policies.under(owner, policy), only, rehearse, dry=True)
+        await self._keep(made)
+        return made.found
+
     async def drop_copies(self) -> None:
         """Drop the copies that nobody needs, and nothing else. Raises as ``keep`` does, and passes over what is damaged."""
-        made = Round(Policies(KEEP_ALL, {}), None)
+        made = Round(Policies(KEEP_ALL, {}), None, self._hand_in)
         await made.guard(self._clear(made))
 
     # The parts of a round.
@@ -78,9 +100,6 @@ class Housekeeper:
         if made.policies.any(lambda policy: policy.prunes):
             await self._prune(made)
         await made.guard(self._clear(made))
-        if not made.found.is_empty:
-            while given := await self._store.give_back():
-                made.found.bytes += given
 
     async def _expire(self, made: Round) -> None:
         since = await self._committer.moment()
@@ -99,7 +118,7 @@ class Housekeeper:
         written_at = await self._last_written(state_id, about, policy)
         if not written_at or not is_expired(written_at, policy, self._store.now()):
             return
-        done = await self._hand_in(ExpireState(state_id, since))
+        done = await made.hand_in(ExpireState(state_id, since))
         if isinstance(done, Done) and done.existed:
             made.found.deleted += 1
             made.changed(state_id)
@@ -133,7 +152,7 @@ class Housekeeper:
         many = surplus([part for part in parts if isinstance(part, Checkpoint)], policy)
         if not many and not any(is_dead(part, policy, now) for part in parts):
             return
-        pruned = await self._hand_in(PruneWorkflow(owned.owner))
+        pruned = await made.hand_in(PruneWorkflow(owned.owner))
         if isinstance(pruned, Pruned) and (pruned.checkpoints or pruned.effects):
             made.found.checkpoints += pruned.checkpoints
             made.found.effects += pruned.effects
@@ -157,7 +176,7 @@ class Housekeeper:
                 await made.guard(self._shorten(made, log_id, references, since))
 
     async def _drop_copy(self, made: Round, state_id: str, since: int) -> None:
-        done = await self._hand_in(DropCopy(state_id, since))
+        done = await made.hand_in(DropCopy(state_id, since))
         made.found.copies += isinstance(done, Done) and done.existed
 
     async def _shorten(self, made: Round, log_id: LogId, references: References, since: int) -> None:
@@ -165,7 +184,7 @@ class Housekeeper:
         if wanted.floor <= 1:
             return
         async with self.compacting:  # one log at a time, whoever asked for it
-            given_up = await compact_log(self._store, self._hand_in, self._loader, log_id, wanted)
+            given_up = await compact_log(self._store, made.hand_in, self._loader, log_id, wanted, dry=made.dry)
         made.found.revisions += given_up
         if given_up:
             made.changed(log_id.state_id)

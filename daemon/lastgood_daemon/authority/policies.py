@@ -25,6 +25,12 @@ class Policies:
         """Give the policy in force for an id."""
         return self._own.get(owner, self._default)
 
+    def under(self, owner: str, policy: Retention) -> "Policies":
+        """Return them with one policy replaced: that of an id, or the default (``""``)."""
+        if not owner:
+            return Policies(policy, self._own)
+        return Policies(self._default, {**self._own, owner: policy})
+
     def any(self, says: Callable[[Retention], bool]) -> bool:
         """Whether a policy says something of a kind."""
         return any(says(policy) for policy in (self._default, *self._own.values()))

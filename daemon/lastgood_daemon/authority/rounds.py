@@ -1,10 +1,12 @@
 """What a round of housekeeping has come to, and what it passes over."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.outcomes import Outcome
 from lastgood_daemon.authority.policies import Policies
 from lastgood_daemon.engine.errors import EndedError
 from lastgood_daemon.store.protocol import CorruptRecordError
@@ -43,6 +45,10 @@ class Round:
 
     policies: Policies
     only: str | None
+    hand_in: Callable[[Command], Awaitable[Outcome]]
+    """Performs a command; in a dry run, tells what it would come to."""
+    dry: bool = False
+    """Whether nothing is to be changed: only counted."""
     found: Compaction = field(default_factory=Compaction)
     _changed: set[str] = field(default_factory=set)
     _damaged: set[str] = field(default_factory=set)

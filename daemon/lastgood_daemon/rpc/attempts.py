@@ -1,7 +1,7 @@
-"""The operations of WorkflowService that begin an attempt, and those of its lease."""
+"""The operations of WorkflowService that begin an attempt, those of its lease, and the deletion of a workflow."""
 
 from lastgood_daemon.authority.commands.attempts import Claim, Resume
-from lastgood_daemon.authority.commands.leases import GiveUp, Release, Renew
+from lastgood_daemon.authority.commands.leases import DeleteWorkflow, GiveUp, Release, Renew
 from lastgood_daemon.authority.outcomes import Done, Resumed
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.rpc import responses
@@ -107,10 +107,20 @@ def release(edge: Edge, request: workflows_pb2.ReleaseRequest) -> Do:
     return Do(Release(id_of(request.workflow_id, "workflow_id"), author_of(request.context)), respond)
 
 
+def delete_workflow(edge: Edge, request: workflows_pb2.DeleteWorkflowRequest) -> Do:
+    """WorkflowService.DeleteWorkflow."""
+
+    def respond(done: Done) -> workflows_pb2.DeleteWorkflowResponse:
+        return workflows_pb2.DeleteWorkflowResponse(header=edge.headers.of_none(), existed=done.existed)
+
+    return Do(DeleteWorkflow(id_of(request.workflow_id, "workflow_id"), author_of(request.context)), respond)
+
+
 OPERATIONS = {
     "resume": Operation("write", of_workflow, resume),
     "claim": Operation("write", of_workflow, claim),
     "renew": Operation("write", of_workflow, renew),
     "give_up": Operation("write", of_workflow, give_up),
     "release": Operation("write", of_workflow, release),
+    "delete_workflow": Operation("write", of_workflow, delete_workflow),
 }

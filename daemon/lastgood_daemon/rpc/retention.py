@@ -45,9 +45,17 @@ def compact(edge: Edge, request: retention_pb2.CompactRequest) -> Run:
     """RetentionService.Compact."""
     owner = _owner_of(request.state_id)
 
+    policy = _retention_of(request.retention) if request.HasField("retention") else None
+    if policy is not None and not request.dry_run:
+        field = "retention"
+        raise InvalidArgumentError(field, "must not be set without dry_run; SetRetention sets a policy")
+
     async def work() -> retention_pb2.CompactResponse:
-        found = retention_pb2.Compaction(**asdict(await edge.authority.housekeeper.keep(owner or None)))
-        return retention_pb2.CompactResponse(header=edge.headers.of_none(), compaction=found)
+        housekeeper = edge.authority.housekeeper
+        made = await (housekeeper.foresee(owner or None, policy) if request.dry_run else housekeeper.keep(owner or None))
+        return retention_pb2.CompactResponse(
+            header=edge.headers.of_none(), compaction=retention_pb2.Compaction(**asdict(made))
+        )
 
     return Run(work)
 

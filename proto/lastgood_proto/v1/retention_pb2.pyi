@@ -213,21 +213,33 @@ class CompactRequest(_message.Message):
 
     CONTEXT_FIELD_NUMBER: _builtins.int
     STATE_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
     state_id: _builtins.str
     """Only this state and the workflow of that id; empty: all."""
+    dry_run: _builtins.bool
+    """Only counts what would go; nothing is changed. Checkpoints that would go still count as pins, so more revisions may go in
+    the end.
+    """
     @_builtins.property
     def context(self) -> _common_pb2.ChangeContext:
         """Who asks. A repetition applies the policies again, which does no harm; so its identity is not looked at."""
+
+    @_builtins.property
+    def retention(self) -> Global___Retention:
+        """With dry_run: counts under this policy, as if it were set for the state, or as the default."""
 
     def __init__(
         self,
         *,
         context: _common_pb2.ChangeContext | None = ...,
         state_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        retention: Global___Retention | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "state_id", b"state_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "dry_run", b"dry_run", "retention", b"retention", "state_id", b"state_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

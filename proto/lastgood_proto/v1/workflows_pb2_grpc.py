@@ -105,6 +105,11 @@ class WorkflowServiceStub(object):
                 request_serializer=lastgood__proto_dot_v1_dot_workflows__pb2.ListEffectsRequest.SerializeToString,
                 response_deserializer=lastgood__proto_dot_v1_dot_workflows__pb2.ListEffectsResponse.FromString,
                 _registered_method=True)
+        self.DeleteWorkflow = channel.unary_unary(
+                '/lastgood.v1.WorkflowService/DeleteWorkflow',
+                request_serializer=lastgood__proto_dot_v1_dot_workflows__pb2.DeleteWorkflowRequest.SerializeToString,
+                response_deserializer=lastgood__proto_dot_v1_dot_workflows__pb2.DeleteWorkflowResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer(object):
@@ -209,6 +214,13 @@ class WorkflowServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteWorkflow(self, request, context):
+        """Deletes a workflow with its attempts, checkpoints and effects; the state of its id stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkflowServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -281,6 +293,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.ListEffects,
                     request_deserializer=lastgood__proto_dot_v1_dot_workflows__pb2.ListEffectsRequest.FromString,
                     response_serializer=lastgood__proto_dot_v1_dot_workflows__pb2.ListEffectsResponse.SerializeToString,
+            ),
+            'DeleteWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWorkflow,
+                    request_deserializer=lastgood__proto_dot_v1_dot_workflows__pb2.DeleteWorkflowRequest.FromString,
+                    response_serializer=lastgood__proto_dot_v1_dot_workflows__pb2.DeleteWorkflowResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -662,6 +679,33 @@ class WorkflowService(object):
             '/lastgood.v1.WorkflowService/ListEffects',
             lastgood__proto_dot_v1_dot_workflows__pb2.ListEffectsRequest.SerializeToString,
             lastgood__proto_dot_v1_dot_workflows__pb2.ListEffectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lastgood.v1.WorkflowService/DeleteWorkflow',
+            lastgood__proto_dot_v1_dot_workflows__pb2.DeleteWorkflowRequest.SerializeToString,
+            lastgood__proto_dot_v1_dot_workflows__pb2.DeleteWorkflowResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,8 @@ class WorkflowServiceStub:
     """The attempts at a workflow, oldest first."""
     ListEffects: _aio.UnaryUnaryMultiCallable[_workflows_pb2.ListEffectsRequest, _workflows_pb2.ListEffectsResponse]
     """The effects of a workflow, by step, then key, superseded ones included; without their results."""
+    DeleteWorkflow: _aio.UnaryUnaryMultiCallable[_workflows_pb2.DeleteWorkflowRequest, _workflows_pb2.DeleteWorkflowResponse]
+    """Deletes a workflow with its attempts, checkpoints and effects; the state of its id stays."""
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
     """Attempts, leases, steps and effects."""
@@ -165,5 +167,13 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_workflows_pb2.ListEffectsRequest, _abc.Awaitable[_workflows_pb2.ListEffectsResponse]],
     ) -> _abc.Awaitable[_workflows_pb2.ListEffectsResponse]:
         """The effects of a workflow, by step, then key, superseded ones included; without their results."""
+
+    @_abc_1.abstractmethod
+    def DeleteWorkflow(
+        self,
+        request: _workflows_pb2.DeleteWorkflowRequest,
+        context: _aio.ServicerContext[_workflows_pb2.DeleteWorkflowRequest, _abc.Awaitable[_workflows_pb2.DeleteWorkflowResponse]],
+    ) -> _abc.Awaitable[_workflows_pb2.DeleteWorkflowResponse]:
+        """Deletes a workflow with its attempts, checkpoints and effects; the state of its id stays."""
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: _aio.Server) -> None: ...

@@ -1,7 +1,8 @@
-"""Keeping a workflow, and giving it up."""
+"""Keeping a workflow, giving it up, and deleting it."""
 
 import msgspec
 
+from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Done
 from lastgood_daemon.engine.errors import LeaseLostError
@@ -62,4 +63,21 @@ class Release(msgspec.Struct, frozen=True):
         if not workflow.progress.deaths(now):
             return Done(existed=False)
         layer.put_workflow(workflow.released(), now)
+        return Done()
+
+
+class DeleteWorkflow(msgspec.Struct, frozen=True):
+    """Delete a workflow with its attempts, checkpoints and effects; the state of its id stays."""
+
+    workflow_id: str
+    author: Author
+    size: int = 0
+
+    def evaluate(self, layer: Layer, now: int) -> Done:
+        """See ``Command``."""
+        admit(layer, self.author, now, into=self.workflow_id)
+        workflow = layer.workflow(self.workflow_id)
+        if not workflow.progress.updated_at:
+            return Done(existed=False)
+        layer.bury_workflow(workflow)
         return Done()

@@ -49,7 +49,7 @@ def begin_with(layer: Layer, state: State, operation: str, content: bytes, autho
 
 
 class DeleteState(msgspec.Struct, frozen=True):
-    """Delete a state with its history and snapshots; its id begins a new life."""
+    """Delete a state with its history and snapshots, and the workflow of its id; the id begins a new life."""
 
     state: StateRef
     author: Author
@@ -62,4 +62,8 @@ class DeleteState(msgspec.Struct, frozen=True):
         existed = state.about.born or bool(state.snapshots)
         if existed:
             layer.bury(state)
+        workflow = layer.workflow(state.state_id)
+        if workflow.progress.updated_at:
+            layer.bury_workflow(workflow)
+            existed = True
         return Written(state.point(), existed=existed)
