@@ -22,10 +22,15 @@ class Measure(Protocol):
 
 def options(description: str) -> argparse.Namespace:
     """Read the options that all of them have."""
+    return option_parser(description).parse_args()
+
+
+def option_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that all of them have."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--dir", type=Path, default=HERE, help="a folder on a real disk (default: beside this file)")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and changes, to see that it works")
-    return parser.parse_args()
+    return parser
 
 
 async def in_folder(measure: Measure, directory: Path, *, quick: bool) -> list[Row]:

@@ -61,8 +61,19 @@ class Daemon:
 
     def memory(self) -> int:
         """Give the bytes of memory that it has (RSS)."""
+        return self._status("VmRSS:")
+
+    def peak(self) -> int:
+        """Return the most bytes of memory that it has had since ``forget_peak``, or since its start."""
+        return self._status("VmHWM:")
+
+    def forget_peak(self) -> None:
+        """Have the peak of its memory counted from now on."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
+    def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
         message = "the daemon has ended"
         raise RuntimeError(message)

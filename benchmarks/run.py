@@ -21,6 +21,7 @@ import first_get
 import flat
 import history
 import memory
+import neighbours
 from alone import Measure, in_folder, options
 from row import show
 
@@ -32,6 +33,7 @@ PARTS: tuple[tuple[str, Measure], ...] = (
     ("history: a log of a million over one of 5,000", history.measure),
     ("after a crash", first_get.measure),
     ("what takes long runs off the event loop", blocking.measure),
+    ("a large call of one client, and everybody else", neighbours.measure),
 )
 
 
