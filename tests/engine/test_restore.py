@@ -3,8 +3,11 @@
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.engine import model, strategies
 from tests.engine.model import Value
-from tests.engine.test_difference import after, node
+from tests.engine.test_difference import after, node, opened
 from tests.engine.test_workflow import mark, orders
 
 from lastgood_daemon.authority.commands.restore import Restore
@@ -14,12 +17,13 @@ from lastgood_daemon.authority.targets import CheckpointRef, StateRef
 from lastgood_daemon.authority.world import NotLoadedError, TreeNeed, World
 from lastgood_daemon.engine.change import Put, Remove, Splice
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
-from lastgood_daemon.engine.errors import ConflictError
+from lastgood_daemon.engine.errors import ConflictError, PathError
+from lastgood_daemon.engine.labour import LabourError, bounded
 from lastgood_daemon.engine.log import Author, encode_entry
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition, require
-from lastgood_daemon.engine.restore import bridge, bridge_paths
+from lastgood_daemon.engine.restore import bridge, bridge_paths, restored
 from lastgood_daemon.engine.state import About, State, plan
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 from lastgood_daemon.engine.workflow import Workflow
@@ -195,3 +199,44 @@ async def test_a_revision_that_is_not_durable_yet_is_not_taken_for_an_earlier_on
 async def test_a_log_that_ends_before_its_head_is_damaged(need: TreeNeed) -> None:
     with pytest.raises(CorruptRecordError):
         await Loader(cast("Store", LogOf(2, head=5)), World()).bring(need)
+
+
+def test_a_long_list_that_differs_nearly_everywhere_is_put_as_one() -> None:
+    now, target = node({"l": list(range(5_000))}), node({"l": list(range(5_000, 0, -1))})
+    for one, other in [(now, target), (opened(now), opened(target))]:
+        (change,) = bridge(one, other)
+        assert change == Put(("l",), E(list(range(5_000, 0, -1))))
+
+
+def test_of_a_long_list_that_differs_here_and_there_only_that_is_put() -> None:
+    few = [{"x": number if number % 100 else -1} for number in range(5_000)]
+    now, target = opened(node({"l": few})), opened(node({"l": [{"x": number} for number in range(5_000)]}))
+    changes = bridge(now, target)
+    assert {change.path[-1] for change in changes} == {"x"}
+    assert len(changes) == 50
+    assert after(now, changes).encoded() == target.encoded()
+
+
+@pytest.mark.parametrize("paths", [[()], [(f"k{number}",) for number in range(300)]])
+def test_a_way_back_of_many_steps_is_not_for_an_event_loop(paths: list[tuple[str, ...]]) -> None:
+    now, target = tree_of({f"k{number}": 0 for number in range(5_000)}), node({f"k{number}": 1 for number in range(5_000)})
+    with pytest.raises(LabourError):
+        bounded(None, lambda: [changes for _, changes in bridge_paths(now, target, paths)])
+
+
+@given(st.data(), strategies.maps, strategies.maps)
+def test_what_paths_restored_come_to_is_known_without_the_changes(
+    data: st.DataObject, now: dict[str, Value], target: dict[str, Value]
+) -> None:
+    places = sorted({*model.paths_of(now), *model.paths_of(target)})
+    paths = data.draw(st.lists(st.sampled_from(places), max_size=4))
+    tree = tree_of(now)
+    try:
+        expected = tree
+        for _, changes in bridge_paths(tree, node(target), paths):
+            expected = expected.apply(changes, 2)
+    except PathError:
+        with pytest.raises(PathError):
+            restored(tree, node(target), paths)
+        return
+    assert restored(tree, node(target), paths).encoded() == expected.root.encoded()

@@ -14,7 +14,7 @@ from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import Difference, differences
 from lastgood_daemon.engine.edits import Edit
 from lastgood_daemon.engine.effect import Effect
-from lastgood_daemon.engine.labour import step
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.node import find as find_node
 from lastgood_daemon.engine.point import Point
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
             LabourError: it takes long to find out.
         """
         if self.pending:
-            step(len(self.pending) * _EDIT)
+            spend(len(self.pending) * _EDIT)
             return preview(self.state.tree, self.pending).find(self.path)
         return find_node(self.found.root, self.path)
 
@@ -107,7 +107,7 @@ class Preview(NamedTuple):
     def differences(self, start: Path = ()) -> Iterator[Difference]:
         """Return what the restore would change, from a difference on."""
         tree = self.state.tree
-        step(len(self.paths) * _EDIT)
+        spend(len(self.paths) * _EDIT)
         return differences(
             tree.root, restored(tree, self.found.root, self.paths) if self.paths else self.found.root, start=start
         )
@@ -116,7 +116,7 @@ class Preview(NamedTuple):
         """Return the effects that it could not undo."""
         if self.workflow is None or self.found.checkpoint is None:
             return []
-        step(len(self.workflow.effects))
+        spend(len(self.workflow.effects))
         return self.workflow.effects_from(self.found.checkpoint.step + 1)
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from lastgood_daemon.engine.equality import same_value
-from lastgood_daemon.engine.labour import step
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import MapBody, Node, position_of
 from lastgood_daemon.engine.order import index_of
 from lastgood_proto.paths import Path
@@ -61,7 +61,7 @@ def differences(old: Node | None, new: Node | None, path: Path = (), start: Path
 
 def _of_maps(old: MapBody, new: MapBody, path: Path, start: Path) -> Iterator[Difference]:
     for name in _names(old, new, start[0] if start else None):
-        step()
+        spend(1)
         before, after = old.entries.get(name), new.entries.get(name)
         one, other = None if before is None else before.node, None if after is None else after.node
         if one is not other:

@@ -5,7 +5,7 @@ Large runs of bytes are compared piece by piece, since one comparison holds the 
 """
 
 from lastgood_daemon.engine.encoded import PIECE_BYTES
-from lastgood_daemon.engine.labour import step
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 
 MANY_PARTS = 10_000
@@ -28,7 +28,7 @@ def same_value(one: Node, other: Node) -> bool:
         return False
     for node in (one, other):
         if not node.sealed_bytes and node.is_long():
-            step(MANY_PARTS)
+            spend(MANY_PARTS)
     return _same_bytes(one.encoded(), other.encoded())
 
 
@@ -54,7 +54,7 @@ def _same_maps(mine: MapBody, yours: MapBody) -> bool:
 
 
 def _counted(one: Node, other: Node) -> bool:
-    step()
+    spend(1)
     return same_value(one, other)
 
 
@@ -63,6 +63,6 @@ def _same_bytes(one: bytes, other: bytes) -> bool:
         return False
     if len(one) <= PIECE_BYTES:
         return one == other
-    step(len(one) // PIECE_BYTES * 100)
+    spend(len(one) // PIECE_BYTES * 100)
     starts = range(0, len(one), PIECE_BYTES)
     return all(one[start : start + PIECE_BYTES] == other[start : start + PIECE_BYTES] for start in starts)

@@ -8,8 +8,10 @@ work has made is kept where it belongs (in the node), so that the second time it
     work()              in a thread; the node is open from now on
     ask again           the answer
 
-Where an answer has many small parts, what looks at them counts them (``step``). On an event loop the answer is asked for
-``briefly``: a thousand parts are looked at there; more of them are ``LabourError``, and the answer is made in a thread.
+Whether work is long is often known only while it is done: an edit of a few bytes may replace a map of 100,000 names. So what
+has many parts says what each of them costs (``spend``), and ``bounded`` stops it where that becomes too much:
+
+    bounded(command, plan)      spend, spend, spend … LabourError(command, plan)
 """
 
 from collections.abc import Callable
@@ -18,9 +20,10 @@ from typing import TypeVar
 
 LONG_BYTES = 64 * 1024
 """Bytes above which looking into a value is work for a thread: more than about a millisecond."""
-
-STEPS = 1_000
-"""Parts that an answer may look at on an event loop: about a millisecond."""
+LONG_COST = 2_000
+"""What ``bounded`` does at once; ``spend`` counts in about microseconds."""
+PIECE = 256
+"""Objects that are freed at once: each frees a few more, and the interpreter is held as long as that takes."""
 
 T = TypeVar("T")
 
@@ -34,7 +37,19 @@ class LabourError(Exception):
         self.work = work
 
 
+class _SpentError(Exception):
+    """What ``bounded`` allows has been spent."""
+
+
+class _Budget:
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = LONG_COST
+
+
 _at_once = ContextVar("at_once", default=False)
+_budget: ContextVar[_Budget | None] = ContextVar("budget", default=None)
 
 
 def labour(subject: object, work: Callable[[], T]) -> T:
@@ -57,31 +72,33 @@ def working(ask: Callable[[], T]) -> T:
         _at_once.reset(token)
 
 
-_steps: ContextVar[list[int] | None] = ContextVar("steps", default=None)
-
-
-def briefly(ask: Callable[[], T]) -> T:
-    """Ask, with a little work done at once: for event loops.
+def bounded(subject: object, work: Callable[[], T]) -> T:
+    """Do work that may turn out to be long; ``work`` has no effect but its result.
 
     Raises:
-        LabourError: there is more to do.
+        LabourError: it is long; all of it is the work to do elsewhere.
     """
-    token = _steps.set([STEPS])
+    if _at_once.get():
+        return work()
+    token = _budget.set(_Budget())
     try:
-        return ask()
+        return work()
+    except (LabourError, _SpentError):
+        raise LabourError(subject, work) from None
     finally:
-        _steps.reset(token)
+        _budget.reset(token)
 
 
-def step(parts: int = 1) -> None:
-    """Count the parts that are about to be looked at. What is not asked ``briefly`` may look at any number.
+def spend(cost: int) -> None:
+    """Count what the next part of some work costs, in about microseconds; ends the work where ``bounded`` allows no more."""
+    budget = _budget.get()
+    if budget is not None and not _at_once.get():
+        budget.left -= cost
+        if budget.left < 0:
+            raise _SpentError
 
-    Raises:
-        LabourError: they are too many.
-    """
-    left = _steps.get()
-    if left is None:
-        return
-    left[0] -= parts
-    if left[0] < 0:
-        raise LabourError(left, lambda: None)
+
+def let_go(items: list[T]) -> None:
+    """Empty a list piece by piece: one call that frees 100,000 objects would hold the interpreter for 20 ms."""
+    while items:
+        del items[-PIECE:]

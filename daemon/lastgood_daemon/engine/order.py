@@ -17,7 +17,7 @@ from weakref import ref
 
 from immutables import Map
 
-from lastgood_daemon.engine.labour import step
+from lastgood_daemon.engine.labour import spend
 
 RUN = 1_000
 """As many are sorted in one call; what is no larger is sorted each time."""
@@ -26,6 +26,7 @@ MOST = 1_000_000
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 Position = Callable[[V], int]
 
@@ -69,7 +70,7 @@ def in_order(entries: Map[K, V], position: Position[V]) -> list[K]:
         return [key for _, key in sorted((position(value), key) for key, value in entries.items())]
     known = _orders.get(entries)
     if known is None:
-        step(len(entries))
+        spend(len(entries))
         known = [key for _, key in _sorted([(position(value), key) for key, value in entries.items()])]
         _orders.put(entries, known)
     return known
@@ -86,13 +87,20 @@ def values_from(entries: Map[K, V], position: Position[V], place: tuple[int, K])
     return (entries[name] for name in islice(names, index_of(names, entries, position, place), None))
 
 
+def sorted_in_runs(items: Iterable[T], key: Callable[[T], Any] | None = None) -> Iterable[T]:
+    """Sort items, a run of them at a time."""
+    unread = iter(items)
+    runs = [sorted(run, key=key) for run in iter(lambda: list(islice(unread, RUN)), [])]  # type: ignore[arg-type,type-var]
+    return runs[0] if len(runs) == 1 else merge(*runs, key=key)  # type: ignore[arg-type]
+
+
 def _sorted(pairs: list[tuple[int, K]]) -> Iterable[tuple[int, K]]:
     """Sort pairs, a run of positions at a time."""
     if len(pairs) <= RUN:
         return sorted(pairs)
     low, high = min(place for place, _ in pairs), max(place for place, _ in pairs)
     if low == high:
-        return merge(*(sorted(pairs[start : start + RUN]) for start in range(0, len(pairs), RUN)))
+        return sorted_in_runs(pairs)
     width = (high - low) * RUN // len(pairs) + 1
     runs: dict[int, list[tuple[int, K]]] = {}
     for pair in pairs:

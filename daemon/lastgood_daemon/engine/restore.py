@@ -17,13 +17,22 @@ from collections.abc import Iterable, Iterator
 from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_change, grafted
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.equality import same_value
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
+from lastgood_daemon.engine.order import sorted_in_runs
 from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
 LARGE_BYTES = 64 * 1024
 """Above this, values that are both still encoded are replaced as a whole where they differ."""
+_FEW_ITEMS = 1_000
+_SHARE = 4
+"""Where more items than these of a list differ, and more than such a part of them, all of it is put."""
+_PATH_COST = 20
+"""Of restoring a path; see ``spend``."""
+_ENTRIES_A_MICROSECOND = 2
+"""So many are passed over where they are the same."""
 
 
 def bridge(now: Node, target: Node, within: Iterable[Path] = ((),)) -> list[Change]:
@@ -42,7 +51,7 @@ def bridge(now: Node, target: Node, within: Iterable[Path] = ((),)) -> list[Chan
 def minimal(paths: Iterable[Path]) -> list[Path]:
     """Give the paths without those that lie at or below another of them, in order."""
     kept: list[Path] = []
-    for path in sorted(set(paths)):
+    for path in sorted_in_runs(set(paths)):
         if not kept or path[: len(kept[-1])] != kept[-1]:
             kept.append(path)
     return kept
@@ -71,9 +80,13 @@ def bridge_paths(now: Tree, target: Node, paths: Iterable[Path]) -> Iterator[tup
         PathError: what is above a path now does not let it be put there.
     """
     for path in _in_turn(target, paths):
+        spend(_PATH_COST)
         changes = _bridge_path(now, target, path) if path else bridge(now.root, target)
         yield path, changes
-        now = now.apply(changes, now.revision)
+        root = now.root
+        for change in changes:
+            root = apply_change(root, change, now.revision)
+        now = now._replace(root=root)
 
 
 def restored(now: Tree, target: Node, paths: Iterable[Path]) -> Node:
@@ -85,6 +98,7 @@ def restored(now: Tree, target: Node, paths: Iterable[Path]) -> Node:
         PathError: what is above a path now does not let it be put there.
     """
     for path in _in_turn(target, paths):
+        spend(_PATH_COST)
         if not path:
             return target
         old, new, parent = now.find(path), find(target, path), now.find(path[:-1])
@@ -109,7 +123,7 @@ def _position(target: Node, path: Path) -> int | None:
 
 def _in_turn(target: Node, paths: Iterable[Path]) -> list[Path]:
     """Return the paths in the order in which they are restored."""
-    by_index = sorted(minimal(paths), key=_index_key)
+    by_index = [*sorted_in_runs(minimal(paths), key=_index_key)]
     gone = {path for path in by_index if find(target, path) is None}
     return [*(path for path in by_index if path not in gone), *(path for path in reversed(by_index) if path in gone)]
 
@@ -160,12 +174,14 @@ def _bridge_entry(old: Node, new: Node, path: Path, name: str, changes: list[Cha
 def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
     if old is new:
         return
+    spend(1)
     if min(old.sealed_bytes, new.sealed_bytes) > LARGE_BYTES:
         # Nobody has looked into either. Doing so to find what they share would take seconds for a value of some MiB.
         changes.extend(() if same_value(old, new) else (Put(path, new.encoded()),))
         return
     old_body, new_body = old.body(), new.body()
     if isinstance(old_body, MapBody) and isinstance(new_body, MapBody):
+        spend(len(old_body.entries) // _ENTRIES_A_MICROSECOND)
         if _same_names(old_body, new_body):
             for name, (_, child) in old_body.entries.items():
                 _bridge(child, new_body.entries[name].node, (*path, name), changes)
@@ -173,7 +189,8 @@ def _bridge(old: Node, new: Node, path: Path, changes: list[Change]) -> None:
         for name in [*old_body.entries, *(name for name in new_body.entries if name not in old_body.entries)]:
             _bridge_entry(old, new, path, name, changes)
     elif isinstance(old_body, ListBody) and isinstance(new_body, ListBody):
-        _bridge_lists(old_body.items, new_body.items, path, changes)
+        bridged = _bridge_lists(old_body.items, new_body.items, path)
+        changes.extend([Put(path, new.encoded())] if bridged is None else bridged)
     elif not same_value(old, new):
         changes.append(Put(path, new.encoded()))
 
@@ -184,21 +201,32 @@ def _same_names(old: MapBody, new: MapBody) -> bool:
         return False
     if all(name in new.entries and new.entries[name].position == entry.position for name, entry in old.entries.items()):
         return True
-    return [name for name, _ in old.ordered()] == [name for name, _ in new.ordered()]
+    return all(one == other for one, other in zip(old.names(), new.names(), strict=True))
 
 
-def _bridge_lists(old: Sequence[Node], new: Sequence[Node], path: Path, changes: list[Change]) -> None:
-    """Keep the common front and back; move back what has slid, bridge item by item what is as long, replace the rest."""
-    front, back = old.common_ends(new, same_value)
+def _bridge_lists(old: Sequence[Node], new: Sequence[Node], path: Path) -> list[Change] | None:
+    """Keep the common front and back; move back what has slid, bridge item by item what is as long, replace the rest.
+
+    Gives None where nearly all of a long list differs: then it is less to put all of it.
+    """
+    front, back = old.common_ends(new, _same_item)
+    most = max(len(new) // _SHARE, _FEW_ITEMS)
     removed, added = old.part(front, len(old) - back), new.part(front, len(new) - back)
-    back_by = slid(added, removed, same_value)
+    back_by = slid(added, removed, _same_item)
     if back_by:
         stay = len(added) - back_by
-        changes.append(Splice(path, front + stay, len(removed) - stay, []))
-        changes.append(Splice(path, front, 0, [node.encoded() for node in added[:back_by]]))
-        return
+        back_again = [node.encoded() for node in added[:back_by]]
+        return [Splice(path, front + stay, len(removed) - stay, []), Splice(path, front, 0, back_again)]
     if len(removed) != len(added):
-        changes.append(Splice(path, front, len(removed), [node.encoded() for node in added]))
-        return
+        return None if len(added) > most else [Splice(path, front, len(removed), [node.encoded() for node in added])]
+    changes: list[Change] = []
     for index, (before, after) in enumerate(zip(removed, added, strict=True), start=front):
         _bridge(before, after, (*path, str(index)), changes)
+        if len(changes) > most:
+            return None
+    return changes
+
+
+def _same_item(one: Node, other: Node) -> bool:
+    spend(1)
+    return same_value(one, other)

@@ -17,6 +17,8 @@ from lastgood_proto.paths import Path
 
 MAX_REVISIONS = 256
 MAX_BYTES = 4 * 1024 * 1024
+MOST_TOUCHED = 10_000
+"""Paths above which comparing whole contents is no more work."""
 
 
 class _Mark(NamedTuple):
@@ -51,8 +53,10 @@ class Trail(NamedTuple):
         return None if mark is None else mark.tree
 
     def touched_since(self, revision: int, newest: int) -> list[Path] | None:
-        """Give the paths touched after a revision; nothing where not all of them are at hand."""
+        """Give the paths touched after a revision; nothing where not all of them are at hand, or they are very many."""
         if revision + 1 < self.oldest:
+            return None
+        if sum(len(self.marks[later].touched) for later in range(revision + 1, newest + 1)) > MOST_TOUCHED:
             return None
         return [path for later in range(revision + 1, newest + 1) for path in self.marks[later].touched]
 

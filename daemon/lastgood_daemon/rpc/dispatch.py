@@ -15,7 +15,7 @@ from lastgood_daemon.authority.sessions import Identity, digest_of
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.engine.labour import LabourError, briefly, working
+from lastgood_daemon.engine.labour import LabourError, bounded, working
 from lastgood_daemon.rpc import (
     attempts,
     checkpoints,
@@ -171,7 +171,7 @@ class Dispatcher:
 def _made_at_once(ask: Ask[Any], found: object) -> Message | Refused | None:
     """Make a response on the event loop; nothing where that takes long."""
     try:
-        return briefly(partial(_responded, ask.respond, found))
+        return _responded(lambda found: bounded(ask, partial(ask.respond, found)), found)
     except LabourError:
         return None
 

@@ -8,7 +8,7 @@ from lastgood_daemon.engine.difference import Difference
 from lastgood_daemon.engine.effect import CLAIMED, Effect
 from lastgood_daemon.engine.errors import TooLargeError
 from lastgood_daemon.engine.history import HistoryItem
-from lastgood_daemon.engine.labour import step
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
@@ -40,7 +40,7 @@ def node_value(node: Node | None) -> common_pb2.Value | None:
     if node is None:
         return None
     if node.is_long():
-        step(LONG_STEPS)
+        spend(LONG_STEPS)
     return value(node.encoded())
 
 
@@ -72,7 +72,7 @@ def snapshot(state_id: str, incarnation: int, found: Snapshot) -> history_pb2.Sn
 
 def difference(found: Difference) -> history_pb2.Difference:
     """Give a difference."""
-    step()
+    spend(5)
     return history_pb2.Difference(
         path=format_path(found.path), kind=KINDS[found.kind], old=node_value(found.old), new=node_value(found.new)
     )
