@@ -49,7 +49,7 @@ class Example:
 
 def examples(page: Path) -> Iterator[Example]:
     """Everything to run of a page, in order."""
-    text = page.read_text()
+    text = page.read_text("utf-8")
     said = ""  # by the comment before
     for part in _PART.finditer(text):
         if part["word"] is None and part["language"] in {"python", "console"}:

@@ -16,7 +16,7 @@ from lastgood.cli.options import Given
 from lastgood_daemon.process.config import Config
 
 REFERENCE = DOCS / "reference"
-GUIDE = "\n".join(page.read_text() for page in PAGES if page.is_relative_to(DOCS) and page.parent != REFERENCE)
+GUIDE = "\n".join(page.read_text("utf-8") for page in PAGES if page.is_relative_to(DOCS) and page.parent != REFERENCE)
 COMMON = {f"--{name.replace('_', '-')}" for name in inspect.signature(Given).parameters}
 HANDLES = [
     lastgood.Client,
@@ -42,14 +42,14 @@ COMMANDS = dict(commands_of(typer.main.get_command(make_app())))
 @pytest.mark.parametrize("name", lastgood.__all__)
 def test_each_name_is_in_the_reference(name: str) -> None:
     wanted = "lastgood.__version__" if name == "__version__" else f"::: lastgood.{name}\n"
-    assert any(wanted in page.read_text() for page in REFERENCE.glob("*.md")), f"docs/reference lacks {wanted}"
+    assert any(wanted in page.read_text("utf-8") for page in REFERENCE.glob("*.md")), f"docs/reference lacks {wanted}"
 
 
 def test_the_reference_has_nothing_else() -> None:
     found = {
         name
         for page in REFERENCE.glob("*.md")
-        for name in re.findall(r"^::: lastgood\.(\w+)$", page.read_text(), re.MULTILINE)
+        for name in re.findall(r"^::: lastgood\.(\w+)$", page.read_text("utf-8"), re.MULTILINE)
     }
     assert found <= {*lastgood.__all__, "errors", "testing"}
 
@@ -88,11 +88,11 @@ def test_the_common_options_are_there(option: str) -> None:
 @pytest.mark.parametrize("setting", Config.__struct_fields__)
 def test_each_setting_of_the_daemon_is_in_the_guide(setting: str) -> None:
     if setting != "autostarted":  # is no setting for people
-        assert f"`LASTGOOD_{setting.upper()}`" in (DOCS / "guide" / "daemon.md").read_text()
+        assert f"`LASTGOOD_{setting.upper()}`" in (DOCS / "guide" / "daemon.md").read_text("utf-8")
 
 
 def command_page() -> str:
-    return (REFERENCE / "command.md").read_text()
+    return (REFERENCE / "command.md").read_text("utf-8")
 
 
 def section(name: str) -> str:

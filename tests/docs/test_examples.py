@@ -45,7 +45,7 @@ def test_it_runs(example: Path, place: Path) -> None:
 def test_each_says_what_it_shows() -> None:
     assert set(SAYS) == {example.stem for example in EXAMPLES}
     for example in EXAMPLES:
-        assert f"python examples/{example.name}" in example.read_text()
+        assert f"python examples/{example.name}" in example.read_text("utf-8")
 
 
 def run(example: Path, place: Path) -> list[str]:

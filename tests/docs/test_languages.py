@@ -16,7 +16,7 @@ REQUEST = re.compile(r"-d '(?P<request>.*?)' +(?:\\\n *)?\"\$S\" (?P<service>[\w
 
 
 def test_the_calls(own_daemon: DaemonProcess) -> None:
-    shown = list(REQUEST.finditer((DOCS / "guide" / "languages.md").read_text()))
+    shown = list(REQUEST.finditer((DOCS / "guide" / "languages.md").read_text("utf-8")))
     assert [call["method"] for call in shown] == ["Set", "CreateSnapshot", "Restore", "Read"]
     with grpc.insecure_channel(own_daemon.address) as channel:
         for call in shown:

@@ -1,7 +1,9 @@
 """What a file says about itself, and files of an earlier format."""
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from lastgood_daemon.process.verify import main as verify_offline
 from lastgood_daemon.store.protocol import Append, Committed, Head, LogId, LogRow, Record, RecordKey, RecordWrite, Unit
-from lastgood_daemon.store.sqlite import DamagedFileError, OldFormatError, SqliteStore, aside, schema
+from lastgood_daemon.store.sqlite import DamagedFileError, OldFormatError, SqliteStore, StoreOpenError, aside, schema
 
 FORMAT_1 = (
     "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value ANY NOT NULL) STRICT",
@@ -126,6 +128,22 @@ class CutError(Exception):
     """Ends the work in its middle."""
 
 
+@pytest.mark.parametrize("version", [-1, 1, 3, 2**31 - 1])
+def test_a_file_with_another_version_than_its_tables_is_refused(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "lastgood.db"
+    asyncio.run(_closed(path))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    with pytest.raises(StoreOpenError, match=r"user_version|format version"):
+        SqliteStore.open(path)
+    assert path.read_bytes() == before
+
+
+async def _closed(path: Path) -> None:
+    await SqliteStore.open(path).close()
+
+
 @pytest.mark.parametrize("cut", range(1, 12))
 async def test_an_upgrade_that_is_cut_off_has_not_happened(old: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each statement that changes the file."""
@@ -140,9 +158,9 @@ async def test_an_upgrade_that_is_cut_off_has_not_happened(old: Path, cut: int, 
                 raise CutError
         return True
 
-    def upgrade(connection: apsw.Connection) -> None:
+    def upgrade(connection: apsw.Connection, path: Path) -> None:
         connection.exec_trace = count
-        whole(connection)
+        whole(connection, path)
         connection.exec_trace = None
 
     with monkeypatch.context() as patched:

@@ -110,7 +110,7 @@ class Link:
         self._stream.cancel()
 
     async def close(self) -> None:
-        """Give it up, once, with everything that grpc holds for it: its socket stays open as long as anyone knows the call."""
+        """Give it up, once. Its socket stays open as long as anything refers to the call, so nothing here may."""
         self._stream.cancel()
         await self._channel.close()
         del self._stream, self._channel

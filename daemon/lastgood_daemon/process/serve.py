@@ -16,6 +16,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -43,6 +44,7 @@ FIRST_ROUND_SECONDS = 20.0
 """Of housekeeping: so soon that a daemon that is started for one command, and then idles for a minute, does it, too."""
 SWITCH_SECONDS = 0.0005
 """How long a thread that images or opens a large state may keep the event loop waiting: a tenth of Python's default."""
+_TO_END = frozenset({signal.SIGTERM, signal.SIGINT})
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +79,6 @@ async def serve(config: Config, folder: DataFolder) -> int:
         await committing
     with suppress(StoreBrokenError):
         await store.close()
-    _end_undisturbed()
     if authority.broken is not None:
         log.error("the storage failed; start the daemon again to recover", error=str(authority.broken))
         return EXIT_STORAGE_FAILED
@@ -86,30 +87,22 @@ async def serve(config: Config, folder: DataFolder) -> int:
 
 
 def _note_signals() -> "asyncio.Future[signal.Signals]":
-    """Have the first signal to end noted from now on, so that none breaks into the start; and no further one into the end.
+    """Return what the first signal to end will be told to. None breaks into the start, and no further one into the end.
 
-    These handlers stay when the loop has closed, unlike its own.
+    They stay blocked, in this thread and in all that it starts, for the rest of the process, so that even a flood of them
+    costs nothing. One thread takes the first.
     """
     loop = asyncio.get_running_loop()
     first: asyncio.Future[signal.Signals] = loop.create_future()
 
-    def note(number: int) -> None:
-        if not first.done():
-            first.set_result(signal.Signals(number))
-
-    def handle(number: int, _: object) -> None:
+    def wait() -> None:
+        number = signal.sigwait(_TO_END)
         with suppress(RuntimeError):  # the loop has closed
-            loop.call_soon_threadsafe(note, number)
+            loop.call_soon_threadsafe(first.set_result, signal.Signals(number))
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TO_END)
+    threading.Thread(target=wait, name="lastgood-signals", daemon=True).start()
     return first
-
-
-def _end_undisturbed() -> None:
-    """Have signals ignored from here on: at its end the interpreter takes handlers away, and one would still kill it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _spare_the_collector() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lastgood_daemon.engine.encoded import Encoded, is_list, is_map, list_head, map_head, open_list, open_map
-from lastgood_proto.paths import Path
+from lastgood_proto.paths import MAX_DEPTH, Path
 from lastgood_proto.values import InvalidValue, check
 
 _PIECE_BYTES = 256 * 1024
@@ -35,7 +35,10 @@ def _canonical(encoded: Encoded, path: Path) -> bytes:
             if parts is not None:
                 return _joined(encoded, parts)
         value = _decode(encoded)
-    except (msgspec.DecodeError, RecursionError, ValueError, TypeError) as error:
+    except RecursionError as error:  # which Python raises at how many levels differs
+        msg = f"nested deeper than {MAX_DEPTH} levels"
+        raise InvalidValue(msg, path=path[:3]) from error
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
         if isinstance(error, InvalidValue):
             raise
         msg = f"not one MessagePack value: {error}"

@@ -13,7 +13,7 @@ from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, of_workflow
 from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
-from lastgood_daemon.rpc.requests import author_of, id_of, map_of, metadata_of, metrics_of, point_of, state_of
+from lastgood_daemon.rpc.requests import author_of, id_of, map_of, metadata_of, metrics_of, point_of, state_of, step_of
 from lastgood_proto.v1 import checkpoints_pb2
 
 
@@ -24,7 +24,7 @@ def create_checkpoint(edge: Edge, request: checkpoints_pb2.CreateCheckpointReque
         raise InvalidArgumentError(field, "is none of AgentStatus")
     command = MakeCheckpoint(
         workflow_id=id_of(request.workflow_id, "workflow_id"),
-        step=request.step,
+        step=step_of(request.step),
         author=author_of(request.context),
         status=request.status,
         source=_source(request),

@@ -12,10 +12,11 @@ from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.rpc.canonical import canonical
 from lastgood_proto import values
-from lastgood_proto.paths import Path, parse_path
+from lastgood_proto.paths import MAX_DEPTH, Path, parse_path
 from lastgood_proto.v1 import checkpoints_pb2, common_pb2, state_pb2, workflows_pb2
 
 MAX_ID_BYTES = 1024
+MAX_STEP = 2**63 - 1
 
 
 def path_of(text: str) -> Path:
@@ -38,6 +39,9 @@ def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
                 raise InvalidArgumentError(field, "is missing")
     except values.InvalidValue as error:
         raise InvalidValueError(str(error), path=error.path, type_name=error.type_name) from error
+    except RecursionError as error:
+        message = f"nested deeper than {MAX_DEPTH} levels"
+        raise InvalidValueError(message) from error
     except msgspec.DecodeError as error:
         message = f"not a JSON text: {error}"
         raise InvalidValueError(message) from error
@@ -62,6 +66,14 @@ def id_of(text: str, field: str) -> str:
     if len(text.encode()) > MAX_ID_BYTES:
         raise InvalidArgumentError(field, f"is longer than {MAX_ID_BYTES} bytes")
     return text
+
+
+def step_of(step: int) -> int:
+    """Return the number of a step. The one after it must be a number, too."""
+    if step > MAX_STEP:
+        field = "step"
+        raise InvalidArgumentError(field, f"must be at most {MAX_STEP}, got {step}")
+    return step
 
 
 def state_of(ref: common_pb2.StateRef) -> StateRef:

@@ -18,13 +18,13 @@ MESSAGE_LIMIT = 16 * 1024 * 1024
 """Of one gRPC message; what is larger goes over a session in parts."""
 STOP_SECONDS = 5.0
 SESSION_SERVICE = session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name
-OPTIONS = (
+OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     # Two servers on one port would each get half of the clients.
     ("grpc.so_reuseport", 0),
     # Clients on TCP ping every 30 seconds to notice a dead connection; without this they are cut off for it.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
 

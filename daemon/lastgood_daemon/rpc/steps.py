@@ -6,7 +6,7 @@ from lastgood_daemon.engine.checkpoint import Metrics
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Do, Edge, Operation, of_workflow
-from lastgood_daemon.rpc.requests import attempt_of, id_of, metadata_of, metrics_of
+from lastgood_daemon.rpc.requests import attempt_of, id_of, metadata_of, metrics_of, step_of
 from lastgood_proto.v1 import workflows_pb2
 
 
@@ -19,7 +19,7 @@ def begin_step(edge: Edge, request: workflows_pb2.BeginStepRequest) -> Do:
             header=edge.headers.of_point(begun.point), line=begun.line, effects=map(responses.effect, begun.effects)
         )
 
-    return Do(BeginStep(workflow_id, request.step, attempt_of(request.context, workflow_id)), respond)
+    return Do(BeginStep(workflow_id, step_of(request.step), attempt_of(request.context, workflow_id)), respond)
 
 
 def complete_step(edge: Edge, request: workflows_pb2.CompleteStepRequest) -> Do:

@@ -6,13 +6,13 @@ the same road as the calls of a session.
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
 from google.protobuf import message_factory
-from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from lastgood_daemon.authority.outcomes import Refused
@@ -55,10 +55,10 @@ def operation_name(method: str) -> str:
 def unary_handlers(dispatcher: Dispatcher, token: str | None) -> Iterable[grpc.GenericRpcHandler]:
     """Make the handlers of all services but the sessions'."""
     for service in SERVICES:
-        methods = {
+        methods: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
             method.name: grpc.unary_unary_rpc_method_handler(
-                _Method(operation_name(method.name), dispatcher, token).call,
-                request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
+                # Without a deserializer: gRPC would answer what that cannot read with UNKNOWN, before who calls is checked.
+                _Method(method, dispatcher, token).call,
                 response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
             )
             for method in service.methods
@@ -69,18 +69,19 @@ def unary_handlers(dispatcher: Dispatcher, token: str | None) -> Iterable[grpc.G
 class _Method:
     """One unary method."""
 
-    def __init__(self, name: str, dispatcher: Dispatcher, token: str | None) -> None:
-        self._name = name
+    def __init__(self, method: MethodDescriptor, dispatcher: Dispatcher, token: str | None) -> None:
+        self._name = operation_name(method.name)
+        self._read: Callable[[bytes], Any] = message_factory.GetMessageClass(method.input_type).FromString
         self._dispatcher = dispatcher
         self._token = token
-        self._write = OPERATIONS[name].verb == "write"
+        self._write = OPERATIONS[self._name].verb == "write"
 
     async def _translated(self, request: Message, principal: Principal) -> Translated:
         if request.ByteSize() > LONG_BYTES:
             return await asyncio.to_thread(self._dispatcher.translate, self._name, request, principal)
         return self._dispatcher.translate(self._name, request, principal)
 
-    async def call(self, request: Any, context: aio.ServicerContext[Any, Any]) -> Message:  # noqa: ANN401 - any request
+    async def call(self, encoded: bytes, context: aio.ServicerContext[Any, Any]) -> Message:
         """Answer one call."""
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Message | Refused] = loop.create_future()
@@ -89,6 +90,11 @@ class _Method:
             principal = authenticate(dict(context.invocation_metadata() or ()), self._token)
         except RefusedError as refusal:
             await abort(context, Refused.because(refusal))
+        try:
+            request = self._read(encoded)
+        except DecodeError as error:
+            message = f"the request is not an encoded {self._name} request: {error}"
+            await abort(context, Refused("INVALID_ARGUMENT", message, {"field": "request"}))
         key = request.context.idempotency_key if self._write else ""
         caller = Caller(
             Identity(key_session(key), 1) if key else None,

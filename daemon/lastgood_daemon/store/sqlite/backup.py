@@ -119,6 +119,9 @@ class Backup:
 
 
 def _checked(folder: Path, live: Path) -> Path:
+    if "\0" in str(folder):
+        message = "the path of a backup contains a null byte"
+        raise BackupRefusedError(message)
     if not folder.is_absolute():
         message = f"{folder} is not an absolute path"
         raise BackupRefusedError(message)

@@ -154,10 +154,20 @@ def make(connection: apsw.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def upgrade(connection: apsw.Connection) -> None:
-    """Bring a file of an earlier format to this one, in one transaction."""
+def upgrade(connection: apsw.Connection, path: Path) -> None:
+    """Bring a file of an earlier format to this one, in one transaction.
+
+    Raises:
+        ForeignFileError: the file is not of the format that its head names.
+    """
     if format_of(connection) == FORMAT:
         return
+    try:
+        noted = _number(connection, "SELECT value FROM meta WHERE name = 'format'")
+    except (apsw.SQLError, ValueError):  # no such table, no such row, not a number
+        noted = None
+    if noted != format_of(connection):
+        raise ForeignFileError(path, "its table meta contradicts its user_version")
     with connection:
         connection.execute("ALTER TABLE logs ADD COLUMN floor INTEGER NOT NULL DEFAULT 0")
         connection.execute("ALTER TABLE logs ADD COLUMN floor_chain BLOB NOT NULL DEFAULT x''")

@@ -73,7 +73,7 @@ class SqliteStore(SqliteReader):
             opening.configure_writer(writer)
             if empty:
                 schema.make(writer)
-            schema.upgrade(writer)
+            schema.upgrade(writer, path)
             identity = schema.identify(writer, path)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
