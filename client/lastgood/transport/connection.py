@@ -124,7 +124,7 @@ class Connection:
         try:
             response: Response = await call.future
         except asyncio.CancelledError:
-            self._settle(call)
+            self._abandon(call)
             raise
         return response
 
@@ -296,7 +296,7 @@ class Connection:
                 f"To start one: {self.location.how_to_start}"
             )
             call.fail(DaemonUnavailableError(text))
-        self._settle(call)
+        self._abandon(call)
 
     def _because(self) -> str:
         return f" ({self._trouble})" if self._trouble else ""
@@ -305,10 +305,10 @@ class Connection:
         """End every call that is under way."""
         for call in self._ledger.unanswered():
             call.fail(_unknown(call, str(error)) if call.in_doubt else copy.copy(error))
-            self._ledger.settle(call)
+            self._ledger.abandon(call)
 
-    def _settle(self, call: PendingCall) -> None:
-        if self._ledger.settle(call) and self._ledger.waiting:
+    def _abandon(self, call: PendingCall) -> None:
+        if self._ledger.abandon(call) and self._ledger.waiting:
             self._wake.set()  # there is room for another one
 
 

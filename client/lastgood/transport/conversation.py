@@ -92,7 +92,10 @@ class Conversation:
 
     async def _send(self, batch: list[PendingCall]) -> None:
         now = asyncio.get_running_loop().time()
-        calls = [framing.envelope(call.sequence, call.deadline - now) + call.payload for call in batch]
+        calls = [
+            framing.envelope(call.sequence, call.deadline - now, self._ledger.read_after(call)) + call.payload
+            for call in batch
+        ]
         acknowledged = self._ledger.acknowledged
         try:
             if len(calls) == 1 and len(calls[0]) > framing.MESSAGE_BYTES:
@@ -153,7 +156,7 @@ class Conversation:
             self._give_up(call)
         elif reason == "OVERLOADED" and call.operation.writes and call.deliveries > 1:
             # That nothing was written is true of this delivery, which was turned away before anyone looked it up.
-            self._ledger.settle(call)
+            self._ledger.abandon(call)
             text = f"{call.operation.name} was sent before, and the daemon has no room now to tell whether it was done"
             call.fail(OutcomeUnknownError(text))
         else:

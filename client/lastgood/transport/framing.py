@@ -30,11 +30,11 @@ def encode_call(name: str, request: Message) -> bytes:
     return b"".join((_TAGS[name], _varint(len(encoded)), encoded))
 
 
-def envelope(sequence: int, seconds_left: float) -> bytes:
-    """Encode the rest of it: its identity, and how long the caller still waits."""
+def envelope(sequence: int, seconds_left: float, after: int = 0) -> bytes:
+    """Encode the rest of it: its identity, how long the caller still waits, and which writes it must not overtake."""
     # 0 means without limit, so a caller whose time is up still waits for a millisecond.
     timeout_ms = 0 if seconds_left > _TIMEOUT_MAX / 1000 else max(1, int(seconds_left * 1000))
-    return Call(sequence=sequence, timeout_ms=timeout_ms).SerializeToString()
+    return Call(sequence=sequence, timeout_ms=timeout_ms, after=after).SerializeToString()
 
 
 def join_calls(acknowledged: int, calls: list[bytes]) -> bytes:

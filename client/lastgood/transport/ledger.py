@@ -63,6 +63,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._last = 0
+        self._abandoned = 0
         self._unanswered: dict[int, PendingCall] = {}  # in the order of their numbers
         self.waiting: deque[PendingCall] = deque()
         self.in_flight = 0
@@ -101,6 +102,16 @@ class Ledger:
             return False
         self._landed(call)
         return True
+
+    def abandon(self, call: PendingCall) -> bool:
+        """Strike a call off that has no answer. A write that may still be carried out is remembered, for later reads."""
+        if call.in_doubt and call.sequence in self._unanswered:
+            self._abandoned = max(self._abandoned, call.sequence)
+        return self.settle(call)
+
+    def read_after(self, call: PendingCall) -> int:
+        """Return the number of the last write that a call must not overtake: for a read, the last one abandoned."""
+        return 0 if call.operation.writes else self._abandoned
 
     def find(self, sequence: int) -> PendingCall | None:
         """The unanswered call of that number; None where it has been settled."""

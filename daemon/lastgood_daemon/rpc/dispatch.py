@@ -103,8 +103,11 @@ class Dispatcher:
         digest = digest_of(name, request.SerializeToString(deterministic=True)) if writes else b""
         return Translated(work, wants_json(request), digest)
 
-    def perform(self, translated: Translated, caller: Caller, answer: Answer) -> None:
-        """Do what is to be done for a request. The answer is given once, perhaps before this returns."""
+    def perform(self, translated: Translated, caller: Caller, answer: Answer) -> Submission | None:
+        """Do what is to be done for a request, and return the command that it became, if any.
+
+        The answer is given once, perhaps before this returns.
+        """
         self.performed += 1
         if translated.as_json:
             answer = _as_json(answer)
@@ -113,11 +116,11 @@ class Dispatcher:
                 case Refused() as refused:
                     answer(refused)
                 case Do(command, respond):
-                    self._edge.authority.submit(
-                        Submission(
-                            command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller, translated)
-                        )
+                    submission = Submission(
+                        command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller, translated)
                     )
+                    self._edge.authority.submit(submission)
+                    return submission
                 case Ask() as ask:
                     self._ask(ask, answer)
                 case Run(run):
@@ -127,6 +130,7 @@ class Dispatcher:
         except Exception:
             log.exception("performing an operation failed")
             answer(FAULT)
+        return None
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:
         found = self._edge.authority.ask_now(ask.question)

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode, aio
@@ -21,6 +22,7 @@ from lastgood_daemon.rpc.authorize import Principal, authenticate
 from lastgood_daemon.rpc.dispatch import OPERATIONS, Caller, Dispatcher, Long, Translated
 from lastgood_daemon.rpc.errors import abort, status_of
 from lastgood_daemon.rpc.operations import Edge
+from lastgood_daemon.rpc.unsettled import UnsettledWrites
 from lastgood_proto.v1 import session_pb2, session_pb2_grpc
 from lastgood_proto.values import MAX_BYTES
 
@@ -45,6 +47,7 @@ class _Call(NamedTuple):
 
     sequence: int
     timeout_ms: int
+    after: int
     name: str
     translated: Translated
 
@@ -66,8 +69,10 @@ _UNKNOWN = Translated(
 class Connection:
     """One connection of one session."""
 
-    def __init__(self, dispatcher: Dispatcher, principal: Principal, session_id: str) -> None:
+    def __init__(self, dispatcher: Dispatcher, principal: Principal, session_id: str, unsettled: UnsettledWrites) -> None:
         self._dispatcher = dispatcher
+        self._unsettled = unsettled
+        self._held: set[asyncio.Task[None]] = set()
         self._principal = principal
         self._session_id = session_id
         self._outbox: deque[session_pb2.Reply] = deque()
@@ -122,7 +127,7 @@ class Connection:
     def _read_call(self, call: session_pb2.Call) -> _Call:
         name = call.WhichOneof("operation") or ""
         translated = self._dispatcher.translate(name, getattr(call, name), self._principal) if name else _UNKNOWN
-        return _Call(call.sequence, call.timeout_ms, name, translated)
+        return _Call(call.sequence, call.timeout_ms, call.after, name, translated)
 
     def _perform(self, call: _Call, acknowledged: int) -> None:
         sequence, name = call.sequence, call.name
@@ -133,9 +138,25 @@ class Connection:
         writes = bool(name) and OPERATIONS[name].verb == "write"
         identity = Identity(self._session_id, sequence, acknowledged) if writes else None
         deadline = asyncio.get_running_loop().time() + call.timeout_ms / 1000 if call.timeout_ms else None
-        self._dispatcher.perform(
-            call.translated, Caller(identity, deadline), lambda answer: self._answer(sequence, name, answer)
-        )
+        caller = Caller(identity, deadline)
+        if writes:
+            write = self._unsettled.begin(sequence)
+
+            def settle(answer: Message | Long | Refused) -> None:
+                self._unsettled.settle(write)
+                self._answer(sequence, name, answer)
+
+            write.submission = self._dispatcher.perform(call.translated, caller, settle)
+        elif call.after and self._unsettled.hold(call.after):
+            task = asyncio.get_running_loop().create_task(self._perform_held(call, caller))
+            self._held.add(task)
+            task.add_done_callback(self._held.discard)
+        else:
+            self._dispatcher.perform(call.translated, caller, lambda answer: self._answer(sequence, name, answer))
+
+    async def _perform_held(self, call: _Call, caller: Caller) -> None:
+        await self._unsettled.settled(call.after)
+        self._dispatcher.perform(call.translated, caller, lambda answer: self._answer(call.sequence, call.name, answer))
 
     # Writing.
 
@@ -213,6 +234,8 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self._dispatcher = dispatcher
         self._token = token
         self._connections: dict[str, Connection] = {}
+        # Those of a session stay as long as one of its connections, or a write that one of them has taken.
+        self._unsettled: WeakValueDictionary[str, UnsettledWrites] = WeakValueDictionary()
         self._ending = ""
 
     @property
@@ -241,7 +264,8 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
             await context.abort(StatusCode.INVALID_ARGUMENT, "the first message of a session must open it")
             return
         session_id = await self._edge.authority.open_session(first.open.session_id)
-        connection = Connection(self._dispatcher, principal, session_id)
+        unsettled = self._unsettled.setdefault(session_id, UnsettledWrites())
+        connection = Connection(self._dispatcher, principal, session_id, unsettled)
         before = self._connections.get(session_id)
         if before is not None:
             before.end("the session was taken up by another connection")

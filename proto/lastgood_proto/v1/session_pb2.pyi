@@ -143,6 +143,7 @@ class Call(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     LIST_KEYS_FIELD_NUMBER: _builtins.int
     SET_FIELD_NUMBER: _builtins.int
@@ -198,6 +199,11 @@ class Call(_message.Message):
     """
     timeout_ms: _builtins.int
     """Milliseconds that the caller still waits; work that has not begun by then is dropped. 0: no limit."""
+    after: _builtins.int
+    """Of a read: the highest number among the writes of the session that the caller sent and gave up without an answer. The
+    read is performed once every write up to this number that the daemon has taken, over any connection of the session, is
+    settled; claims that wait for a workflow do not hold it up. 0: at once. Ignored in a write.
+    """
     @_builtins.property
     def read(self) -> _state_pb2.ReadRequest:
         """StateService.Read"""
@@ -399,6 +405,7 @@ class Call(_message.Message):
         *,
         sequence: _builtins.int = ...,
         timeout_ms: _builtins.int = ...,
+        after: _builtins.int = ...,
         read: _state_pb2.ReadRequest | None = ...,
         list_keys: _state_pb2.ListKeysRequest | None = ...,
         set: _state_pb2.SetRequest | None = ...,
@@ -451,7 +458,7 @@ class Call(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "delete_workflow", b"delete_workflow", "diff", b"diff", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "set", b"set", "set_retention", b"set_retention", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "delete_workflow", b"delete_workflow", "diff", b"diff", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "append", b"append", "backup", b"backup", "begin_step", b"begin_step", "claim", b"claim", "claim_effect", b"claim_effect", "compact", b"compact", "complete_step", b"complete_step", "create_checkpoint", b"create_checkpoint", "create_snapshot", b"create_snapshot", "delete", b"delete", "delete_checkpoints", b"delete_checkpoints", "delete_snapshot", b"delete_snapshot", "delete_state", b"delete_state", "delete_workflow", b"delete_workflow", "diff", b"diff", "export_state", b"export_state", "fail_step", b"fail_step", "fork", b"fork", "get_checkpoint", b"get_checkpoint", "get_lineage", b"get_lineage", "get_retention", b"get_retention", "get_server_info", b"get_server_info", "get_snapshot", b"get_snapshot", "get_workflow", b"get_workflow", "give_up", b"give_up", "import_state", b"import_state", "increment", b"increment", "list_attempts", b"list_attempts", "list_checkpoints", b"list_checkpoints", "list_effects", b"list_effects", "list_history", b"list_history", "list_keys", b"list_keys", "list_snapshots", b"list_snapshots", "list_states", b"list_states", "list_workflows", b"list_workflows", "merge", b"merge", "operation", b"operation", "preview", b"preview", "read", b"read", "record_effect", b"record_effect", "redact", b"redact", "release", b"release", "renew", b"renew", "restore", b"restore", "resume", b"resume", "sequence", b"sequence", "set", b"set", "set_retention", b"set_retention", "timeout_ms", b"timeout_ms", "transact", b"transact", "update", b"update", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["read", "list_keys", "set", "update", "merge", "append", "increment", "delete", "transact", "list_states", "delete_state", "create_snapshot", "get_snapshot", "list_snapshots", "delete_snapshot", "restore", "preview", "diff", "list_history", "fork", "get_lineage", "create_checkpoint", "get_checkpoint", "list_checkpoints", "delete_checkpoints", "resume", "backup", "verify", "get_server_info", "get_retention", "compact", "set_retention", "claim", "renew", "give_up", "begin_step", "complete_step", "fail_step", "claim_effect", "record_effect", "release", "get_workflow", "list_workflows", "list_attempts", "list_effects", "delete_workflow", "redact", "export_state", "import_state"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
