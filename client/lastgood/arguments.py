@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
-from lastgood_proto import paths, values
+from lastgood_proto import paths, texts, values
 from lastgood_proto.v1.common_pb2 import Precondition, Value
 
 _REVISION_MAX = 2**64 - 1
@@ -35,13 +35,13 @@ def check_path(path: str) -> str:
     try:
         paths.parse_path(path)
     except ValueError as error:
-        raise PathError(str(error), path=path) from None
+        raise PathError(str(error), path=texts.cut(path)) from None
     return path
 
 
 def absolute_path(path: str | os.PathLike[str], name: str) -> str:
     """Give the path of a file or folder as seen from the root, ``~`` written out, or raise InvalidArgumentError."""
-    text = check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, name)
+    text = check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, name, limit=texts.MAX_PATH_BYTES)
     return str(Path(text).expanduser().absolute())
 
 
@@ -86,23 +86,28 @@ def encode_map(value: object, field: str) -> Value:
 
 def encode_metadata(metadata: dict[str, Any] | None) -> Value | None:
     """Encode metadata, which may be left out."""
-    return None if metadata is None else encode_map(metadata, "metadata")
+    if metadata is None:
+        return None
+    encoded = encode_map(metadata, "metadata")
+    size, limit = len(encoded.msgpack), texts.MAX_METADATA_BYTES
+    if size > limit:
+        text = f"metadata of {size:,} bytes; the limit is {limit:,}"
+        raise TooLargeError(text, size=size, limit=limit)
+    return encoded
 
 
-def check_text(text: str, field: str, *, empty: bool = False) -> str:
-    """Give an id or a label back, or raise InvalidArgumentError where it is not text."""
+def check_text(text: str, field: str, *, empty: bool = False, limit: int = texts.MAX_NAME_BYTES) -> str:
+    """Give an id or a label back, or raise InvalidArgumentError where it is not text, or has more bytes than it may."""
     if not isinstance(text, str):
         message = f"{field} is a str, not a {type(text).__name__}"
         raise InvalidArgumentError(message, field=field)
     if not text and not empty:
         message = f"{field} is empty"
         raise InvalidArgumentError(message, field=field)
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            message = f"{field} is not valid Unicode: {error.reason}"
-            raise InvalidArgumentError(message, field=field) from None
+    problem = texts.problem_with(text, limit)
+    if problem:
+        message = f"{field} {problem}"
+        raise InvalidArgumentError(message, field=field)
     return text
 
 
@@ -113,7 +118,7 @@ def type_name(thing: object) -> str:
 
 def class_name(kind: type) -> str:
     """Name a class, with its module."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return texts.cut(kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}")
 
 
 def check_count(number: int, field: str) -> int:
@@ -170,4 +175,4 @@ def text_of(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - it is about to be reported, and this is not what went wrong
         text = "(its text cannot be made)"
-    return text[:_TEXT_LENGTH].encode(errors="backslashreplace").decode()
+    return texts.cut(text[:_TEXT_LENGTH].encode(errors="backslashreplace").decode(), texts.MAX_MESSAGE_BYTES)

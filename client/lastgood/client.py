@@ -38,6 +38,7 @@ from lastgood.transfer import Text, pieces_of
 from lastgood.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.transport.registry import register
 from lastgood.workflow import ResumableWorkflow
+from lastgood_proto.texts import MAX_PATH_BYTES
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, StateRef
 from lastgood_proto.v1.maintenance_pb2 import BackupRequest, VerifyRequest
 from lastgood_proto.v1.retention_pb2 import CompactRequest, GetRetentionRequest, SetRetentionRequest
@@ -138,10 +139,11 @@ class Client:
             token: that workflow's ``join_token``. Once its attempt is over, what is written is refused with FencedError.
             agent_id: recorded as the author of what is written through it; None is the client's.
         """
-        attempt, separator, workflow_id = arguments.check_text(token, "token").partition("@")
+        attempt, separator, workflow_id = arguments.check_text(token, "token", limit=MAX_PATH_BYTES).partition("@")
         if not (separator and workflow_id and attempt.isascii() and attempt.isdigit() and 0 < int(attempt) < 2**64):
             text = f"token is the join_token of a workflow, such as '3@wf-123', not {token!r}"
             raise InvalidArgumentError(text, field="token")
+        arguments.check_text(workflow_id, "token")
         author = self._agent_id if agent_id is None else arguments.check_text(agent_id, "agent_id", empty=True)
         fence = Fence(workflow_id=workflow_id, attempt=int(attempt))
         return SharedState._of(workflow_id, self._connected, agent_id=author, fence=fence)  # noqa: SLF001 - as the workflow itself does
@@ -386,7 +388,7 @@ def connect(  # all but the first by name
         DaemonUnavailableError: when it connects: no daemon answered in time, or none could be started.
     """
     if token is not None:
-        arguments.check_text(token, "token")
+        arguments.check_text(token, "token", limit=MAX_PATH_BYTES)
     connection = Connection(
         locate(address, data_dir),
         token=token,

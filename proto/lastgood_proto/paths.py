@@ -11,6 +11,8 @@ with a backslash; the empty text is the root:
 
 from collections.abc import Iterable
 
+from lastgood_proto.texts import MAX_PATH_BYTES, problem_with, shortened
+
 Path = tuple[str, ...]
 
 MAX_DEPTH = 128
@@ -27,24 +29,26 @@ def format_path(path: Iterable[str]) -> str:
     return ".".join(map(escape, path))
 
 
-def parse_path(text: str) -> Path:
+def parse_path(text: str, limit: int = MAX_PATH_BYTES) -> Path:
     """Read a path from text.
 
     Raises:
-        ValueError: a segment is empty, a backslash escapes nothing, the text is no valid Unicode, or the path has more
-            than ``MAX_DEPTH`` segments.
+        ValueError: a segment is empty, a backslash escapes nothing, the text is no valid Unicode or has more bytes than
+            ``limit``, or the path has more than ``MAX_DEPTH`` segments.
     """
     if not text:
         return ()
+    problem = problem_with(text, limit)
+    if problem:
+        msg = f"path {shortened(text)} {problem}"
+        raise ValueError(msg)
     path = _split_escaped(text) if "\\" in text else tuple(text.split("."))
     if "" in path:
-        msg = f"path {text!r} has an empty segment"
+        msg = f"path {shortened(text)} has an empty segment"
         raise ValueError(msg)
     if len(path) > MAX_DEPTH:
         msg = f"path of {len(path)} segments; the limit is {MAX_DEPTH}"
         raise ValueError(msg)
-    if not text.isascii():
-        _require_unicode(text)
     return path
 
 
@@ -59,18 +63,10 @@ def _split_escaped(text: str) -> Path:
         elif character == "\\":
             escaped = next(characters, "")
             if escaped not in {".", "\\"}:
-                msg = f"path {text!r}: a backslash escapes only a dot or a backslash"
+                msg = f"path {shortened(text)}: a backslash escapes only a dot or a backslash"
                 raise ValueError(msg)
             current.append(escaped)
         else:
             current.append(character)
     segments.append("".join(current))
     return tuple(segments)
-
-
-def _require_unicode(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        msg = f"path {text!r} is not valid Unicode: {error.reason}"
-        raise ValueError(msg) from error

@@ -17,6 +17,12 @@ MAX_METADATA_BYTES = 1024 * 1024
 _SHORT = 80
 
 
+def cut(text: str, limit: int = MAX_NAME_BYTES) -> str:
+    """Return a text, without its end if it is longer than may be."""
+    encoded = text.encode(errors="backslashreplace")
+    return text if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
+
+
 def shortened(text: str) -> str:
     """Return a text as an error quotes it: not all of it, if it is long."""
     return repr(text) if len(text) <= _SHORT else f"{text[:_SHORT]!r}…"

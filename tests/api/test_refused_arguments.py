@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from lastgood import Client, InvalidArgumentError, Retention
+from lastgood import (
+    AgentStatus,
+    Client,
+    InvalidArgumentError,
+    PathError,
+    Retention,
+    TooLargeError,
+)
 
 Call = Callable[[Client, Any], Awaitable[object]]
 
@@ -48,6 +55,72 @@ async def refused(client: Client, call: Call, wrong: object, field: str) -> None
 async def test_an_id_that_is_none(client: Client, name: str) -> None:
     for wrong in [*NO_TEXTS, "x" * 1025]:
         await refused(client, WITH_ID[name], wrong, "state_id")
+
+
+LONG = "é" * 600
+"""Of 1,200 bytes."""
+TOO_LONG: dict[str, tuple[str, Call]] = {
+    "state": ("state_id", lambda client, long: client.state(long).get()),
+    "agent": ("agent_id", lambda client, long: client.state("s", agent_id=long).set("a", 1)),
+    "label": ("label", lambda client, long: client.state("s").snapshot(long)),
+    "fork": ("state_id", lambda client, long: client.state("s").fork(long)),
+    "workflow": ("workflow_id", lambda client, long: client.workflow(long).try_resume()),
+    "checkpoint": (
+        "agent_id",
+        lambda client, long: client.checkpoints.create_checkpoint("w", 0, long, AgentStatus.COMPLETED, {}),
+    ),
+    "replacement": ("replacement", lambda client, long: client.state("s").redact("what is to go", long)),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+async def test_a_text_that_is_too_long(client: Client, name: str) -> None:
+    field, call = TOO_LONG[name]
+    with pytest.raises(InvalidArgumentError, match="has 1200 bytes; the limit is 1024") as failure:
+        await call(client, LONG)
+    assert failure.value.field == field
+
+
+async def test_a_path_that_is_too_long(client: Client, state_id: str) -> None:
+    state = client.state(state_id)
+    longest = "x" * 16384
+    assert await state.set(longest, 1) == 1
+    assert await state.get(longest) == 1
+    for path in (longest + "x", "é" * 10_000_000, ".".join(["x"] * 129)):
+        with pytest.raises(PathError) as failure:
+            await state.set(path, 1)
+        assert len(str(failure.value)) < 1000
+        assert len(failure.value.path) <= 1024
+    # A name inside a value may be longer, and comes back, also from elsewhere.
+    await state.set("v", {"y" * 20_000: {"z": [1] * 50}})
+    await state.set("v", {"y" * 20_000: {"z": [1] * 51}})
+    lines = await _export(client, state_id)
+    await client.import_state(f"{state_id}-2", lines)
+    assert await client.state(f"{state_id}-2").get() == await state.get()
+
+
+async def test_metadata_that_is_too_large(client: Client, state_id: str) -> None:
+    state = client.state(state_id)
+    metadata = {"k": "x" * 1024 * 1024}
+    with pytest.raises(TooLargeError, match="metadata of"):
+        await state.snapshot(metadata=metadata)
+    with pytest.raises(TooLargeError, match="metadata of"):
+        await client.checkpoints.create_checkpoint("w", 0, "a", AgentStatus.COMPLETED, {}, metadata=metadata)
+    assert await state.list_snapshots() == []
+
+
+async def test_a_failure_of_any_length_is_recorded(client: Client, state_id: str) -> None:
+    """Or it would be in doubt whether it has happened."""
+    workflow = client.workflow(state_id)
+    kind = type("E" * 2000, (Exception,), {})
+    async with workflow, workflow.step(0) as step:
+        for _ in range(2):
+            with pytest.raises(kind):
+                await step.once("k", _failing, kind("é" * 100_000), failures=(kind,))
+
+
+async def _failing(error: Exception) -> None:
+    raise error
 
 
 @pytest.mark.parametrize("name", WITH_TEXT)

@@ -7,6 +7,7 @@ import pytest
 from tests.authority.at_work import LONG, Daemon, claim, running
 
 from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
+from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.memory import LEAST, RECENT, Memory
 from lastgood_daemon.authority.outcomes import Resumed, Written
@@ -80,6 +81,23 @@ async def test_a_workflow_of_many_checkpoints_weighs_more_than_its_state(tmp_pat
         daemon.store.turned += 2 * RECENT
         await daemon.do(write("other", 1))
         assert states(daemon) == ["other"]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+async def test_what_is_kept_beside_a_state_is_weighed(tmp_path: Path, loaded: bool) -> None:
+    """Metadata of snapshots and checkpoints; as it is written, and as it is read again."""
+    metadata = encode({"k": "x" * 100_000})
+    async with running(tmp_path) as daemon:
+        for number in range(10):
+            await daemon.do(TakeSnapshot(StateRef("s"), Author(), f"{number}", None, metadata, 1))
+            await daemon.do(MakeCheckpoint("wf", number, Author(), 3, StateRef("s"), None, metadata, "copy", 1))
+        world = daemon.authority._world  # noqa: SLF001 - what it holds is the point
+        if loaded:
+            for name in ("s", "wf"):
+                world.drop(name)
+                await daemon.authority.ask(methodcaller("state", name))
+                await daemon.authority.ask(methodcaller("workflow", name))
+        assert 2_000_000 <= world.memory.weight < 2_100_000
 
 
 async def test_a_workflow_that_somebody_holds_stays(tmp_path: Path) -> None:

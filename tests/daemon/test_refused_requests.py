@@ -11,6 +11,8 @@ ARGUMENT, VALUE = "INVALID_ARGUMENT", "INVALID_VALUE"
 ONE = {"json": "1"}
 MAP = {"json": "{}"}
 INCARNATION = "snapshot.incarnation"
+LONG = "x" * 1025
+EFFECT = {"workflow_id": "w", "key": "k", "context": {"fence": {"workflow_id": "w", "attempt": 1}}}
 BAD_MSGPACK = "wQ=="  # 0xc1, which MessagePack never uses
 
 
@@ -45,6 +47,9 @@ BAD_MSGPACK = "wQ=="  # 0xc1, which MessagePack never uses
         ("Checkpoint.CreateCheckpoint", {"status": 3, "content": MAP}, ARGUMENT, {"field": "workflow_id"}),
         ("Checkpoint.GetCheckpoint", {"workflow_id": "w"}, ARGUMENT, {"field": "choice"}),
         ("Workflow.Resume", {"workflow_id": "w", "initial_state": ONE}, VALUE, {}),
+        ("State.Set", {"context": into("s"), "path": "x" * 16385, "value": ONE}, "PATH", {}),
+        ("State.Set", {"context": into("s"), "path": ".".join(["x"] * 129), "value": ONE}, "PATH", {}),
+        ("State.Read", {"state": of("s"), "path": "x" * 16385}, "PATH", {}),
     ],
 )  # fmt: skip
 async def test_a_wrong_request_is_refused_with_what_is_wrong(
@@ -53,6 +58,46 @@ async def test_a_wrong_request_is_refused_with_what_is_wrong(
     code, found, told = await call.refused(method, **request_)
     assert (code, found) == (StatusCode.INVALID_ARGUMENT, reason)
     assert told.items() >= metadata.items()
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("State.Set", {"context": into("s", agent_id=LONG), "path": "a", "value": ONE}, "agent_id"),
+        ("State.Set", {"context": into("s", idempotency_key=LONG), "path": "a", "value": ONE}, "idempotency_key"),
+        ("State.Delete", {"context": into("s", fence={"workflow_id": LONG, "attempt": 1})}, "fence.workflow_id"),
+        ("History.CreateSnapshot", {"state": of("s"), "label": LONG}, "label"),
+        ("History.Fork", {"state": of("s"), "new_state_id": LONG}, "new_state_id"),
+        ("Workflow.Claim", {"workflow_id": "w", "claim_id": LONG, "lease_ms": 1}, "claim_id"),
+        ("Workflow.Claim", {"workflow_id": "w", "claim_id": "c", "lease_ms": 1, "holder": LONG}, "holder"),
+        ("Workflow.RecordEffect", {**EFFECT, "key": LONG}, "key"),
+        ("Workflow.RecordEffect", {**EFFECT, "failure": {"type": LONG}}, "failure.type"),
+        ("Workflow.RecordEffect", {**EFFECT, "failure": {"type": "E", "message": "x" * 65537}}, "failure.message"),
+        ("Redaction.Redact", {"context": into("s"), "text": "text", "replacement": LONG}, "replacement"),
+    ],
+)
+async def test_a_text_that_is_too_long(call: Grpcurl, method: str, request_: dict[str, Any], field: str) -> None:
+    refused = await call.refused(method, **request_)
+    assert refused == (StatusCode.INVALID_ARGUMENT, ARGUMENT, {"field": field})
+
+
+async def test_how_long_a_text_is_and_how_long_it_may_be(call: Grpcurl) -> None:
+    with pytest.raises(aio.AioRpcError, match="agent_id: has 2000000 bytes; the limit is 1024"):
+        await call("State.Set", context=into("s", agent_id="é" * 1_000_000), path="a", value=ONE)
+    with pytest.raises(aio.AioRpcError, match="has 2000000 bytes; the limit is 16384") as failure:
+        await call("State.Set", context=into("s"), path="é" * 1_000_000, value=ONE)
+    assert len(failure.value.details() or "") < 2000
+
+
+async def test_metadata_is_bounded(call: Grpcurl, state_id: str) -> None:
+    metadata = {"json": '{"k": "' + "x" * 1024 * 1024 + '"}'}
+    checkpoint = {"workflow_id": state_id, "status": 3, "content": MAP, "metadata": metadata}
+    for method, request in (
+        ("History.CreateSnapshot", {"state": of(state_id), "metadata": metadata}),
+        ("Checkpoint.CreateCheckpoint", checkpoint),
+    ):
+        code, reason, told = await call.refused(method, **request)
+        assert (code, reason, told["limit"]) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE", str(1024 * 1024))
 
 
 async def test_details_of_what_the_state_refuses(call: Grpcurl, state_id: str) -> None:

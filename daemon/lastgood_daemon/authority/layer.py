@@ -335,8 +335,7 @@ class Layer:
                 world.versions.pop(write.key)
             else:
                 world.versions.put(write.key, write.expected_version + 1)
-                if write.key.kind == "effect":
-                    world.results[write.key.owner] = world.results.get(write.key.owner, 0) + len(write.value)
+                world.note_record(write.key, len(write.value))
         for rewrite, revision, exact in self.staged.rewrites:
             world.redact(rewrite.log, revision, exact=exact)
         for name in self.names:

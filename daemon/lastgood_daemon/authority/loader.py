@@ -133,7 +133,6 @@ class Loader:
         if progress is None:  # most states belong to no workflow; whatever is recorded for one records this, too
             return Workflow(workflow_id)
         effects = await self._parts("effect", workflow_id, Effect)
-        self._world.results[workflow_id] = sum(len(effect.result or b"") for effect in effects)
         return Workflow(
             workflow_id,
             progress.answering_since(self.store.leases_since),
@@ -154,6 +153,7 @@ class Loader:
         if record is None:
             return None
         self._world.versions.put(record.key, record.version)
+        self._world.note_record(record.key, len(record.value))
         return msgspec.msgpack.decode(record.value, type=kind)
 
     async def _find_others(self, need: OthersNeed) -> None:

@@ -18,7 +18,7 @@ LEAST = 4 * 1024
 PER_BYTE = 4
 """What a byte of a state weighs, when all of it has been looked into."""
 PER_PART = 1024
-"""What a checkpoint, an attempt or an effect of a workflow weighs, besides the result of an effect."""
+"""What a snapshot, or a checkpoint, an attempt or an effect of a workflow weighs; and its bytes above that."""
 RECENT = 1_000_000
 """Microseconds for which nothing is dropped."""
 

@@ -24,7 +24,7 @@ from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 from lastgood_daemon.engine.workflow import Workflow
-from lastgood_daemon.store.protocol import LogId, LogRow
+from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -153,6 +153,8 @@ class ImageNote(NamedTuple):
 
 MAX_OTHERS = 1000
 """Revisions of others that a rollback tells about: the newest."""
+_PARTS = frozenset({"snapshot", "checkpoint", "attempt", "effect"})
+"""The kinds of records that are in memory with the state or the workflow that they belong to."""
 MAX_SESSIONS = 4096
 """Sessions that are kept in memory; others are read again when they come back."""
 
@@ -204,8 +206,8 @@ class World:
         self.sessions: Recent[str, Session] = Recent(MAX_SESSIONS)
         self.retentions: dict[str, Retention | None] = {}
         """Policies; ``None``: it is known that there is none."""
-        self.results: dict[str, int] = {}
-        """How many bytes the effects of the workflows in memory have."""
+        self.part_bytes: dict[str, int] = {}
+        """How many bytes the snapshots of states, and the parts of workflows, have above ``PER_PART`` each."""
         self.digests = Digests()
         self.versions = Versions()
         self.trees: Recent[Point, Tree] = Recent(64)
@@ -226,10 +228,15 @@ class World:
         weight = LEAST
         if state is not None:
             image = self.images.get(LogId(name, state.incarnation), ImageNote())
-            weight += PER_BYTE * (image.size + state.log_bytes - image.log_bytes)
+            weight += PER_BYTE * (image.size + state.log_bytes - image.log_bytes) + PER_PART * len(state.snapshots)
         if workflow is not None:
-            weight += PER_PART * workflow.parts + self.results.get(name, 0)
-        self.memory.weigh(name, weight)
+            weight += PER_PART * workflow.parts
+        self.memory.weigh(name, weight + self.part_bytes.get(name, 0))
+
+    def note_record(self, key: RecordKey, size: int) -> None:
+        """Note how many bytes a record has, if it is a snapshot or a part of a workflow."""
+        if key.kind in _PARTS and size > PER_PART:
+            self.part_bytes[key.owner] = self.part_bytes.get(key.owner, 0) + size - PER_PART
 
     def trim(self, now: int) -> None:
         """Drop what was not used for long, where there is too much in memory; it is read again when it is asked for."""
@@ -248,7 +255,7 @@ class World:
         if state is not None:
             self.images.pop(LogId(name, state.incarnation), None)
         self.retentions.pop(name, None)
-        self.results.pop(name, None)
+        self.part_bytes.pop(name, None)
         self.versions.forget(name)
 
     def redact(self, log: LogId, revision: int, *, exact: bool) -> None:

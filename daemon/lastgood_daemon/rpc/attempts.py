@@ -6,7 +6,7 @@ from lastgood_daemon.authority.outcomes import Done, Resumed
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Do, Edge, Operation, of_workflow
-from lastgood_daemon.rpc.requests import attempt_of, author_of, id_of, map_of
+from lastgood_daemon.rpc.requests import attempt_of, author_of, id_of, map_of, text_of
 from lastgood_proto.v1 import workflows_pb2
 
 MAX_LEASE_MS = 24 * 60 * 60 * 1000
@@ -56,7 +56,7 @@ def claim(edge: Edge, request: workflows_pb2.ClaimRequest) -> Do:
         initial_state=_initial_state(request),
         poison_after=request.poison_after,
         claim_id=id_of(request.claim_id, "claim_id"),
-        holder=request.holder,
+        holder=text_of(request.holder, "holder"),
         length=request.lease_ms * 1000,
         wait=request.wait_ms * 1000,
         size=request.ByteSize(),

@@ -9,7 +9,8 @@ from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, of_workflow
 from lastgood_daemon.rpc.pages import Number, fill, place_of, size_of_page, token_of
-from lastgood_daemon.rpc.requests import attempt_of, id_of, value_of
+from lastgood_daemon.rpc.requests import attempt_of, id_of, text_of, value_of
+from lastgood_proto.texts import MAX_MESSAGE_BYTES
 from lastgood_proto.v1 import effects_pb2, workflows_pb2
 
 
@@ -54,7 +55,8 @@ def record_effect(edge: Edge, request: workflows_pb2.RecordEffectRequest) -> Do:
 
 def _failure(failure: effects_pb2.EffectFailure) -> Failure:
     arguments = value_of(failure.arguments, "failure.arguments") if failure.HasField("arguments") else None
-    return Failure(id_of(failure.type, "failure.type"), failure.message, arguments)
+    message = text_of(failure.message, "failure.message", MAX_MESSAGE_BYTES)
+    return Failure(id_of(failure.type, "failure.type"), message, arguments)
 
 
 class _EffectsPlace(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

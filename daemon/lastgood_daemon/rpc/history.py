@@ -35,12 +35,13 @@ from lastgood_daemon.rpc.pages import (
 from lastgood_daemon.rpc.requests import (
     author_of,
     id_of,
-    map_of,
+    metadata_in,
     path_of,
     precondition_of,
     required_target,
     state_of,
     target_of,
+    text_of,
 )
 from lastgood_proto.paths import Path
 from lastgood_proto.v1 import history_pb2
@@ -48,8 +49,8 @@ from lastgood_proto.v1 import history_pb2
 
 def create_snapshot(edge: Edge, request: history_pb2.CreateSnapshotRequest) -> Do:
     """HistoryService.CreateSnapshot."""
-    metadata = map_of(request.metadata, "metadata") if request.HasField("metadata") else None
-    label = request.label if request.HasField("label") else None
+    metadata = metadata_in(request.metadata) if request.HasField("metadata") else None
+    label = text_of(request.label, "label") if request.HasField("label") else None
 
     def respond(taken: SnapshotTaken) -> history_pb2.CreateSnapshotResponse:
         point = taken.point

@@ -3,12 +3,12 @@
 from lastgood_daemon.authority.redaction import Wanted
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.rpc.operations import Edge, Operation, Run, of_context
-from lastgood_daemon.rpc.requests import author_of, state_of
+from lastgood_daemon.rpc.requests import author_of, state_of, text_of
+from lastgood_proto.texts import MAX_MESSAGE_BYTES
 from lastgood_proto.v1 import redaction_pb2
 
 LEAST = 4
 """Characters of a text: a shorter one would be found in too much that has nothing to do with it."""
-MOST_BYTES = 64 * 1024
 REPLACEMENT = "[redacted]"
 
 
@@ -35,18 +35,14 @@ def _text_of(text: str) -> str:
     field = "text"
     if len(text) < LEAST:
         raise InvalidArgumentError(field, f"has fewer than {LEAST} characters")
-    if len(text.encode()) > MOST_BYTES:
-        raise InvalidArgumentError(field, f"is longer than {MOST_BYTES} bytes")
-    return text
+    return text_of(text, field, MAX_MESSAGE_BYTES)
 
 
 def _replacement_of(request: redaction_pb2.RedactRequest) -> str:
     field, replacement = "replacement", request.replacement or REPLACEMENT
     if request.text in replacement:
         raise InvalidArgumentError(field, "has the text in it that is to go")
-    if len(replacement.encode()) > MOST_BYTES:
-        raise InvalidArgumentError(field, f"is longer than {MOST_BYTES} bytes")
-    return replacement
+    return text_of(replacement, field)
 
 
 OPERATIONS = {

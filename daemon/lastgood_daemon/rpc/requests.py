@@ -13,9 +13,9 @@ from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.rpc.canonical import canonical
 from lastgood_proto import values
 from lastgood_proto.paths import MAX_DEPTH, Path, parse_path
+from lastgood_proto.texts import MAX_METADATA_BYTES, MAX_NAME_BYTES, cut, problem_with
 from lastgood_proto.v1 import checkpoints_pb2, common_pb2, state_pb2, workflows_pb2
 
-MAX_ID_BYTES = 1024
 MAX_STEP = 2**63 - 1
 
 
@@ -24,7 +24,7 @@ def path_of(text: str) -> Path:
     try:
         return parse_path(text)
     except ValueError as error:
-        raise PathError(text, str(error)) from error
+        raise PathError(cut(text), str(error)) from error
 
 
 def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
@@ -59,13 +59,28 @@ def map_of(value: common_pb2.Value, field: str) -> bytes:
     return encoded
 
 
+def text_of(text: str, field: str, limit: int = MAX_NAME_BYTES) -> str:
+    """Return a text that is stored with a write; see ``lastgood_proto/texts.py``."""
+    problem = problem_with(text, limit)
+    if problem:
+        raise InvalidArgumentError(field, problem)
+    return text
+
+
 def id_of(text: str, field: str) -> str:
-    """Give an id of a state or a workflow: any text that is neither empty nor very long."""
+    """Return an id or a key: a text that is not empty."""
     if not text:
         raise InvalidArgumentError(field, "is empty")
-    if len(text.encode()) > MAX_ID_BYTES:
-        raise InvalidArgumentError(field, f"is longer than {MAX_ID_BYTES} bytes")
-    return text
+    return text_of(text, field)
+
+
+def metadata_in(value: common_pb2.Value) -> bytes:
+    """Return the map that is kept beside a snapshot or a checkpoint."""
+    encoded = map_of(value, "metadata")
+    if len(encoded) > MAX_METADATA_BYTES:
+        what = "metadata"
+        raise TooLargeError(what, len(encoded), MAX_METADATA_BYTES)
+    return encoded
 
 
 def step_of(step: int) -> int:
@@ -123,9 +138,10 @@ def microseconds_of(time: Timestamp) -> int:
 
 def author_of(context: common_pb2.WriteContext | common_pb2.ChangeContext) -> Author:
     """Give who writes."""
+    agent_id = text_of(context.agent_id, "agent_id")
     if not context.HasField("fence"):
-        return Author(context.agent_id)
-    return Author(context.agent_id, id_of(context.fence.workflow_id, "fence.workflow_id"), context.fence.attempt)
+        return Author(agent_id)
+    return Author(agent_id, id_of(context.fence.workflow_id, "fence.workflow_id"), context.fence.attempt)
 
 
 def attempt_of(context: common_pb2.ChangeContext, workflow_id: str) -> Author:
@@ -158,7 +174,7 @@ def metrics_of(request: _Ending) -> Metrics | None:
 
 def metadata_of(request: _Ending) -> bytes | None:
     """Give the map that is kept with a checkpoint, if there is one."""
-    return map_of(request.metadata, "metadata") if request.HasField("metadata") else None
+    return metadata_in(request.metadata) if request.HasField("metadata") else None
 
 
 def precondition_of(context: common_pb2.WriteContext) -> Precondition:

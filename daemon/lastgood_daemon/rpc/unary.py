@@ -22,6 +22,7 @@ from lastgood_daemon.engine.labour import LONG_BYTES
 from lastgood_daemon.rpc.authorize import Principal, authenticate
 from lastgood_daemon.rpc.dispatch import OPERATIONS, Answer, Caller, Dispatcher, Long, Translated
 from lastgood_daemon.rpc.errors import abort
+from lastgood_daemon.rpc.requests import text_of
 from lastgood_proto.v1 import (
     checkpoints_pb2,
     history_pb2,
@@ -92,10 +93,12 @@ class _Method:
             await abort(context, Refused.because(refusal))
         try:
             request = self._read(encoded)
+            key = text_of(request.context.idempotency_key, "idempotency_key") if self._write else ""
         except DecodeError as error:
             message = f"the request is not an encoded {self._name} request: {error}"
             await abort(context, Refused("INVALID_ARGUMENT", message, {"field": "request"}))
-        key = request.context.idempotency_key if self._write else ""
+        except RefusedError as refusal:
+            await abort(context, Refused.because(refusal))
         caller = Caller(
             Identity(key_session(key), 1) if key else None,
             None if remaining is None else loop.time() + remaining,

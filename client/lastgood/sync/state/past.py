@@ -23,6 +23,7 @@ from lastgood.operations import (
 )
 from lastgood.sync.state.handle import Expected, StateHandle
 from lastgood.sync.state.target import Past, bound_of, target_of
+from lastgood_proto.texts import MAX_MESSAGE_BYTES
 from lastgood_proto.v1.common_pb2 import Target
 from lastgood_proto.v1.history_pb2 import (
     CreateSnapshotRequest,
@@ -146,7 +147,7 @@ class StatePast(StateHandle):
         """
         request = RedactRequest(
             context=self._writer,
-            text=arguments.check_text(text, "text"),
+            text=arguments.check_text(text, "text", limit=MAX_MESSAGE_BYTES),
             replacement=arguments.check_text(replacement, "replacement"),
         )
         answer = self._call(REDACT, request, timeout)

@@ -18,6 +18,8 @@ from lastgood_daemon.engine.portable.format import MAX_COUNT, require_point, req
 from lastgood_daemon.engine.portable.value import stored_document, stored_of
 from lastgood_proto.jsonform import NotAValueError
 from lastgood_proto.paths import format_path, parse_path
+from lastgood_proto.texts import MAX_PATH_BYTES
+from lastgood_proto.values import MAX_BYTES
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=MAX_COUNT)]
 Document = dict[str, Any]
@@ -115,7 +117,7 @@ def _edit_of(edit: _Edit) -> LoggedEdit:
         raise NotAValueError(message)
     require_text(edit.operation, "the operation of an edit")
     source = None if edit.source is None else require_point(edit.source, "source of an edit")
-    return LoggedEdit(edit.operation, _path_of(edit.path), tuple(map(_change_of, edit.changes)), source)
+    return LoggedEdit(edit.operation, _path_of(edit.path, MAX_PATH_BYTES), tuple(map(_change_of, edit.changes)), source)
 
 
 def _change_of(change: _Change) -> Change:
@@ -139,8 +141,9 @@ def _simple_of(change: _Change, above: int = 0) -> SimpleChange:
     raise NotAValueError(message)
 
 
-def _path_of(text: str) -> tuple[str, ...]:
+def _path_of(text: str, limit: int = MAX_BYTES) -> tuple[str, ...]:
+    # What an edit has changed may have longer paths than itself, through names inside its value.
     try:
-        return parse_path(text)
+        return parse_path(text, limit)
     except ValueError as error:
         raise NotAValueError(str(error)) from None
