@@ -18,17 +18,16 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from lastgood_daemon.authority.loader import Loader
-from lastgood_daemon.authority.replay import rebuilt
+from lastgood_daemon.authority.replay import RewrittenError, rebuilt, replay
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.engine.errors import InvalidArgumentError, RevisionUnavailableError, StateNotFoundError
 from lastgood_daemon.engine.log import Entry, decode_row
 from lastgood_daemon.engine.portable.entry import entry_document, point_document
-from lastgood_daemon.engine.portable.format import FORMAT, digest_after
+from lastgood_daemon.engine.portable.format import FORMAT, digest_after, line_of
 from lastgood_daemon.engine.portable.tree import grave_document, node_document
 from lastgood_daemon.engine.portable.value import value_document
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow
-from lastgood_proto.jsonform import text_of
 
 PAGE_BYTES = 1024 * 1024
 """A page ends with the line that reaches this."""
@@ -108,9 +107,9 @@ async def _lines(loader: Loader, state: State, place: _Place) -> _Lines:
         case stage if stage == _LOG:
             return await _next_revisions(loader, state, place)
         case stage if stage == _SNAPSHOTS:
-            return _next_snapshot(state, place)
+            return await asyncio.to_thread(_next_snapshots, state, place)
     end = {"end": True, "revisions": place.head - place.floor, "chain": place.chain, "digest": place.digest}
-    return [(_text(end), msgspec.structs.replace(place, stage=_DONE))]
+    return [(line_of(end), msgspec.structs.replace(place, stage=_DONE))]
 
 
 def _header(state: State, place: _Place) -> dict[str, Any]:
@@ -128,19 +127,42 @@ def _header(state: State, place: _Place) -> dict[str, Any]:
 
 async def _next_kept(loader: Loader, state: State, place: _Place) -> _Lines:
     kept = state.kept
-    following = [at for at in (*kept.between, kept.floor) if at.revision > place.after]
+    following = [at.revision for at in (*kept.between, kept.floor) if at.revision > place.after]
     if not following:
         return [(b"", msgspec.structs.replace(place, stage=_LOG, after=place.floor))]
-    revision, whole = following[0].revision, len(following) == 1
-    then = (await rebuilt(loader.store, state.point(revision))).state
-    if then.revision != revision or (whole and not then.exact):
-        raise _gone(state, revision)
+    lines: _Lines = []
+    size, then = 0, None
+    for revision in following:
+        # Each goes on from the one before; the floor does not, since after a squashed delta only values are known.
+        whole = revision == place.floor
+        then = await _state_at(loader, state, revision, None if whole else then)
+        if then.revision != revision or (whole and not then.exact):
+            raise _gone(state, revision)
+        after = msgspec.structs.replace(place, after=revision)
+        line, place = await asyncio.to_thread(_kept_line, then, after, whole=whole)
+        lines.append((line, place))
+        size += len(line)
+        if size >= PAGE_BYTES:
+            break
+    return lines
+
+
+async def _state_at(loader: Loader, state: State, revision: int, before: State | None) -> State:
+    if before is None:
+        return (await rebuilt(loader.store, state.point(revision))).state
     try:
-        document = await asyncio.to_thread(_kept_document, then, whole=whole)
+        return await replay(loader.store, before, until=revision, trail_from=revision + 1)
+    except RewrittenError:
+        raise _gone(state, revision) from None
+
+
+def _kept_line(state: State, after: _Place, *, whole: bool) -> tuple[bytes, _Place]:
+    try:
+        document = _kept_document(state, whole=whole)
     except ValueError as error:
-        message = f"state {state.state_id!r}: the content of revision {revision} cannot be read: {error}"
+        message = f"state {state.state_id!r}: the content of revision {state.revision} cannot be read: {error}"
         raise CorruptRecordError(message) from error
-    return [await asyncio.to_thread(_covered, document, msgspec.structs.replace(place, after=revision))]
+    return _covered(document, after)
 
 
 def _kept_document(state: State, *, whole: bool) -> dict[str, Any]:
@@ -182,19 +204,26 @@ def _entry_lines(state: State, rows: Sequence[LogRow], place: _Place) -> _Lines:
         except ValueError as error:
             message = f"state {state.state_id!r}: a value of revision {row.revision} cannot be read: {error}"
             raise CorruptRecordError(message) from error
-        lines.append((_text(document), place))
+        lines.append((line_of(document), place))
         size += len(lines[-1][0])
         if size >= PAGE_BYTES:
             break
     return lines
 
 
-def _next_snapshot(state: State, place: _Place) -> _Lines:
-    for taken in state.snapshots_in_order():
-        if taken.ordinal > place.after and taken.revision <= place.head:
-            after = msgspec.structs.replace(place, after=taken.ordinal)
-            return [_covered({"snapshot": _snapshot_document(taken)}, after)]
-    return [(b"", msgspec.structs.replace(place, stage=_END))]
+def _next_snapshots(state: State, place: _Place) -> _Lines:
+    lines: _Lines = []
+    size = 0
+    for taken in state.snapshots_after(place.after):
+        if taken.revision > place.head:
+            continue
+        after = msgspec.structs.replace(place, after=taken.ordinal)
+        line, place = _covered({"snapshot": _snapshot_document(taken)}, after)
+        lines.append((line, place))
+        size += len(line)
+        if size >= PAGE_BYTES:
+            return lines
+    return lines or [(b"", msgspec.structs.replace(place, stage=_END))]
 
 
 def _snapshot_document(taken: Snapshot) -> dict[str, Any]:
@@ -209,11 +238,7 @@ def _snapshot_document(taken: Snapshot) -> dict[str, Any]:
 
 def _covered(document: dict[str, Any], after: _Place) -> tuple[bytes, _Place]:
     """Give a line that goes into the digest, and the place after it."""
-    return _text(document), msgspec.structs.replace(after, offset=0, digest=digest_after(after.digest, document))
-
-
-def _text(document: dict[str, Any]) -> bytes:
-    return text_of(document).encode() + b"\n"
+    return line_of(document), msgspec.structs.replace(after, offset=0, digest=digest_after(after.digest, document))
 
 
 def _require_written(state: State) -> None:

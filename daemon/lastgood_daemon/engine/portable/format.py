@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 from lastgood_daemon.engine.point import Point
-from lastgood_proto.jsonform import NotAValueError, text_of
+from lastgood_proto.jsonform import NotAValueError, text_pieces
 from lastgood_proto.texts import MAX_NAME_BYTES, problem_with
 
 FORMAT = 1
@@ -38,4 +38,13 @@ def require_point(point: Point, field: str) -> Point:
 
 def digest_after(digest: str, document: object) -> str:
     """Give the digest of the lines that the chain does not cover, up to one of them."""
-    return blake2b((digest + text_of(document)).encode(), digest_size=16).hexdigest()
+    hashed = blake2b(digest.encode(), digest_size=16)
+    for piece in text_pieces(document):
+        hashed.update(piece.encode())
+    return hashed.hexdigest()
+
+
+def line_of(document: object) -> bytes:
+    """Return the line of a document; takes it in pieces, so a thread that does so lets others run in between."""
+    runs = [piece.encode() for piece in text_pieces(document)]
+    return b"".join([*runs, b"\n"])

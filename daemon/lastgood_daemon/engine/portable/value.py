@@ -10,10 +10,22 @@ Only a change of the log may hold a redacted value: contents and metadata are wh
 """
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from lastgood_daemon.engine.encoded import (
+    PIECE_BYTES,
+    Encoded,
+    is_list,
+    is_map,
+    list_head,
+    map_head,
+    open_list,
+    open_map,
+    pieces,
+)
 from lastgood_daemon.engine.stored_value import DIGEST_BYTES, Redacted, redacted_of
 from lastgood_proto import values
 from lastgood_proto.jsonform import NotAValueError, from_plain, to_json
@@ -59,10 +71,57 @@ def stored_of(document: Any, above: int = 0) -> bytes:  # noqa: ANN401 - whateve
 
 def value_document(encoded: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
     """Return a value as something that ``json`` takes."""
-    plain = to_json(values.decode(encoded))
-    if msgspec.msgpack.encode(from_plain(plain)) != encoded:
+    try:
+        plain = _plain(encoded)
+    except _InexactError:
         return {_MSGPACK: base64.b64encode(encoded).decode()}
     return {"$map": plain} if _is_own(plain) else plain
+
+
+class _InexactError(Exception):
+    """The JSON form would not come back as the same bytes."""
+
+
+def _plain(encoded: Encoded) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """Return the JSON form of a value; a large one is gone through in pieces, so that others can run in between."""
+    size = memoryview(encoded).nbytes
+    if size > PIECE_BYTES and is_list(encoded):
+        items = [plain for piece in pieces(encoded) for plain in _plain_items(piece)]
+        _require_head(encoded, list_head(len(items)))
+        return items
+    if size > PIECE_BYTES and is_map(encoded):
+        named = {name: plain for piece in pieces(encoded) for name, plain in _plain_names(piece)}
+        _require_head(encoded, map_head(len(named)))
+        is_tag = len(named) == 1 and to_json(dict.fromkeys(named)) != dict.fromkeys(named)
+        return {"$map": named} if is_tag else named
+    return _plain_at_once(encoded)
+
+
+def _plain_at_once(encoded: Encoded) -> Any:  # noqa: ANN401 - likewise
+    plain = to_json(msgspec.msgpack.decode(encoded))
+    if msgspec.msgpack.encode(from_plain(plain)) != bytes(encoded):
+        raise _InexactError
+    return plain
+
+
+def _plain_items(piece: Encoded) -> Iterable[Any]:
+    if memoryview(piece).nbytes <= 2 * PIECE_BYTES:
+        items: list[Any] = _plain_at_once(piece)
+        return items
+    return map(_plain, open_list(piece))
+
+
+def _plain_names(piece: Encoded) -> Iterable[tuple[str, Any]]:
+    names = open_map(piece)
+    sizes = (len(msgspec.msgpack.encode(name)) + memoryview(child).nbytes for name, child in names.items())
+    if len(map_head(len(names))) + sum(sizes) != memoryview(piece).nbytes:
+        raise _InexactError
+    return ((name, _plain(child)) for name, child in names.items())
+
+
+def _require_head(encoded: Encoded, head: bytes) -> None:
+    if bytes(memoryview(encoded)[: len(head)]) != head:
+        raise _InexactError
 
 
 def value_of(document: Any, above: int = 0) -> bytes:  # noqa: ANN401 - likewise
