@@ -36,11 +36,13 @@ class SlowStore(SqliteStore):
     """Its clock is turned by hand, it has no room as often as it is told, and while it reads something may happen."""
 
     turned = 0
+    began = 0
     full = 0
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
     def now(self) -> int:
-        return self.leases_since + self.turned
+        self.began = self.began or super().now()
+        return self.began + self.turned
 
     async def commit(self, units: Sequence[Unit]) -> list[Stored]:
         if self.full:

@@ -79,7 +79,6 @@ class FragileStore(SqliteStore):
     """See the module. ``now`` is what it is told."""
 
     time = 0
-    began = 0
     crash_in = 0
     """Writes until it crashes; 0: it does not."""
     after = False
@@ -90,10 +89,6 @@ class FragileStore(SqliteStore):
     was_full = False
     path: Path
     copy_to: Path
-
-    @property
-    def leases_since(self) -> int:
-        return self.began
 
     def now(self) -> int:
         return self.time
@@ -177,7 +172,7 @@ class Daemon:
         self.store = FragileStore.open(self._path / FILE)
         self._number += 1
         self.store.path, self.store.copy_to = self._path, self._folder / str(self._number)
-        self.store.time = self.store.began = time
+        self.store.time = time
         self.authority = self._wait(self._begin())
 
     async def _begin(self) -> Authority:

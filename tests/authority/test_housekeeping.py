@@ -27,6 +27,7 @@ from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, Record, Unit
 from lastgood_daemon.store.protocol import Outcome as Stored
+from lastgood_daemon.store.timeline import Ages
 from lastgood_proto.values import encode
 
 NOBODY = Author()
@@ -146,19 +147,23 @@ async def test_commands_without_a_reason_do_nothing(daemon: Daemon) -> None:
     await daemon.do(write("s"))
     copy = await made(daemon, make("wf", 0))
     since = daemon.store.now() + 1
+
+    def age() -> Ages:
+        return daemon.store.timeline.ages(daemon.store.now())
+
     nothing = Done(existed=False)
-    assert await daemon.do(ExpireState("s", since)) == nothing, "no policy"
-    assert await daemon.do(PruneWorkflow("wf")) == Pruned(0, 0)
+    assert await daemon.do(ExpireState("s", since, age())) == nothing, "no policy"
+    assert await daemon.do(PruneWorkflow("wf", age())) == Pruned(0, 0)
     await policy(daemon, Retention(ttl=TTL, checkpoints=1))
-    assert await daemon.do(ExpireState("s", since)) == nothing, "not yet"
-    assert await daemon.do(ExpireState("never", since)) == nothing, "not there"
-    assert await daemon.do(PruneWorkflow("wf")) == Pruned(0, 0)
+    assert await daemon.do(ExpireState("s", since, age())) == nothing, "not yet"
+    assert await daemon.do(ExpireState("never", since, age())) == nothing, "not there"
+    assert await daemon.do(PruneWorkflow("wf", age())) == Pruned(0, 0)
     assert await daemon.do(DropCopy("s", since)) == nothing, "no copy"
     assert await daemon.do(DropCopy(copy.state_id, since - 1)) == nothing, "made since"
     daemon.store.turned = TTL
-    assert await daemon.do(ExpireState(copy.state_id, since)) == nothing, "a copy goes with its checkpoint"
+    assert await daemon.do(ExpireState(copy.state_id, since, age())) == nothing, "a copy goes with its checkpoint"
     await policy(daemon, Retention(), "s")
-    assert await daemon.do(ExpireState("s", since)) == nothing, "it has a policy of its own by now"
+    assert await daemon.do(ExpireState("s", since, age())) == nothing, "it has a policy of its own by now"
 
 
 # At the same time

@@ -77,8 +77,7 @@ class AgentsMachine(RuleBasedStateMachine):
         try:
             if self.daemon.batch is not None:
                 self.daemon.commit()
-            self.daemon.restart(self.now)
-            self.book = self.book.restarted(self.now)
+            self.daemon.restart()
             self.check_the_workflow()
         finally:
             self.cleanup.close()
@@ -114,8 +113,8 @@ class AgentsMachine(RuleBasedStateMachine):
     def daemon_dies(self, data: st.DataObject) -> None:
         self.lose()
         self.now += data.draw(st.sampled_from([0, 1, 30, 3_000]))
-        self.daemon.restart(self.now)
-        self.book = self.durable = self.book.restarted(self.now)
+        self.daemon.restart()
+        self.durable = self.book
         self.check_the_workflow()
 
     def time_passes(self, data: st.DataObject) -> None:

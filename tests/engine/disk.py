@@ -77,10 +77,9 @@ class Disk:
 class Librarian:
     """Brings what is not in memory from the disk, as ``loader`` does."""
 
-    def __init__(self, disk: Disk, world: World, leases_since: int = 0) -> None:
+    def __init__(self, disk: Disk, world: World) -> None:
         self._disk = disk
         self._world = world
-        self._leases_since = leases_since
 
     def bring(self, need: Need) -> bool:
         """Bring something, and say whether it was there to be brought."""
@@ -137,7 +136,7 @@ class Librarian:
         effects = self._parts("effect", workflow_id, Effect)
         return Workflow(
             workflow_id,
-            progress.answering_since(self._leases_since),
+            progress,
             Map({checkpoint.order: checkpoint for checkpoint in self._parts("checkpoint", workflow_id, Checkpoint)}),
             Map({attempt.number: attempt for attempt in self._parts("attempt", workflow_id, Attempt)}),
             Map({(effect.step, effect.key): effect for effect in effects if not effect.superseded}),
@@ -162,13 +161,13 @@ class Daemon:
         self.disk = Disk()
         self.batch: Layer | None = None
         self._on_commit = on_commit
-        self.restart(0)
+        self.restart()
 
-    def restart(self, now: int) -> None:
+    def restart(self) -> None:
         """Forget what is in memory, and with it a batch that is under way."""
         self.batch = None
         self.world = World()
-        self.librarian = Librarian(self.disk, self.world, now)
+        self.librarian = Librarian(self.disk, self.world)
 
     def begin(self) -> None:
         """Begin a batch."""

@@ -86,7 +86,7 @@ class PromisesMachine(RuleBasedStateMachine):
         if self.daemon.batch is not None:
             return
         self.check_the_disk()
-        self.daemon.restart(0)
+        self.daemon.restart()
 
     def teardown(self) -> None:
         try:

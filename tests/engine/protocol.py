@@ -250,12 +250,6 @@ class Book:
             raise RefusalError(WorkflowBusyError)
         return replace(self, work=None) if self.deaths(now) else self
 
-    def restarted(self, now: int) -> "Book":
-        """Give every lease that was not given up its full length again."""
-        if self.lease is None:
-            return self
-        return replace(self, lease=self.lease._replace(until=max(self.lease.until, now + self.lease.length)))
-
     # Steps.
 
     def step_begun(self, writer: Writer, step: int, now: int) -> "Book":

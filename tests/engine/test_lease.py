@@ -30,16 +30,18 @@ def test_renewed_it_has_its_full_length_from_then_on() -> None:
     assert LEASE.renewed(1_050).renewed(1_050) == LEASE.renewed(1_050)
 
 
-@pytest.mark.parametrize(("start", "expires_at"), [(0, 1_100), (999, 1_100), (1_000, 1_100), (1_001, 1_101), (5_000, 5_100)])
-def test_from_when_the_store_began_to_answer_it_has_at_least_its_full_length(start: int, expires_at: int) -> None:
-    assert LEASE.running_since(start).expires_at == expires_at
-    after = Progress(attempt=1, lease=LEASE).answering_since(start)
-    assert after.lease == LEASE.running_since(start)
-    assert after.answering_since(start) == after
+def test_its_end_is_reckoned_anew_from_when_it_was_reckoned_last() -> None:
+    def later(expires_at: int, reckoned_at: int) -> int:
+        return expires_at + 500 if reckoned_at < 2_000 else expires_at
+
+    after = Progress(attempt=1, lease=LEASE).reckoned(2_000, later)
+    assert after.lease == Lease(1, "claim", "ann", 100, 1_600, reckoned_at=2_000)
+    assert after.reckoned(2_100, later) == after
+    assert after.lease.renewed(2_050) == Lease(1, "claim", "ann", 100, 2_150)
 
 
-def test_without_one_there_is_nothing_to_answer_for() -> None:
-    assert Progress(attempt=1).answering_since(5_000) == Progress(attempt=1)
+def test_without_one_there_is_nothing_to_reckon() -> None:
+    assert Progress(attempt=1).reckoned(5_000, max) == Progress(attempt=1)
 
 
 def test_its_attempt_may_write_until_it_expires_and_then_has_lost_it() -> None:

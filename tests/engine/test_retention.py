@@ -11,6 +11,7 @@ from tests.engine.test_workflow import mark, marks, workflow_of
 from lastgood_daemon.engine.checkpoint import FAILED, Checkpoint
 from lastgood_daemon.engine.log import Author, LoggedEdit
 from lastgood_daemon.engine.retention import (
+    Age,
     Logged,
     Retention,
     floor,
@@ -23,6 +24,11 @@ from lastgood_daemon.engine.retention import (
 )
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
+
+
+def at(now: int) -> Age:
+    """Say how old things are at a moment, on a machine whose clocks are right."""
+    return lambda moment: now - moment
 
 
 def steps(checkpoints: list[Checkpoint]) -> list[int]:
@@ -54,7 +60,7 @@ def test_what_a_resume_goes_back_to_is_the_same_after_pruning(
     if back >= 0:
         workflow, _ = workflow.back_to(mark(back, 6), 3)
     policy = Retention(checkpoints=keep, superseded=since)
-    checkpoints, effects = pruned(workflow, policy, now=5)
+    checkpoints, effects = pruned(workflow, policy, at(5))
     after = workflow.without_parts(checkpoints, effects)
     assert after.last_good() == workflow.last_good()
     assert after.latest() == workflow.latest()
@@ -66,7 +72,7 @@ def test_what_a_resume_goes_back_to_is_the_same_after_pruning(
     assert live[-keep:] == before[-keep:]
     assert {each.order for each in live[:-keep]} <= ({good.order} if good else set())
     assert len({each.order for each in checkpoints}) == len(checkpoints)
-    assert pruned(after, policy, now=5) == ([], [])
+    assert pruned(after, policy, at(5)) == ([], [])
     assert all(5 - each.superseded_at < since for each in after.in_order() if each.superseded)
 
 
@@ -81,19 +87,19 @@ def test_what_is_superseded_goes_by_when_that_was() -> None:
         workflow = workflow.enter(each)
     workflow, _ = workflow.back_to(mark(1, 1), 100)
     policy = Retention(superseded=10)
-    assert pruned(workflow, policy, 109) == ([], [])
-    checkpoints, effects = pruned(workflow, policy, 110)
+    assert pruned(workflow, policy, at(109)) == ([], [])
+    checkpoints, effects = pruned(workflow, policy, at(110))
     assert [steps(checkpoints), [each.step for each in effects]] == [[2], [2]]
     after = workflow.without_parts(checkpoints, effects)
     assert (steps(after.in_order()), [each.step for each in after.all_effects()]) == ([1], [1])
-    assert pruned(workflow, Retention(superseded=0), 100)[0] == checkpoints
-    assert pruned(workflow, Retention(checkpoints=1), 10**9) == ([], []), "they are not counted"
+    assert pruned(workflow, Retention(superseded=0), at(100))[0] == checkpoints
+    assert pruned(workflow, Retention(checkpoints=1), at(10**9)) == ([], []), "they are not counted"
 
 
 def test_what_was_superseded_before_that_was_noted_goes_by_when_it_was_made() -> None:
     old = msgspec.structs.replace(mark(1, created_at=100), superseded=True)
-    assert not is_dead(old, Retention(superseded=10), 109)
-    assert is_dead(old, Retention(superseded=10), 110)
+    assert not is_dead(old, Retention(superseded=10), at(109))
+    assert is_dead(old, Retention(superseded=10), at(110))
 
 
 # Whole states.
@@ -111,9 +117,9 @@ def test_when_something_was_last_written() -> None:
 
 
 def test_when_it_expires() -> None:
-    assert not is_expired(10, Retention(ttl=5), 14)
-    assert is_expired(10, Retention(ttl=5), 15)
-    assert not is_expired(0, Retention(), 10**9)
+    assert not is_expired(10, Retention(ttl=5), at(14))
+    assert is_expired(10, Retention(ttl=5), at(15))
+    assert not is_expired(0, Retention(), at(10**9))
 
 
 # Logs.
@@ -149,14 +155,14 @@ def test_all_above_the_floor_keeps_within_the_bounds_and_nothing_more_goes(
 
     expected = next((row.revision for row in rows if fits(row.revision)), newest)
     size = sum(row.size for row in rows)
-    assert floor(policy, now, newest, size, rows) == expected
+    assert floor(policy, at(now), newest, size, rows) == expected
 
     start = lowest(policy, newest)  # as housekeeping does: from there on, and page by page
     rows = rows[start - 1 :]
     size = sum(row.size for row in rows)
     for index in range(0, len(rows), page):
         some = rows[index : index + page]
-        found = floor(policy, now, newest, size, some)
+        found = floor(policy, at(now), newest, size, some)
         if found is not None:
             break
         size -= sum(row.size for row in some)
@@ -167,5 +173,5 @@ def test_all_above_the_floor_keeps_within_the_bounds_and_nothing_more_goes(
 def test_a_tighter_bound_never_keeps_more(made: list[tuple[int, int]], one: int, other: int) -> None:
     rows = rows_of(made)
     total = sum(row.size for row in rows)
-    found = [floor(Retention(bytes=bound), 0, len(rows), total, rows) or 0 for bound in sorted((one, other))]
+    found = [floor(Retention(bytes=bound), at(0), len(rows), total, rows) or 0 for bound in sorted((one, other))]
     assert all(loose <= tight for tight, loose in pairwise(found))

@@ -135,7 +135,7 @@ async def test_what_is_read_aside_is_what_is_there(path: Path) -> None:
         await store.commit([Unit(writes=[put(RecordKey("effect", "w", "1"), b"x")])])
         async with store.aside() as reading:
             await store.commit([Unit([append(LogId("wf/1", 2), 1, 1)])])
-            assert await reading.kinds() == ["effect", "snapshot"]
+            assert await reading.kinds() == ["effect", "snapshot", "timeline"]
             one, again, two = (ONE, Head(3, b"chain 3")), (LogId("wf/1", 2), Head(1, b"chain 1")), (TWO, Head(2, b"chain 2"))
             assert await reading.list_logs(None, 9) == [one, again, two]
             assert await reading.list_logs(None, 1) == [one]

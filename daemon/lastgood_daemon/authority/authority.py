@@ -1,5 +1,6 @@
 """The authoritative state as the edge sees it: something to ask, and something to submit commands to."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
+from lastgood_daemon.authority.pulse import beat
 from lastgood_daemon.authority.redaction import RedactionDesk
 from lastgood_daemon.authority.sessions import LIFETIME, is_of, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
@@ -36,7 +38,7 @@ class Authority:
 
     def __init__(self, store: Store, memory_budget: int = BUDGET) -> None:
         self._store = store
-        self._world = World(memory_budget)
+        self._world = World(memory_budget, self._moment)
         self.loader = Loader(store, self._world)
         self.background = Background(self.fail)
         self.indexing = Indexing(store, self.background)
@@ -74,8 +76,9 @@ class Authority:
         """Take up a session, or begin one: gives its id, another than asked for where it is not known any more."""
         now = self._store.now()
         if is_of(session_id, self._store.copy_id):
+            age = self._store.timeline.ages(now).known
             try:
-                if await self._store.record(session_key(session_id)) is not None or not may_have_expired(session_id, now):
+                if await self._store.record(session_key(session_id)) is not None or not may_have_expired(session_id, age):
                     return session_id
             except CorruptRecordError as error:
                 log.error("beginning a session anew: %s", error)  # noqa: TRY400 - expected, no traceback
@@ -120,7 +123,7 @@ class Authority:
         if isinstance(record, Damaged):
             log.error("listing a workflow of which no more is known: %s", record.problem)
             return None
-        return msgspec.msgpack.decode(record.value, type=Progress).answering_since(self._store.leases_since)
+        return msgspec.msgpack.decode(record.value, type=Progress).reckoned(self.now(), self._store.timeline.lease_end)
 
     async def backup(self, folder: Path) -> int:
         """Make a backup of the store in a folder; how many bytes. Raises ``BackupRefusedError``, ``StoreFullError``."""
@@ -138,8 +141,15 @@ class Authority:
         return found, place
 
     def now(self) -> int:
-        """Give the time by the store's clock, in microseconds."""
+        """Give the moment, on the store's timeline."""
         return self._store.now()
+
+    def _moment(self, wall: int) -> int:
+        return self._store.timeline.moment(wall)
+
+    def shown(self, moment: int) -> int:
+        """Return what the clock on the wall showed at a moment, in microseconds since 1970."""
+        return self._store.timeline.shown(moment)
 
     @property
     def holds(self) -> bool:
@@ -153,9 +163,11 @@ class Authority:
 
     async def run(self) -> None:
         """Commit until drained. Raises ``StoreBrokenError`` where the storage fails."""
+        pulse = asyncio.get_running_loop().create_task(beat(self._store, lambda: self.holds, self.fail))
         try:
             await self._committer.run()
         finally:
+            pulse.cancel()
             await self.background.stop()
 
     def fail(self, error: StoreBrokenError) -> None:
@@ -168,7 +180,8 @@ class Authority:
 
     async def expire_sessions(self) -> int:
         """Forget the sessions without a sign of life for longer than their lifetime; how many."""
-        return await self._committer.expire_sessions(self._store.now() - LIFETIME)
+        await self._store.keep_time()  # what is forgotten must still be old when the daemon has started again
+        return await self._committer.expire_sessions(self._store.timeline.ages(self._store.now()).before(LIFETIME))
 
 
 def _is_listed(record: Record | Damaged) -> bool:

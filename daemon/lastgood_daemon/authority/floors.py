@@ -35,14 +35,14 @@ async def find_floor(store: Store, log: LogId, policy: Retention) -> int:
     if policy.age is None and policy.bytes is None:
         return after + 1
     size = await _size(store, log, after) if policy.bytes is not None else 0
-    kept = await kept_of(store, log)
+    kept, age = await kept_of(store, log), store.timeline.ages(store.now())
     if head.floor == kept.floor.revision > after:  # it has an image, and no row any more
-        found = floor(policy, store.now(), head.revision, size, [Logged(kept.floor.revision, kept.floor.timestamp, 0)])
+        found = floor(policy, age, head.revision, size, [Logged(kept.floor.revision, kept.floor.timestamp, 0)])
         if found is not None:
             return found
     while rows := await store.read_log(log, after, PAGE):
         logged = await asyncio.to_thread(measured, rows)
-        found = floor(policy, store.now(), head.revision, size, logged)
+        found = floor(policy, age, head.revision, size, logged)
         if found is not None:
             return found
         size -= sum(row.size for row in logged)

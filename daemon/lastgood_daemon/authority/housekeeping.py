@@ -35,6 +35,7 @@ from lastgood_daemon.engine.retention import Retention, is_dead, is_expired, sur
 from lastgood_daemon.engine.state import About
 from lastgood_daemon.engine.workflow import Progress
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Store, StoreFullError
+from lastgood_daemon.store.timeline import Ages
 
 _ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
 """The refusals that are about the daemon, and not about what was handed in."""
@@ -116,9 +117,9 @@ class Housekeeper:
         if references.is_needed(LogId(state_id, about.incarnation)) or about.hidden:
             return
         written_at = await self._last_written(state_id, about, policy)
-        if not written_at or not is_expired(written_at, policy, self._store.now()):
+        if not written_at or not is_expired(written_at, policy, self._age()):
             return
-        done = await made.hand_in(ExpireState(state_id, since))
+        done = await made.hand_in(ExpireState(state_id, since, self._age()))
         if isinstance(done, Done) and done.existed:
             made.found.deleted += 1
             made.changed(state_id)
@@ -129,11 +130,11 @@ class Housekeeper:
         latest = max(progress.updated_at, about.created_at if about.born else 0)
         if not latest:
             return 0
-        if is_expired(latest, policy, self._store.now()) and about.born:
+        if is_expired(latest, policy, self._age()) and about.born:
             head = await self._store.head(LogId(state_id, about.incarnation))
             rows = await self._store.read_log(LogId(state_id, about.incarnation), head.revision - 1, 1)
             latest = max([latest, *(logged.timestamp for logged in measured(rows))])
-        if is_expired(latest, policy, self._store.now()):
+        if is_expired(latest, policy, self._age()):
             latest = max([latest, *(taken.created_at for taken in await snapshots(self._store, state_id))])
         return latest
 
@@ -145,14 +146,14 @@ class Housekeeper:
                 await made.guard(self._prune_one(made, owned, Effect))
 
     async def _prune_one(self, made: Round, owned: Owned, kind: type[Checkpoint] | type[Effect]) -> None:
-        policy, now = made.policies.of(owned.owner), self._store.now()
+        policy, age = made.policies.of(owned.owner), self._age()
         if not policy.prunes:
             return
         parts = [msgspec.msgpack.decode(record.value, type=kind) for record in owned.records()]
         many = surplus([part for part in parts if isinstance(part, Checkpoint)], policy)
-        if not many and not any(is_dead(part, policy, now) for part in parts):
+        if not many and not any(is_dead(part, policy, age) for part in parts):
             return
-        pruned = await made.hand_in(PruneWorkflow(owned.owner))
+        pruned = await made.hand_in(PruneWorkflow(owned.owner, age))
         if isinstance(pruned, Pruned) and (pruned.checkpoints or pruned.effects):
             made.found.checkpoints += pruned.checkpoints
             made.found.effects += pruned.effects
@@ -190,6 +191,9 @@ class Housekeeper:
             made.changed(log_id.state_id)
 
     # What they are made of.
+
+    def _age(self) -> Ages:
+        return self._store.timeline.ages(self._store.now())
 
     async def _hand_in(self, command: Command) -> Outcome:
         outcome = await self._committer.perform(command)

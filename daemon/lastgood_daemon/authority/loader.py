@@ -135,7 +135,7 @@ class Loader:
         effects = await self._parts("effect", workflow_id, Effect)
         return Workflow(
             workflow_id,
-            progress.answering_since(self.store.leases_since),
+            progress.reckoned(self.store.now(), self.store.timeline.lease_end),
             Map({c.order: c for c in await self._parts("checkpoint", workflow_id, Checkpoint)}),
             Map({a.number: a for a in await self._parts("attempt", workflow_id, Attempt)}),
             Map({(e.step, e.key): e for e in effects if not e.superseded}),
@@ -169,7 +169,7 @@ class Loader:
         self._world.others_found.put(need, Others(until, found))
 
     async def _revision_at(self, log: LogId, time: int) -> int:
-        """Find it by halving: times never go backwards within a log."""
+        """Find it by halving: moments never go backwards within a log."""
         head = await self.store.head(log)
         low, high = head.floor, head.revision
         while low < high:

@@ -22,6 +22,7 @@ unknown. The keys of unary calls come from the callers and are no such ids: what
 """
 
 import secrets
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -134,12 +135,12 @@ def is_of(session_id: str, copy_id: str) -> bool:
     return session_id.partition("-")[0] == _issuer(copy_id)
 
 
-def may_have_expired(session_id: str, now: int) -> bool:
-    """Whether a session without a record may have had one."""
+def may_have_expired(session_id: str, age: Callable[[int], int]) -> bool:
+    """Whether a session without a record may have had one. ``age`` says how much time has passed since a moment."""
     _, _, rest = session_id.partition("-")
     issued, _, _ = rest.partition("-")
     try:
-        return now - int(issued, 16) >= LIFETIME
+        return age(int(issued, 16)) >= LIFETIME
     except ValueError:
         return True
 

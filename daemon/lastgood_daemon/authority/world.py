@@ -195,8 +195,10 @@ class Recent(Generic[K, V]):
 class World:
     """See the module. Only the committer and the loader change it."""
 
-    def __init__(self, budget: int = BUDGET) -> None:
+    def __init__(self, budget: int = BUDGET, moment: Callable[[int], int] = lambda wall: wall) -> None:
+        """``moment`` tells which moment of the store a time of the wall is."""
         self.memory = Memory(budget)
+        self._moment = moment
         self.in_flight: set[str] = set()
         """What a batch that is being committed is about to change: it must not be dropped, and read anew, before that."""
         self.states: dict[str, State] = {}
@@ -317,6 +319,7 @@ class World:
 
     def revision_at(self, state: State, time: int) -> int:
         """Give the last revision of a state made at or before a time."""
+        time = self._moment(time)
         if time >= state.tree.timestamp:
             return state.revision
         kept = state.kept

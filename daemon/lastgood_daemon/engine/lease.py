@@ -1,8 +1,10 @@
 """Who holds a workflow, and for how long.
 
-Time is that of the store. A lease is live until it expires; from then on it is lost, also where nobody else has claimed the
-workflow yet: whoever slept past it must not go on as if nothing had happened.
+Time is that of the store, on which setting a clock has no effect. A lease is live until it expires; from then on it is lost,
+also where nobody else has claimed the workflow yet: whoever slept past it must not go on as if nothing had happened.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -19,6 +21,8 @@ class Lease(msgspec.Struct, frozen=True):
     length: int
     """For how long it holds, unless it is renewed."""
     expires_at: int
+    reckoned_at: int = 0
+    """When that was reckoned; 0: when it was granted or renewed."""
 
     def is_live(self, now: int) -> bool:
         """Whether it holds."""
@@ -30,8 +34,14 @@ class Lease(msgspec.Struct, frozen=True):
 
     def renewed(self, now: int) -> "Lease":
         """Give it with its full length again."""
-        return msgspec.structs.replace(self, expires_at=now + self.length)
+        return msgspec.structs.replace(self, expires_at=now + self.length, reckoned_at=0)
 
-    def running_since(self, start: int) -> "Lease":
-        """Give it with at least its full length from a time on, before which nobody could have renewed it."""
-        return msgspec.structs.replace(self, expires_at=max(self.expires_at, start + self.length))
+    def reckoned(self, now: int, end: Callable[[int, int], int]) -> "Lease":
+        """Return it with the end that it has by now, after the store was away.
+
+        Args:
+            now: the moment.
+            end: says from when a lease was to end, and when that was reckoned, when it ends.
+        """
+        ends = end(self.expires_at, self.reckoned_at or self.expires_at - self.length)
+        return self if ends == self.expires_at else msgspec.structs.replace(self, expires_at=ends, reckoned_at=now)

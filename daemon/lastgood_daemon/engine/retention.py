@@ -1,9 +1,10 @@
 """How long the past is kept: what a policy lets go of.
 
-Everything here is pure and decides nothing for good: whoever deletes something looks again inside the transaction.
+Everything here is pure and decides nothing for good: whoever deletes something looks again inside the transaction. How old
+something is, ``age`` tells from the moment at which it was made: clocks that were set are not to make it older.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +13,9 @@ from lastgood_daemon.engine.checkpoint import COMPLETED, Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.workflow import Progress, Workflow
+
+Age = Callable[[int], int]
+"""Tells how old is what was made at a moment, in microseconds."""
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -56,19 +60,19 @@ def surplus(checkpoints: Iterable[Checkpoint], policy: Retention) -> list[Checkp
     return [each for each in live[: -policy.checkpoints] if each.order not in good]
 
 
-def is_dead(part: Checkpoint | Effect, policy: Retention, now: int) -> bool:
+def is_dead(part: Checkpoint | Effect, policy: Retention, age: Age) -> bool:
     """Whether a part of a workflow has been superseded for long enough to go."""
     if policy.superseded is None or not part.superseded:
         return False
     made_at = part.created_at if isinstance(part, Checkpoint) else part.claimed_at
-    return now - (part.superseded_at or made_at) >= policy.superseded
+    return age(part.superseded_at or made_at) >= policy.superseded
 
 
-def pruned(workflow: Workflow, policy: Retention, now: int) -> tuple[list[Checkpoint], list[Effect]]:
+def pruned(workflow: Workflow, policy: Retention, age: Age) -> tuple[list[Checkpoint], list[Effect]]:
     """Give the checkpoints and the effects of a workflow that are to go."""
     checkpoints = surplus(workflow.checkpoints.values(), policy)
-    checkpoints += [each for each in workflow.in_order() if is_dead(each, policy, now)]
-    return checkpoints, [each for each in workflow.all_effects() if is_dead(each, policy, now)]
+    checkpoints += [each for each in workflow.in_order() if is_dead(each, policy, age)]
+    return checkpoints, [each for each in workflow.all_effects() if is_dead(each, policy, age)]
 
 
 # Whole states.
@@ -80,9 +84,9 @@ def last_written(state: State, progress: Progress) -> int:
     return max(state.tree.timestamp, taken, progress.updated_at)
 
 
-def is_expired(written_at: int, policy: Retention, now: int) -> bool:
-    """Whether what was last written at a time is to go as a whole."""
-    return policy.ttl is not None and now - written_at >= policy.ttl
+def is_expired(written_at: int, policy: Retention, age: Age) -> bool:
+    """Whether what was last written at a moment is to go as a whole."""
+    return policy.ttl is not None and age(written_at) >= policy.ttl
 
 
 # Logs.
@@ -101,21 +105,21 @@ def lowest(policy: Retention, newest: int) -> int:
     return 1 if policy.revisions is None else max(1, newest - policy.revisions + 1)
 
 
-def floor(policy: Retention, now: int, newest: int, size: int, rows: Iterable[Logged]) -> int | None:
+def floor(policy: Retention, age: Age, newest: int, size: int, rows: Iterable[Logged]) -> int | None:
     """Give the lowest revision of a log that stays; nothing where none of these rows does.
 
     What exceeds any of the bounds goes, but never the newest revision. Pins are not looked at.
 
     Args:
         policy: the bounds.
-        now: by the store's clock.
+        age: how old revisions are.
         newest: the present revision.
         size: the bytes of these rows and of all after them.
         rows: in their order. The log may be looked at page by page.
     """
     least = lowest(policy, newest)
     for row in rows:
-        too_old = policy.age is not None and now - row.timestamp >= policy.age
+        too_old = policy.age is not None and age(row.timestamp) >= policy.age
         too_much = policy.bytes is not None and size > policy.bytes
         if row.revision >= newest or not (row.revision < least or too_old or too_much):
             return row.revision

@@ -10,7 +10,7 @@ Without that, a crash after going back from step 8 to step 3 would resume at ste
 "Latest", "last good", "of step k" and the ledger pass over what is superseded; it stays listed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from heapq import merge
 from typing import TypeVar
@@ -66,9 +66,9 @@ class Progress(msgspec.Struct, frozen=True):
         """Whether somebody holds a live lease."""
         return self.lease is not None and self.lease.is_live(now)
 
-    def answering_since(self, start: int) -> "Progress":
-        """Give it with a lease that has at least its full length from when the store began to answer."""
-        return self if self.lease is None else msgspec.structs.replace(self, lease=self.lease.running_since(start))
+    def reckoned(self, now: int, end: Callable[[int, int], int]) -> "Progress":
+        """Return it with the end that its lease has by now; see ``Lease.reckoned``."""
+        return self if self.lease is None else msgspec.structs.replace(self, lease=self.lease.reckoned(now, end))
 
     def deaths(self, now: int) -> int:
         """How many processes have died under the step at work, as far as is known."""

@@ -32,8 +32,8 @@ def resume(edge: Edge, request: workflows_pb2.ResumeRequest) -> Do:
             header=edge.headers.of_point(resumed.point),
             attempt=resumed.attempt,
             next_step=0 if found is None else found.step + 1,
-            checkpoint=None if found is None else responses.checkpoint(found),
-            rollback=responses.rollback(resumed.rollback),
+            checkpoint=None if found is None else responses.checkpoint(found, edge.time),
+            rollback=responses.rollback(resumed.rollback, edge.time),
         )
 
     return Do(command, respond)
@@ -68,8 +68,8 @@ def claim(edge: Edge, request: workflows_pb2.ClaimRequest) -> Do:
             header=edge.headers.of_point(resumed.point),
             attempt=resumed.attempt,
             next_step=0 if found is None else found.step + 1,
-            checkpoint=None if found is None else responses.checkpoint(found),
-            rollback=responses.rollback(resumed.rollback),
+            checkpoint=None if found is None else responses.checkpoint(found, edge.time),
+            rollback=responses.rollback(resumed.rollback, edge.time),
         )
 
     return Do(command, respond)

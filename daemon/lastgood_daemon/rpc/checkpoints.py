@@ -36,7 +36,7 @@ def create_checkpoint(edge: Edge, request: checkpoints_pb2.CreateCheckpointReque
 
     def respond(made: CheckpointMade) -> checkpoints_pb2.CreateCheckpointResponse:
         return checkpoints_pb2.CreateCheckpointResponse(
-            header=edge.headers.of_point(made.checkpoint.point), checkpoint=responses.checkpoint(made.checkpoint)
+            header=edge.headers.of_point(made.checkpoint.point), checkpoint=responses.checkpoint(made.checkpoint, edge.time)
         )
 
     return Do(command, respond)
@@ -70,7 +70,7 @@ def get_checkpoint(edge: Edge, request: checkpoints_pb2.GetCheckpointRequest) ->
 
     def respond(found: Checkpoint | None) -> checkpoints_pb2.GetCheckpointResponse:
         return checkpoints_pb2.GetCheckpointResponse(
-            header=edge.headers.of_none(), checkpoint=None if found is None else responses.checkpoint(found)
+            header=edge.headers.of_none(), checkpoint=None if found is None else responses.checkpoint(found, edge.time)
         )
 
     return Ask(question, respond)
@@ -83,7 +83,7 @@ def list_checkpoints(edge: Edge, request: checkpoints_pb2.ListCheckpointsRequest
 
     def respond(workflow: Workflow) -> checkpoints_pb2.ListCheckpointsResponse:
         found = workflow.checkpoints_from((step, attempt))
-        page = fill(found, size_of_page(request.page_size), responses.checkpoint)
+        page = fill(found, size_of_page(request.page_size), lambda each: responses.checkpoint(each, edge.time))
         return checkpoints_pb2.ListCheckpointsResponse(
             header=edge.headers.of_none(),
             checkpoints=page.messages,

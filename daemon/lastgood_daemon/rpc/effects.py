@@ -28,7 +28,7 @@ def claim_effect(edge: Edge, request: workflows_pb2.ClaimEffectRequest) -> Do:
 
     def respond(found: EffectClaimed | EffectKnown) -> workflows_pb2.ClaimEffectResponse:
         return workflows_pb2.ClaimEffectResponse(
-            header=edge.headers.of_none(), effect=responses.effect(found.effect, under_way=True)
+            header=edge.headers.of_none(), effect=responses.effect(found.effect, edge.time, under_way=True)
         )
 
     return Do(command, respond)
@@ -76,7 +76,7 @@ def list_effects(edge: Edge, request: workflows_pb2.ListEffectsRequest) -> Ask[W
         now = edge.authority.now()
 
         def shown(effect: Effect) -> effects_pb2.Effect:
-            return responses.effect(effect.without_result(), under_way=workflow.is_under_way(effect, now))
+            return responses.effect(effect.without_result(), edge.time, under_way=workflow.is_under_way(effect, now))
 
         found = workflow.all_effects_from((place.step, place.key, place.line))
         page = fill(found, size_of_page(request.page_size), shown)

@@ -56,7 +56,7 @@ def create_snapshot(edge: Edge, request: history_pb2.CreateSnapshotRequest) -> D
         point = taken.point
         return history_pb2.CreateSnapshotResponse(
             header=edge.headers.of_point(point),
-            snapshot=responses.snapshot(point.state_id, point.incarnation, taken.snapshot),
+            snapshot=responses.snapshot(point.state_id, point.incarnation, taken.snapshot, edge.time),
         )
 
     command = TakeSnapshot(
@@ -76,7 +76,8 @@ def get_snapshot(edge: Edge, request: history_pb2.GetSnapshotRequest) -> Ask[tup
     def respond(answer: tuple[State, Snapshot]) -> history_pb2.GetSnapshotResponse:
         state, found = answer
         return history_pb2.GetSnapshotResponse(
-            header=edge.headers.of_state(state), snapshot=responses.snapshot(state.state_id, state.incarnation, found)
+            header=edge.headers.of_state(state),
+            snapshot=responses.snapshot(state.state_id, state.incarnation, found, edge.time),
         )
 
     return Ask(question, respond)
@@ -91,7 +92,7 @@ def list_snapshots(edge: Edge, request: history_pb2.ListSnapshotsRequest) -> Ask
         page = fill(
             state.snapshots_after(after),
             size_of_page(request.page_size),
-            lambda snapshot: responses.snapshot(state.state_id, state.incarnation, snapshot),
+            lambda snapshot: responses.snapshot(state.state_id, state.incarnation, snapshot, edge.time),
         )
         return history_pb2.ListSnapshotsResponse(
             header=edge.headers.of_state(state),
@@ -169,7 +170,7 @@ def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[Preview]:
             header=edge.headers.of_state(found.state),
             differences=made,
             next_page_token=token,
-            effects=[responses.effect(effect.without_result()) for effect in effects],
+            effects=[responses.effect(effect.without_result(), edge.time) for effect in effects],
         )
 
     return Ask(question, respond)
@@ -207,7 +208,9 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
             lower, upper = (lower, turned) if newest_first else (turned, upper)
         question = HistoryQuestion(path, lower, upper, newest_first, size_of_page(request.page_size))
         items = edge.authority.history(state, question)
-        made, more = await gather(items, question.limit, lambda item: responses.history_entry(item, values=values))
+        made, more = await gather(
+            items, question.limit, lambda item: responses.history_entry(item, edge.time, values=values)
+        )
         return history_pb2.ListHistoryResponse(
             header=edge.headers.of_state(state),
             entries=made,

@@ -9,12 +9,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.rpc.authorize import Verb
-from lastgood_daemon.rpc.responses import Headers
+from lastgood_daemon.rpc.responses import Headers, timestamp
 from lastgood_proto.v1.server_pb2 import ServerInfo
 
 T = TypeVar("T")
@@ -46,6 +47,10 @@ class Edge(msgspec.Struct, frozen=True):
     authority: Authority
     headers: Headers
     server: ServerInfo
+
+    def time(self, moment: int) -> Timestamp:
+        """Return a moment of the store as the time of the wall."""
+        return timestamp(self.authority.shown(moment))
 
 
 Handler = Callable[[Edge, Any], "Ask[Any] | Do | Run"]

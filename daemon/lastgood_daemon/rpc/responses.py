@@ -1,5 +1,7 @@
 """From the engine to the contract."""
 
+from collections.abc import Callable
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from lastgood_daemon.authority.outcomes import Rollback
@@ -48,8 +50,12 @@ LONG_STEPS = 10_000
 """What a large value counts for."""
 
 
+Time = Callable[[int], Timestamp]
+"""Says what time of the wall a moment of the store is."""
+
+
 def timestamp(microseconds: int) -> Timestamp:
-    """Give a time."""
+    """Return a time of the wall."""
     seconds, rest = divmod(microseconds, 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1_000)
 
@@ -59,12 +65,12 @@ def snapshot_ref(point: Point) -> common_pb2.SnapshotRef:
     return common_pb2.SnapshotRef(state_id=point.state_id, incarnation=point.incarnation, revision=point.revision)
 
 
-def snapshot(state_id: str, incarnation: int, found: Snapshot) -> history_pb2.Snapshot:
+def snapshot(state_id: str, incarnation: int, found: Snapshot, time: Time) -> history_pb2.Snapshot:
     """Give a snapshot."""
     return history_pb2.Snapshot(
         ref=common_pb2.SnapshotRef(state_id=state_id, incarnation=incarnation, revision=found.revision),
         snapshot_id=found.snapshot_id,
-        created_at=timestamp(found.created_at),
+        created_at=time(found.created_at),
         label=found.label,
         metadata=None if found.metadata is None else value(found.metadata),
     )
@@ -78,7 +84,7 @@ def difference(found: Difference) -> history_pb2.Difference:
     )
 
 
-def history_entry(item: HistoryItem, *, values: bool = True) -> history_pb2.HistoryEntry:
+def history_entry(item: HistoryItem, time: Time, *, values: bool = True) -> history_pb2.HistoryEntry:
     """Give an entry of a history, with or without the value."""
     author = item.entry.author
     fence = common_pb2.Fence(workflow_id=author.workflow_id, attempt=author.attempt) if author.workflow_id else None
@@ -89,14 +95,14 @@ def history_entry(item: HistoryItem, *, values: bool = True) -> history_pb2.Hist
         value=node_value(item.node) if values else None,
         operation=item.operation,
         agent_id=author.agent_id,
-        timestamp=timestamp(item.entry.timestamp),
+        timestamp=time(item.entry.timestamp),
         fence=fence,
         source=None if item.source is None else snapshot_ref(item.source),
         step=author.step,
     )
 
 
-def checkpoint(found: Checkpoint) -> checkpoints_pb2.Checkpoint:
+def checkpoint(found: Checkpoint, time: Time) -> checkpoints_pb2.Checkpoint:
     """Give a checkpoint."""
     metrics = found.metrics
     return checkpoints_pb2.Checkpoint(
@@ -104,7 +110,7 @@ def checkpoint(found: Checkpoint) -> checkpoints_pb2.Checkpoint:
         agent_id=found.agent_id,
         status=checkpoints_pb2.AgentStatus.ValueType(found.status),
         snapshot=snapshot_ref(found.point),
-        snapshot_created_at=timestamp(found.point_created_at),
+        snapshot_created_at=time(found.point_created_at),
         metrics=None
         if metrics is None
         else checkpoints_pb2.ExecutionMetrics(
@@ -116,13 +122,13 @@ def checkpoint(found: Checkpoint) -> checkpoints_pb2.Checkpoint:
             elapsed_seconds=metrics.elapsed_seconds,
         ),
         metadata=None if found.metadata is None else value(found.metadata),
-        created_at=timestamp(found.created_at),
+        created_at=time(found.created_at),
         superseded=found.superseded,
         line=found.line,
     )
 
 
-def effect(found: Effect, *, under_way: bool = False) -> effects_pb2.Effect:
+def effect(found: Effect, time: Time, *, under_way: bool = False) -> effects_pb2.Effect:
     """Give an effect. One that is claimed is in doubt, unless somebody is at it."""
     failure = found.failure
     return effects_pb2.Effect(
@@ -135,8 +141,8 @@ def effect(found: Effect, *, under_way: bool = False) -> effects_pb2.Effect:
         runs=found.runs,
         attempt=found.attempt,
         agent_id=found.agent_id,
-        claimed_at=timestamp(found.claimed_at),
-        recorded_at=timestamp(found.recorded_at) if found.recorded_at else None,
+        claimed_at=time(found.claimed_at),
+        recorded_at=time(found.recorded_at) if found.recorded_at else None,
         result=None if found.result is None else value(found.result),
         failure=None
         if failure is None
@@ -150,15 +156,13 @@ def effect(found: Effect, *, under_way: bool = False) -> effects_pb2.Effect:
     )
 
 
-def rollback(found: Rollback) -> workflows_pb2.Rollback:
+def rollback(found: Rollback, time: Time) -> workflows_pb2.Rollback:
     """Give what a rollback has undone."""
     return workflows_pb2.Rollback(
         from_revision=found.from_revision,
-        effects=map(effect, found.effects),
+        effects=[effect(each, time) for each in found.effects],
         undone=[
-            workflows_pb2.UndoneRevision(
-                revision=other.revision, agent_id=other.agent_id, timestamp=timestamp(other.timestamp)
-            )
+            workflows_pb2.UndoneRevision(revision=other.revision, agent_id=other.agent_id, timestamp=time(other.timestamp))
             for other in found.undone
         ],
     )

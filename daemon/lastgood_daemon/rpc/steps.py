@@ -16,7 +16,9 @@ def begin_step(edge: Edge, request: workflows_pb2.BeginStepRequest) -> Do:
 
     def respond(begun: StepBegun) -> workflows_pb2.BeginStepResponse:
         return workflows_pb2.BeginStepResponse(
-            header=edge.headers.of_point(begun.point), line=begun.line, effects=map(responses.effect, begun.effects)
+            header=edge.headers.of_point(begun.point),
+            line=begun.line,
+            effects=[responses.effect(each, edge.time) for each in begun.effects],
         )
 
     return Do(BeginStep(workflow_id, step_of(request.step), attempt_of(request.context, workflow_id)), respond)
@@ -28,7 +30,7 @@ def complete_step(edge: Edge, request: workflows_pb2.CompleteStepRequest) -> Do:
 
     def respond(ended: StepEnded) -> workflows_pb2.CompleteStepResponse:
         return workflows_pb2.CompleteStepResponse(
-            header=edge.headers.of_point(ended.point), checkpoint=responses.checkpoint(ended.checkpoint)
+            header=edge.headers.of_point(ended.point), checkpoint=responses.checkpoint(ended.checkpoint, edge.time)
         )
 
     return Do(command, respond)
@@ -41,8 +43,8 @@ def fail_step(edge: Edge, request: workflows_pb2.FailStepRequest) -> Do:
     def respond(ended: StepEnded) -> workflows_pb2.FailStepResponse:
         return workflows_pb2.FailStepResponse(
             header=edge.headers.of_point(ended.point),
-            checkpoint=responses.checkpoint(ended.checkpoint),
-            rollback=None if ended.rollback is None else responses.rollback(ended.rollback),
+            checkpoint=responses.checkpoint(ended.checkpoint, edge.time),
+            rollback=None if ended.rollback is None else responses.rollback(ended.rollback, edge.time),
         )
 
     return Do(command, respond)

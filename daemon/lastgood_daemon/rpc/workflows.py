@@ -5,7 +5,7 @@ from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.rpc.operations import Ask, Edge, Operation, Run, of_nothing, of_workflow
 from lastgood_daemon.rpc.pages import fill, numbers_of, size_of_page
 from lastgood_daemon.rpc.requests import id_of
-from lastgood_daemon.rpc.responses import timestamp
+from lastgood_daemon.rpc.responses import Time
 from lastgood_proto.v1 import workflows_pb2
 
 
@@ -15,7 +15,7 @@ def get_workflow(edge: Edge, request: workflows_pb2.GetWorkflowRequest) -> Ask[W
 
     def respond(found: Workflow) -> workflows_pb2.GetWorkflowResponse:
         known = found.progress.updated_at
-        workflow = _workflow(workflow_id, found.progress, edge.authority.now()) if known else None
+        workflow = _workflow(edge, workflow_id, found.progress) if known else None
         return workflows_pb2.GetWorkflowResponse(header=edge.headers.of_none(), workflow=workflow)
 
     return Ask(lambda reader: reader.workflow(workflow_id), respond)
@@ -27,10 +27,9 @@ def list_workflows(edge: Edge, request: workflows_pb2.ListWorkflowsRequest) -> R
     async def work() -> workflows_pb2.ListWorkflowsResponse:
         limit = size_of_page(request.page_size)
         found, more = await edge.authority.list_workflows(request.page_token, limit)
-        now = edge.authority.now()
         return workflows_pb2.ListWorkflowsResponse(
             header=edge.headers.of_none(),
-            workflows=[_workflow(workflow_id, progress, now) for workflow_id, progress in found],
+            workflows=[_workflow(edge, workflow_id, progress) for workflow_id, progress in found],
             next_page_token=found[-1][0] if more else "",
         )
 
@@ -43,7 +42,7 @@ def list_attempts(edge: Edge, request: workflows_pb2.ListAttemptsRequest) -> Ask
     (number,) = numbers_of(request.page_token, 1)
 
     def respond(workflow: Workflow) -> workflows_pb2.ListAttemptsResponse:
-        page = fill(workflow.attempts_from(number), size_of_page(request.page_size), _attempt)
+        page = fill(workflow.attempts_from(number), size_of_page(request.page_size), lambda each: _attempt(each, edge.time))
         return workflows_pb2.ListAttemptsResponse(
             header=edge.headers.of_none(),
             attempts=page.messages,
@@ -53,17 +52,17 @@ def list_attempts(edge: Edge, request: workflows_pb2.ListAttemptsRequest) -> Ask
     return Ask(lambda reader: reader.workflow(workflow_id), respond)
 
 
-def _workflow(workflow_id: str, progress: Progress | None, now: int) -> workflows_pb2.Workflow:
+def _workflow(edge: Edge, workflow_id: str, progress: Progress | None) -> workflows_pb2.Workflow:
     if progress is None:
         return workflows_pb2.Workflow(workflow_id=workflow_id, damaged=True)
-    lease, step = progress.lease, progress.step
+    lease, step, now, time = progress.lease, progress.step, edge.authority.now(), edge.time
     return workflows_pb2.Workflow(
         workflow_id=workflow_id,
         attempt=progress.attempt,
         line=progress.line,
         next_step=progress.next_step,
         agent_id=progress.agent_id,
-        updated_at=timestamp(progress.updated_at),
+        updated_at=time(progress.updated_at),
         lease=None
         if lease is None
         else workflows_pb2.Lease(
@@ -78,7 +77,7 @@ def _workflow(workflow_id: str, progress: Progress | None, now: int) -> workflow
             step=step.step,
             agent_id=step.agent_id,
             attempt=step.attempt,
-            began_at=timestamp(step.began_at),
+            began_at=time(step.began_at),
             open=step.is_open,
             deaths=progress.deaths(now),
             poisoned=progress.is_poisoned(now),
@@ -86,19 +85,19 @@ def _workflow(workflow_id: str, progress: Progress | None, now: int) -> workflow
     )
 
 
-def _attempt(found: Attempt) -> workflows_pb2.Attempt:
+def _attempt(found: Attempt, time: Time) -> workflows_pb2.Attempt:
     return workflows_pb2.Attempt(
         attempt=found.number,
         agent_id=found.agent_id,
         holder=found.holder,
-        began_at=timestamp(found.began_at),
+        began_at=time(found.began_at),
         line=found.line,
         next_step=found.next_step,
         back=found.back,
         from_revision=found.from_revision,
         revision=found.revision,
         died_step=found.died_step,
-        ended_at=timestamp(found.ended_at) if found.ended_at else None,
+        ended_at=time(found.ended_at) if found.ended_at else None,
     )
 
 

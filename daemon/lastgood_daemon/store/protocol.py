@@ -25,6 +25,7 @@ from lastgood_daemon.store.log import ChainedRow as ChainedRow  # noqa: PLC0414 
 from lastgood_daemon.store.log import Head as Head  # noqa: PLC0414
 from lastgood_daemon.store.log import LogId as LogId  # noqa: PLC0414
 from lastgood_daemon.store.log import LogRow as LogRow  # noqa: PLC0414
+from lastgood_daemon.store.timeline import Timeline
 from lastgood_daemon.store.upkeep import Image, Upkeep, UpkeepReading
 
 
@@ -195,15 +196,20 @@ class Store(Reading, Upkeep, Protocol):
         ...
 
     @property
-    def leases_since(self) -> int:
-        """When this store began to answer, after which every lease gets its full length (microseconds).
-
-        A holder could not renew while nobody answered. 0 for a store that has never been away.
-        """
+    def timeline(self) -> Timeline:
+        """How the moments of this store go together with the clock on the wall, as far as is known by now."""
         ...
 
     def now(self) -> int:
-        """Time by the store's clock, in microseconds since 1970-01-01 UTC. Never goes backwards."""
+        """The moment, in microseconds on the store's timeline. Never goes backwards, whatever clocks are set to."""
+        ...
+
+    def beat(self) -> None:
+        """Look at the clocks. A store that is not looked at four times a second takes that for a time it was not there."""
+        ...
+
+    async def keep_time(self) -> None:
+        """Note durably how far time has come, as every commit does."""
         ...
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:

@@ -9,7 +9,7 @@ import msgspec
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Done, Pruned
 from lastgood_daemon.authority.world import Reader
-from lastgood_daemon.engine.retention import Retention, is_expired, last_written, pruned
+from lastgood_daemon.engine.retention import Age, Retention, is_expired, last_written, pruned
 
 
 def in_force(reader: Reader, owner: str) -> tuple[Retention | None, bool]:
@@ -38,15 +38,17 @@ class PruneWorkflow(msgspec.Struct, frozen=True):
     """Drop the checkpoints that are too many, and what has been superseded for long; also of a workflow that is held."""
 
     workflow_id: str
+    age: Age
     size: int = 0
 
     def evaluate(self, layer: Layer, now: int) -> Pruned:
         """See ``Command``."""
+        del now
         policy, _ = in_force(layer, self.workflow_id)
         if policy is None or not policy.prunes:
             return Pruned(0, 0)
         workflow = layer.workflow(self.workflow_id)
-        checkpoints, effects = pruned(workflow, policy, now)
+        checkpoints, effects = pruned(workflow, policy, self.age)
         if checkpoints or effects:
             after = workflow.without_parts(checkpoints, effects)
             # It does not count as being written: a workflow that is only pruned expires all the same.
@@ -57,11 +59,12 @@ class PruneWorkflow(msgspec.Struct, frozen=True):
 class ExpireState(msgspec.Struct, frozen=True):
     """Delete a state, and the workflow of its id, that nobody has written for as long as its policy says.
 
-    ``since``: when it was seen that no checkpoint of another workflow refers to it.
+    ``since``: when it was seen that no checkpoint of another workflow refers to it. ``age``: as it was then.
     """
 
     state_id: str
     since: int
+    age: Age
     size: int = 0
 
     def evaluate(self, layer: Layer, now: int) -> Done:
@@ -71,7 +74,7 @@ class ExpireState(msgspec.Struct, frozen=True):
         if state.about.hidden or state.about.referred_at >= self.since or workflow.progress.holds(now):
             return Done(existed=False)
         written_at = last_written(state, workflow.progress)
-        if not written_at or policy is None or not is_expired(written_at, policy, now):
+        if not written_at or policy is None or not is_expired(written_at, policy, self.age):
             return Done(existed=False)
         if state.about.born or state.snapshots:
             layer.bury(state)

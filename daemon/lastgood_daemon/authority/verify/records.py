@@ -23,10 +23,11 @@ from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress
 from lastgood_daemon.store.protocol import CorruptRecordError, Damaged, LogId, Reading, Record, RecordKey
+from lastgood_daemon.store.timeline import Epoch
 
 PAGE = 100
 
-KINDS: dict[str, type[Any]] = {
+KINDS: dict[str, Any] = {
     "state": About,
     "kept": Kept,
     "snapshot": Snapshot,
@@ -36,6 +37,7 @@ KINDS: dict[str, type[Any]] = {
     "checkpoint": Checkpoint,
     "retention": Retention,
     "session": Session,
+    "timeline": tuple[Epoch, ...],
 }
 """What a record of each kind must be."""
 

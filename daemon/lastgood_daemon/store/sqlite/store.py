@@ -16,8 +16,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import apsw
 
-from lastgood_daemon.store.protocol import LogId, LogRow, Outcome, StoreBrokenError, StoreFullError, Unit
-from lastgood_daemon.store.sqlite import compacting, images, places, schema, writing
+from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Outcome, StoreBrokenError, StoreFullError, Unit
+from lastgood_daemon.store.sqlite import compacting, images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
@@ -25,6 +25,7 @@ from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
 from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
+from lastgood_daemon.store.timeline import Timeline
 from lastgood_daemon.store.upkeep import Image, Place
 
 P = ParamSpec("P")
@@ -36,7 +37,9 @@ _CHECKPOINT_PAGES = 1000  # of 4 KiB, in the WAL
 class SqliteStore(SqliteReader):
     """Durable storage in one file. See ``store.protocol.Store`` for what the methods promise."""
 
-    def __init__(self, path: Path, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity) -> None:
+    def __init__(
+        self, path: Path, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity, clock: Clock
+    ) -> None:
         """Use ``open``."""
         fault = Fault()
         super().__init__(reader, fault)
@@ -47,8 +50,7 @@ class SqliteStore(SqliteReader):
         self._copying = asyncio.Lock()
         self._copier = ThreadPoolExecutor(1, "lastgood-store-copy")
         self._identity = identity
-        self._clock = Clock(identity.latest)
-        self._leases_since = self._clock.now()
+        self._clock = clock
         self._imaging = asyncio.Lock()
         """One image at a time: what is there of one that is being written is no leftover of a crash."""
 
@@ -75,6 +77,7 @@ class SqliteStore(SqliteReader):
                 schema.make(writer)
             schema.upgrade(writer, path)
             identity = schema.identify(writer, path)
+            clock = _started(writer, identity.latest)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
         except BaseException as error:
@@ -84,7 +87,7 @@ class SqliteStore(SqliteReader):
             if outward is error:
                 raise
             raise outward from error
-        return cls(path, writer, reader, identity)
+        return cls(path, writer, reader, identity, clock)
 
     @property
     def daemon_id(self) -> str:
@@ -97,16 +100,27 @@ class SqliteStore(SqliteReader):
         return self._identity.copy_id
 
     @property
-    def leases_since(self) -> int:
-        """When the file was opened: nobody could renew a lease while it was closed."""
-        return self._leases_since
+    def timeline(self) -> Timeline:
+        """How the moments of the store go together with the clock on the wall."""
+        return self._clock.timeline
 
     def now(self) -> int:
-        """Microseconds since 1970-01-01 UTC, not below any time in the file. From the event loop's thread."""
+        """Return the moment, not below any in the file. From the event loop's thread."""
         return self._clock.now()
+
+    def beat(self) -> None:
+        """Look at the clocks."""
+        self._clock.beat()
+
+    async def keep_time(self) -> None:
+        """Write down how far time has come."""
+        with self._clock.saving() as data:
+            await self._write(writing.put_timeline, data, self.now())
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Write the units durably, in one transaction. Once it has begun, cancelling does not stop it."""
+        if not self._clock.is_saved:
+            await self.keep_time()
         return await self._write(writing.commit, units, self.now())
 
     async def expire(self, kind: str, before: int) -> int:
@@ -194,7 +208,8 @@ class SqliteStore(SqliteReader):
 
     async def _write(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_when_closed()
-        done = await self._writer.run(function, *args, **kwargs)
+        with self._clock.writing():
+            done = await self._writer.run(function, *args, **kwargs)
         if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
             self._writer.later(_checkpoint)
         return done
@@ -202,6 +217,18 @@ class SqliteStore(SqliteReader):
     def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
+
+
+def _started(writer: apsw.Connection, latest: int) -> Clock:
+    """Start the clock, and write that down: however often a daemon starts, time goes on."""
+    try:
+        found = reading.record(writer, writing.TIMELINE)
+    except CorruptRecordError:
+        found = None  # then times are shown as they were stored; ``verify`` tells of it
+    clock = Clock(latest, None if found is None else Timeline.decoded(found.value))
+    with contextlib.suppress(apsw.FullError), clock.saving() as data:
+        writing.put_timeline(writer, data, clock.now())
+    return clock
 
 
 def _checkpoint(connection: apsw.Connection) -> None:

@@ -37,6 +37,7 @@ _PUT_RECORD = (
 )
 _DELETE_RECORD = "DELETE FROM records WHERE kind = ? AND owner = ? AND key = ?"
 _REPLACE_ROW = "UPDATE changes SET entry = ? WHERE log = ? AND revision = ?"
+TIMELINE = RecordKey("timeline", "", "")
 _EXPIRE = "DELETE FROM records WHERE kind = ? AND updated_at < ?"
 
 
@@ -79,6 +80,11 @@ def commit(connection: apsw.Connection, units: Sequence[Unit], now: int) -> list
         message = "SQLite ran out of memory while it committed"
         raise StoreBrokenError(message) from error
     return outcomes
+
+
+def put_timeline(connection: apsw.Connection, data: bytes, now: int) -> None:
+    """Write down the timeline, and that the store has reached a moment."""
+    connection.execute(_PUT_RECORD, (*TIMELINE, 1, now, data, record_checksum(TIMELINE, 1, now, data)))
 
 
 def expire(connection: apsw.Connection, kind: str, before: int) -> int:
