@@ -1,7 +1,7 @@
 """The history of a path by the index says what walking the whole log says, whatever is indexed, imaged, or at hand."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path as File
 from typing import Any
@@ -19,7 +19,7 @@ from lastgood_daemon.engine.image import Image, encode_image
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, encode_entry
 from lastgood_daemon.engine.restore import bridge, bridge_paths
 from lastgood_daemon.engine.state import State, plan
-from lastgood_daemon.engine.trail import Trail
+from lastgood_daemon.engine.trail import Mark, Trail
 from lastgood_daemon.store import upkeep
 from lastgood_daemon.store.protocol import Append as StoreAppend
 from lastgood_daemon.store.protocol import LogId, LogRow, StoreBrokenError, Unit
@@ -53,7 +53,7 @@ class Life:
         self.steps.append(Step(entry, state.tree, after.tree))
         self.states.append(after.logged(1))
 
-    def _edited(self) -> tuple[LoggedEdit, ...] | None:
+    def _edited(self) -> Sequence[LoggedEdit] | None:
         chosen = [self.edit() for _ in range(self.random.choice((1, 1, 1, 2, 4)))]
         try:
             planned = plan(self.states[-1].tree, [(type(edit).__name__, edit) for edit in chosen])
@@ -138,7 +138,7 @@ class Life:
         state = self.states[-1]
         trail = Trail(oldest=REVISIONS - at_hand + 1)
         for step in self.steps[REVISIONS - at_hand :]:
-            trail = trail.extend(step.after, step.entry.changes(), step.entry.author)
+            trail = trail.extend(Mark.of(step.after, step.entry.changes(), step.entry.author))
         return replace(state, trail=trail)
 
 

@@ -30,7 +30,7 @@ from lastgood_daemon.authority.holding import FAULT, Held, missing_of, outcome_o
 from lastgood_daemon.authority.imaging import is_due, write_image
 from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import Layer
-from lastgood_daemon.authority.loader import MOST_LABOURS, Loader
+from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
@@ -102,10 +102,8 @@ class Committer:
             while not self._queue:
                 if self.broken is not None:
                     raise self.broken
-                if not self._held:
-                    if self._draining:
-                        return
-                    self._world.digests.clear()
+                if self._draining and not self._held:
+                    return
                 self._wake.clear()
                 await self._wake.wait()
             async with self._turn:
@@ -159,7 +157,8 @@ class Committer:
         """Commit a command that is prepared while nothing else is being committed."""
         answered, deliver = _awaited()
         async with self._turn:
-            submission = Submission(await prepare(), deliver, labours=MOST_LABOURS)
+            submission = Submission(await prepare(), deliver)
+            self._world.workings.release_all()
             # It may not wait for something among the others.
             while (missing := missing_of(self._world, submission, self._store.now())) is not None:
                 await self._loader.bring(missing)
@@ -257,7 +256,7 @@ class Committer:
             return Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was written")
         identity = submission.identity
         try:
-            self._held.keep_order(identity)
+            self._held.keep_order(submission)
             recalled = None if identity is None else batch.session(identity.session_id).recall(identity)
             if recalled is not None:
                 return recalled

@@ -13,16 +13,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 
 from lastgood_daemon.authority.layer import Layer
-from lastgood_daemon.authority.loader import MOST_LABOURS, Loader
+from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Outcome, Refused
-from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
-from lastgood_daemon.authority.world import LabourNeed, Need, NotLoadedError, World
+from lastgood_daemon.authority.world import LabourNeed, Need, NotLoadedError, ReservedNeed, World
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.engine.labour import LabourError, working
+from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.store.protocol import CorruptRecordError, Store, StoreBrokenError
 
 AHEAD = 256
@@ -59,16 +57,18 @@ class Held:
         """Whether anything waits."""
         return bool(self._waiting)
 
-    def keep_order(self, identity: Identity | None) -> None:
+    def keep_order(self, submission: Submission) -> None:
         """Raise ``NotLoadedError`` where what the same session handed in before waits for something."""
-        if identity is not None and identity.session_id in self._sessions:
+        identity = submission.identity
+        if identity is not None and identity.session_id in self._sessions and not submission.overtakes:
             raise NotLoadedError(self._sessions[identity.session_id])
 
     def take(self, submission: Submission, need: Need) -> None:
         """Keep a command, and what comes after it in its session, until something is in memory; all in their order."""
-        if submission.identity is not None:
+        if isinstance(need, LabourNeed):
+            submission.note_labour(self._world.workings, need.states)
+        if submission.identity is not None and not submission.overtakes:
             self._sessions[submission.identity.session_id] = need
-        submission.labours += isinstance(need, LabourNeed)
         held = self._waiting.get(need)
         if held is not None:
             held.append(submission)
@@ -114,17 +114,18 @@ class Held:
             async with asyncio.timeout(AHEAD_SECONDS):
                 for submission in self._waiting[need][:AHEAD]:
                     missing = missing_of(self._world, submission, self._store.now())
-                    if missing is not None:
+                    # What must be worked out, and whose turn it is, is only known when it is evaluated.
+                    if missing is not None and not isinstance(missing, LabourNeed | ReservedNeed):
                         with suppress(CorruptRecordError, StoreBrokenError):
                             await self._loader.bring(missing)
 
 
 def missing_of(world: World, submission: Submission, now: int) -> Need | None:
-    """Give what a command would ask for as the world is; nothing where that is only known when it is its turn."""
+    """Give what a command would ask for as the world is."""
     try:
         outcome_of(Layer(world), submission, now)
     except NotLoadedError as missing:
-        return None if isinstance(missing.need, LabourNeed) else missing.need
+        return missing.need
     except Exception:  # noqa: BLE001 - it fails again when it is its turn
         return None
     return None
@@ -136,13 +137,12 @@ def outcome_of(batch: Layer, submission: Submission, now: int) -> Outcome:
     Raises:
         NotLoadedError: something must be brought, or worked out, first.
     """
-    layer = Layer(batch)
-    evaluate = partial(submission.command.evaluate, layer, now)
+    layer = Layer(batch, submission.command)
     try:
-        outcome = evaluate() if submission.labours < MOST_LABOURS else working(evaluate)
+        outcome = submission.command.evaluate(layer, now)
     except RefusedError as refusal:
         return Refused.because(refusal)
     except LabourError as labour:
-        raise NotLoadedError(LabourNeed.of(labour)) from None
+        raise NotLoadedError(LabourNeed.of(labour, layer.asked)) from None
     layer.merge_down()
     return outcome

@@ -7,28 +7,30 @@ When the batch is durable its layer is merged into the world; when it is not, it
 Nothing else ever holds what is not durable, so no reader can see it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from lastgood_daemon.authority.digests import Digests
 from lastgood_daemon.authority.sessions import Session
-from lastgood_daemon.authority.world import World, written_by_others
+from lastgood_daemon.authority.workings import Workings
+from lastgood_daemon.authority.world import NotLoadedError, ReservedNeed, World, written_by_others
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
-from lastgood_daemon.engine.log import SQUASHED, Author, LoggedEdit, Other, Squash, decode_row, encode_entry
+from lastgood_daemon.engine.log import SQUASHED, Author, LoggedEdit, Other, Squash, decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
-from lastgood_daemon.engine.state import About, Snapshot, State
+from lastgood_daemon.engine.state import About, Made, Snapshot, State, made
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Rename, Rewrite, Unit
 
 _encode = msgspec.msgpack.Encoder().encode
+
+T = TypeVar("T")
 
 
 def state_key(state_id: str) -> RecordKey:
@@ -131,15 +133,19 @@ class Staged:
 class Layer:
     """See the module."""
 
-    def __init__(self, below: "Layer | World") -> None:
+    def __init__(self, below: "Layer | World", command: object = None) -> None:
         self._below = below
+        self._command = command
+        self.workings: Workings = below.workings
         self.staged = Staged()
-        self.digests: Digests = below.digests
+        self.asked: set[str] = set()
+        """The ids of the states that it was asked for."""
 
     # Reading, through to the world.
 
     def state(self, state_id: str) -> State:
         """Give a state."""
+        self.asked.add(state_id)
         return self.staged.states.get(state_id) or self._below.state(state_id)
 
     def workflow(self, workflow_id: str) -> Workflow:
@@ -174,17 +180,33 @@ class Layer:
 
     def append(self, state: State, edits: Sequence[LoggedEdit], author: Author, now: int) -> State:
         """Make the next revision of a state."""
-        after, entry = state.advance(edits, author, now, self.digests.of)
+        return self.put(state, self.made(state, author, lambda: made(state, edits, author, now)))
+
+    def made(self, state: State, author: Author, work: Callable[[], T], *others: object) -> T:
+        """Return what is worked out from the content of a state, for an author, and from others; see ``Workings``."""
+        built_on = (state.state_id, state.incarnation, state.chain, state.tree.root, author, *others)
+        return self.workings.of(self._command, built_on, work)
+
+    def put(self, state: State, made: Made) -> State:
+        """Put the next revision of a state, worked out from its present content, there."""
+        self._take_turn(state)
+        after = state.moved_on(made.mark, made.chain)
         if not state.about.born:
             self.staged.records[state_key(state.state_id)] = _encode(after.about)
-        row = LogRow(after.revision, encode_entry(entry), after.chain)
-        after = after.logged(len(row.entry))
+        after = after.logged(len(made.entry))
+        row = LogRow(after.revision, made.entry, after.chain)
         self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).append(row)
         self.staged.states[state.state_id] = after
         return after
 
+    def _take_turn(self, state: State) -> None:
+        """Raise ``NotLoadedError`` where a state is reserved for another command."""
+        if self.workings.is_reserved(state.state_id, self._command):
+            raise NotLoadedError(ReservedNeed(state.state_id))
+
     def lay(self, state: State, rows: Sequence[LogRow]) -> None:
         """Put rows that were made elsewhere at the end of a log; ``state`` is what is there after them."""
+        self._take_turn(state)
         if not self.state(state.state_id).about.born:
             self.staged.records[state_key(state.state_id)] = _encode(state.about)
         self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).extend(rows)
@@ -192,6 +214,7 @@ class Layer:
 
     def rename(self, state: State, to: State, about: About) -> State:
         """Have a state that nobody knows become another, which has no content: with its log, under what is said about it."""
+        self._take_turn(to)
         if state.about.born:
             self.staged.renames.append(Rename(LogId(state.state_id, state.incarnation), LogId(to.state_id, to.incarnation)))
             self.staged.records[state_key(state.state_id)] = None
@@ -203,6 +226,7 @@ class Layer:
 
     def bury(self, state: State) -> None:
         """Delete a state with all that belongs to it."""
+        self._take_turn(state)
         after = state.buried()
         self.staged.records[state_key(state.state_id)] = _encode(after.about)
         for snapshot_id in state.snapshots:

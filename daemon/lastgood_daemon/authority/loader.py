@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,7 +20,9 @@ from lastgood_daemon.authority.world import (
     NotLoadedError,
     Others,
     OthersNeed,
+    Pinned,
     Reader,
+    ReservedNeed,
     RetentionNeed,
     SessionNeed,
     StateNeed,
@@ -41,9 +44,6 @@ from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
 from lastgood_daemon.store.protocol import LogId, Record, Store
 
-MOST_LABOURS = 8
-"""How often something is worked out for one command elsewhere; then it is done at once, so that nobody waits for ever."""
-
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -55,13 +55,18 @@ class Loader:
         self.store = store
         self._world = world
         self._under_way: dict[Need, asyncio.Task[None]] = {}
+        # Of its own: what takes seconds here must not keep those waiting whose calls are read, or answered, in a thread.
+        self._labours = ThreadPoolExecutor(1, "lastgood-labour")
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Ask the world, and bring what is missing until it can answer."""
+        reader: Reader = self._world
         while True:
             try:
-                return asked(question, self._world)
+                return asked(question, reader)
             except NotLoadedError as error:
+                if isinstance(error.need, LabourNeed) and reader is self._world:
+                    reader = Pinned(self._world)
                 await self.bring(error.need)
 
     def bring(self, need: Need) -> Awaitable[None]:
@@ -106,8 +111,10 @@ class Loader:
                 world.times.put(need, await self._revision_at(LogId(state_id, incarnation), time))
             case OthersNeed():
                 await self._find_others(need)
+            case ReservedNeed(state_id):
+                await world.workings.released(state_id)
             case LabourNeed(_, work):
-                await asyncio.to_thread(work)
+                await asyncio.get_running_loop().run_in_executor(self._labours, work)
 
     async def _state(self, state_id: str) -> State:
         about = self._decoded(await self.store.record(state_key(state_id)), About) or About()

@@ -1,12 +1,14 @@
 """A command that waits to be evaluated, and whoever wants to hear what it came to."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lastgood_daemon.authority.commands import Command
+from lastgood_daemon.authority.commands.leases import Renew
 from lastgood_daemon.authority.outcomes import Outcome
 from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.authority.workings import Workings
 
 
 @dataclass(slots=True, eq=False)
@@ -27,11 +29,24 @@ class Submission:
     answered: bool = False
     moves: int = 0
     """How often the store has moved under it."""
-    labours: int = 0
-    """How often something had to be worked out for it."""
+    workings: Workings | None = None
+    """What was worked out for it, where anything was."""
+
+    @property
+    def overtakes(self) -> bool:
+        """Whether it need not wait for what its session has handed in before: nobody is to lose a lease by a large write."""
+        return isinstance(self.command, Renew)
+
+    def note_labour(self, workings: Workings, state_ids: Iterable[str]) -> None:
+        """Note that something must be worked out for it; the second time, reserve the states that it asks for."""
+        if self.workings is not None:
+            workings.reserve(self.command, state_ids)
+        self.workings = workings
 
     def answer(self, outcome: Outcome) -> None:
         """Tell what it came to; whatever happens, only once."""
         if not self.answered:
             self.answered = True
+            if self.workings is not None:
+                self.workings.forget(self.command)
             self.deliver(outcome)

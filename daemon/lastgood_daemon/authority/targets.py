@@ -55,6 +55,11 @@ class Found(NamedTuple):
     point: Point | None
     checkpoint: Checkpoint | None = None
 
+    @property
+    def fixed(self) -> tuple[object, ...]:
+        """What makes it this one; of a content that was brought along, nothing but the command that brings it."""
+        return () if self.point is None else (self.point, self.root)
+
 
 def find_state(reader: Reader, ref: StateRef) -> State:
     """Give the state that is meant, or raise ``StateNotFoundError``."""

@@ -5,16 +5,16 @@ What is not in memory is not missing: asking for it raises ``NotLoadedError``, w
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from lastgood_daemon.authority.digests import Digests
 from lastgood_daemon.authority.memory import BUDGET, LEAST, PER_BYTE, PER_PART, Memory
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.versions import Versions
+from lastgood_daemon.authority.workings import Workings
 from lastgood_daemon.engine.errors import TimeUnavailableError
 from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.engine.log import Entry, Other, decode_row
@@ -76,6 +76,12 @@ class OthersNeed(msgspec.Struct, frozen=True):
     after: int
 
 
+class ReservedNeed(msgspec.Struct, frozen=True):
+    """The turn to write into a state, which is reserved for another command."""
+
+    state_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class LabourNeed:
     """Work that is too long for the event loop. Two of one subject are the same."""
@@ -83,14 +89,16 @@ class LabourNeed:
     subject: object = field(compare=False)
     work: Callable[[], object] = field(compare=False)
     identity: int
+    states: Collection[str] = field(compare=False)
+    """The ids of the states that it may be about."""
 
     @classmethod
-    def of(cls, labour: LabourError) -> "LabourNeed":
+    def of(cls, labour: LabourError, states: Collection[str] = ()) -> "LabourNeed":
         """Give the need that an error names."""
-        return cls(labour.subject, labour.work, id(labour.subject))
+        return cls(labour.subject, labour.work, id(labour.subject), states)
 
 
-Need = StateNeed | WorkflowNeed | SessionNeed | RetentionNeed | TreeNeed | TimeNeed | OthersNeed | LabourNeed
+Need = StateNeed | WorkflowNeed | SessionNeed | RetentionNeed | TreeNeed | TimeNeed | OthersNeed | ReservedNeed | LabourNeed
 
 
 class NotLoadedError(Exception):
@@ -132,7 +140,47 @@ class Reader(Protocol):
         ...
 
 
-def asked(question: Callable[["World"], T], world: "World") -> T:
+class Pinned:
+    """Reads what it has read before, however that has changed since.
+
+    For a question that needs long work: what is worked out for it is about the same content when it is asked again, so
+    writers cannot keep it from being answered.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._states: dict[str, State] = {}
+        self._workflows: dict[str, Workflow] = {}
+        self._trees: dict[Point, Tree] = {}
+
+    def state(self, state_id: str) -> State:
+        """Return a state."""
+        if state_id not in self._states:
+            self._states[state_id] = self._reader.state(state_id)
+        return self._states[state_id]
+
+    def workflow(self, workflow_id: str) -> Workflow:
+        """Return a workflow."""
+        if workflow_id not in self._workflows:
+            self._workflows[workflow_id] = self._reader.workflow(workflow_id)
+        return self._workflows[workflow_id]
+
+    def retention(self, owner: str) -> Retention | None:
+        """Return the policy that was set for an id."""
+        return self._reader.retention(owner)
+
+    def tree(self, point: Point) -> Tree:
+        """Return the content of a state at a revision."""
+        if point not in self._trees:
+            self._trees[point] = self._reader.tree(point)
+        return self._trees[point]
+
+    def revision_at(self, state: State, time: int) -> int:
+        """Return the last revision of a state made at or before a time."""
+        return self._reader.revision_at(state, time)
+
+
+def asked(question: Callable[[Reader], T], world: Reader) -> T:
     """Ask a question.
 
     Raises:
@@ -210,7 +258,7 @@ class World:
         """Policies; ``None``: it is known that there is none."""
         self.part_bytes: dict[str, int] = {}
         """How many bytes the snapshots of states, and the parts of workflows, have above ``PER_PART`` each."""
-        self.digests = Digests()
+        self.workings = Workings()
         self.versions = Versions()
         self.trees: Recent[Point, Tree] = Recent(64)
         """Earlier contents that were rebuilt from the log."""

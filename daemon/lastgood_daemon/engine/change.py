@@ -22,6 +22,7 @@ from collections.abc import Iterable
 import msgspec
 from immutables import Map
 
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, child_of, empty_map, list_index
 from lastgood_daemon.engine.stored_value import content_of
 from lastgood_proto.paths import Path, format_path
@@ -83,6 +84,7 @@ def apply_change(root: Node, change: Change, revision: int) -> Node:
         case Remove(path):
             return _remove(root, path, 0, revision)
         case Splice(path, index, removed, items):
+            spend(len(items))
             nodes = [Node(revision, encoded=content_of(item)) for item in items]
             return _splice(root, path, 0, (index, removed, nodes), revision)
         case Patch(path, changes):

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice
-from lastgood_daemon.engine.encoded import open_list, open_map
-from lastgood_daemon.engine.level import is_list, is_map, items_of, names_of, same, same_bytes
+from lastgood_daemon.engine.labour import spend
+from lastgood_daemon.engine.level import is_list, is_map, items_in, items_of, names_in, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_proto.paths import Path
@@ -63,7 +63,8 @@ def _difference(old: Node | Raw, new: Raw, path: Path) -> _Found:
 
 def _of_maps(old: Node | Raw, new: Raw, path: Path) -> _Found | None:
     """Compare two maps; nothing where the names that stay have another order, or one that is new comes before them."""
-    before, after = names_of(old), open_map(new)
+    before, after = names_of(old), names_in(new)
+    spend(len(after))
     inner: list[_Found] = []
     added: list[_Found] = []
     last = (-1, "")
@@ -80,14 +81,16 @@ def _of_maps(old: Node | Raw, new: Raw, path: Path) -> _Found | None:
             inner.append(_difference(entry[1], child, (*path, name)))
     gone: list[tuple[int, str]] = []
     if len(before) > len(after) - len(added):
+        spend(len(before) // 10)
         gone = sorted((position, name) for name, (position, _) in before.items() if name not in after)
     removed = [_Found([Remove((*path, name))], _size((*path, name), 0)) for _, name in gone]
     return _joined((*removed, *inner, *added))
 
 
 def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
-    before, after = items_of(old), open_list(new)
+    before, after = items_of(old), items_in(new)
     shorter = min(len(before), len(after))
+    spend(shorter)
     front = _alike(zip(before, after, strict=False))
     back = _alike(islice(zip(reversed(before), reversed(after), strict=False), shorter - front))
     stop = len(before) - back
@@ -97,6 +100,7 @@ def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
     items = [bytes(item) for item in added]  # one by one, as below: so a thread lets others run in between
     size = sum(len(item) for item in items) + 5 * len(items)
     spliced = _Found([Splice(path, front, stop - front, items)], _size(path, size))
+    spend((stop - front) // 10)
     between = [*(before.part(front, stop) if isinstance(before, Sequence) else before[front:stop])]
     gone = slid(between, added, same)
     if gone:

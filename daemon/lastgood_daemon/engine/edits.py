@@ -15,10 +15,12 @@ from msgspec import Raw
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
 from lastgood_daemon.engine.compared import Compared
+from lastgood_daemon.engine.encoded import joined, list_head
 from lastgood_daemon.engine.errors import InvalidValueError, PathError
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.level import same
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, list_index
-from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
+from lastgood_daemon.engine.tree import CHANGE_COST, EMPTY_TREE, Tree
 from lastgood_proto import values
 from lastgood_proto.paths import Path
 
@@ -152,6 +154,7 @@ def _merge(tree: Tree, path: Path, data: bytes, compared: Compared) -> tuple[Cha
 def _merge_below(old: Node, new: Node, path: Path, changes: list[Change], compared: Compared) -> None:
     body = new.body()
     for name, (_, child) in body.ordered() if isinstance(body, MapBody) else ():
+        spend(CHANGE_COST)
         present = child_of(old, name)
         if present is not None and present.is_map and child.is_map:
             _merge_below(present, child, (*path, name), changes, compared)
@@ -162,7 +165,8 @@ def _merge_below(old: Node, new: Node, path: Path, changes: list[Change], compar
 def _append(tree: Tree, path: Path, items: tuple[bytes, ...]) -> tuple[Change, ...]:
     old = tree.find(path)
     if old is None:
-        return _put(tree, path, values.encode([values.decode(item) for item in items]), Compared())
+        spend(len(items))
+        return _put(tree, path, joined((list_head(len(items)), *items)), Compared())
     body = old.body()
     if not isinstance(body, ListBody):
         raise PathError(path, f"cannot append to {_kind(old)}")

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from immutables import Map
 from msgspec import Raw
 
-from lastgood_daemon.engine.encoded import open_map
-from lastgood_daemon.engine.level import is_list, is_map, length_of, names_of, same, same_bytes
+from lastgood_daemon.engine.labour import spend
+from lastgood_daemon.engine.level import is_list, is_map, length_of, names_in, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node, list_index
 from lastgood_proto.paths import Path
 
@@ -37,6 +37,8 @@ class Grave(NamedTuple):
 
 
 UNKNOWN = 2**53
+_NAME_COST = 3
+
 NO_GRAVES = Grave(0, 0, Map())
 
 
@@ -78,8 +80,9 @@ def _dead(old: Node | Raw, new: Raw | None, revision: int) -> Grave | None:
     below: dict[str, Grave] = {}
     items = most = 0
     if is_map(old):
-        survivors = open_map(new) if new is not None and is_map(new) else {}
+        survivors = names_in(new) if new is not None and is_map(new) else {}
         for name, (_, child) in names_of(old).items():
+            spend(_NAME_COST)
             dead = _dead(child, survivors.get(name), revision)
             if dead is not None:
                 below[name] = dead

@@ -18,7 +18,7 @@ import msgspec
 from immutables import Map
 from msgpack import Unpacker
 
-from lastgood_daemon.engine.encoded import list_head, list_length, map_head, pieces
+from lastgood_daemon.engine.encoded import length_in, list_head, map_head, pieces
 from lastgood_daemon.engine.graves import UNKNOWN, Grave
 from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
 from lastgood_daemon.engine.sequence import Sequence
@@ -129,7 +129,7 @@ def _open_list(data: bytes) -> ListBody:
 
 
 def _length(data: bytes) -> int:
-    return list_length(_taken_apart(data, 1)[1])
+    return length_in(_taken_apart(data, 1)[1])
 
 
 def _taken_apart(data: bytes, numbers: int) -> tuple[list[int], memoryview]:

@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from msgspec import Raw
 
 from lastgood_daemon.engine import encoded
-from lastgood_daemon.engine.encoded import list_length, open_list, open_map
+from lastgood_daemon.engine.encoded import Encoded, length_in, open_list, open_map
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.sequence import Sequence
+
+_BYTES_A_MICROSECOND = 200
+_PARTS_A_MICROSECOND = 4
 
 
 def is_map(value: Node | Raw) -> bool:
@@ -27,7 +31,7 @@ def is_list(value: Node | Raw) -> bool:
 
 def length_of(value: Node | Raw) -> int:
     """Return how many items a list has; looks at its head only."""
-    return value.length() if isinstance(value, Node) else list_length(value)
+    return value.length() if isinstance(value, Node) else length_in(value)
 
 
 def names_of(value: Node | Raw) -> Mapping[str, tuple[int, Node | Raw]]:
@@ -35,8 +39,20 @@ def names_of(value: Node | Raw) -> Mapping[str, tuple[int, Node | Raw]]:
     if isinstance(value, Node) and not value.sealed_bytes:
         body = value.body()
         return body.entries if isinstance(body, MapBody) else {}
-    children = open_map(value.encoded() if isinstance(value, Node) else value)
+    children = names_in(value.encoded() if isinstance(value, Node) else value)
     return {name: (position, child) for position, (name, child) in enumerate(children.items())}
+
+
+def names_in(value: Encoded) -> dict[str, Raw]:
+    """Give what a map in bytes has, by name."""
+    spend(memoryview(value).nbytes // _BYTES_A_MICROSECOND + length_in(value) // _PARTS_A_MICROSECOND)
+    return open_map(value)
+
+
+def items_in(value: Encoded) -> list[Raw]:
+    """Give the items of a list in bytes."""
+    spend(memoryview(value).nbytes // _BYTES_A_MICROSECOND + length_in(value) // _PARTS_A_MICROSECOND)
+    return open_list(value)
 
 
 def items_of(value: Node | Raw) -> list[Raw] | Sequence[Node]:
@@ -44,7 +60,7 @@ def items_of(value: Node | Raw) -> list[Raw] | Sequence[Node]:
     if isinstance(value, Node) and not value.sealed_bytes:
         body = value.body()
         return body.items if isinstance(body, ListBody) else Sequence()
-    return open_list(value.encoded() if isinstance(value, Node) else value)
+    return items_in(value.encoded() if isinstance(value, Node) else value)
 
 
 def same_bytes(old: Node | Raw, new: Raw) -> bool:
@@ -67,7 +83,7 @@ def same(old: Node | Raw, new: Raw) -> bool:
 def _same_map(body: MapBody, new: Raw) -> bool:
     if not is_map(new):
         return False
-    names = open_map(new)
+    names = names_in(new)
     if len(names) != len(body.entries):
         return False
     before = (-1, "")
@@ -82,5 +98,5 @@ def _same_map(body: MapBody, new: Raw) -> bool:
 def _same_list(body: ListBody, new: Raw) -> bool:
     if not is_list(new):
         return False
-    items = open_list(new)
+    items = items_in(new)
     return len(items) == len(body.items) and all(map(same, body.items, items))

@@ -7,13 +7,15 @@ against whoever can rewrite the file.
     chain(n) = blake2b-128( chain(n-1) + n + entry n with each value replaced by its blake2b-128 )
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
-from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
+from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
+from lastgood_daemon.engine.encoded import bytes_head, joined, list_head
+from lastgood_daemon.engine.labour import LONG_BYTES, spend
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.stored_value import digest_of
 from lastgood_proto.paths import Path
@@ -72,21 +74,53 @@ class Other(NamedTuple):
     timestamp: int
 
 
-Digest = Callable[[bytes], bytes]
+_FEW = 16
+_VALUE_COST = 2
+"""Of encoding or hashing one value; see ``spend``."""
+_BYTES_A_MICROSECOND = 1000
+"""So many are hashed."""
 
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Entry)
 _squash_decoder = msgspec.msgpack.Decoder(Squash)
 
 
 def encode_entry(entry: Entry) -> bytes:
     """Give an entry as bytes."""
-    return _encoder.encode(entry)
+    if is_short(entry.edits):
+        return _encode(entry)
+    return joined(_pieces(entry.timestamp, entry.author, entry.edits, _as_it_is))
+
+
+def is_short(edits: Sequence[LoggedEdit]) -> bool:
+    """Whether edits are so few and small that one call may encode them."""
+    return len(edits) <= _FEW and all(_are_short(edit.changes) for edit in edits)
+
+
+def _are_short(changes: Sequence[Change]) -> bool:
+    return len(changes) <= _FEW and all(map(_is_short, changes))
+
+
+def _is_short(change: Change) -> bool:
+    match change:
+        case Put(_, value):
+            return len(value) <= LONG_BYTES
+        case Splice():
+            return len(change.items) <= _FEW and all(len(item) <= LONG_BYTES for item in change.items)
+        case Patch():
+            return _are_short(change.changes)
+        case Remove():
+            return True
+
+
+def _as_it_is(stored: bytes) -> bytes:
+    return stored
 
 
 def encode_squash(squash: Squash) -> bytes:
     """Give a squashed delta as bytes, which no entry begins like."""
-    return SQUASHED + _encoder.encode(squash)
+    head = SQUASHED + b"\x94" + _encode(squash.timestamp) + _encode(squash.before)
+    return joined((head, *_pieces_of(squash.changes, _as_it_is), _encode(squash.seal)))
 
 
 def decode_row(encoded: bytes) -> Entry | Squash:
@@ -112,40 +146,54 @@ def sealed(before: int, revision: int, timestamp: int, changes: Iterable[Change]
 
 def seal_of(squash: Squash, revision: int, entry_chain: bytes) -> bytes:
     """Give the hash that a squashed delta must have; over the hashes of its values, as the chain is."""
-    changes = _without_values(squash.changes, digest_of)
-    skeleton = _encoder.encode((squash.timestamp, squash.before, revision, changes))
-    return blake2b(entry_chain + skeleton, digest_size=16).digest()
+    head = entry_chain + b"\x94" + _encode(squash.timestamp) + _encode(squash.before) + _encode(revision)
+    hashed = blake2b(head, digest_size=16)
+    for piece in _pieces_of(squash.changes, digest_of):
+        hashed.update(piece)
+    return hashed.digest()
 
 
-def chain(before: bytes, revision: int, entry: Entry, digest: Digest = digest_of) -> bytes:
-    """Give the hash that chains an entry to the one before it (``b""`` before the first).
-
-    ``digest`` does what ``digest_of`` does, perhaps faster.
-    """
+def chain(before: bytes, revision: int, entry: Entry) -> bytes:
+    """Return the hash that chains an entry to the one before it (``b""`` before the first)."""
     # Without a step the author is hashed as it was before steps were recorded, so that older logs still match.
     author = entry.author[:3] if entry.author.step is None else entry.author
-    skeleton = (
-        entry.timestamp,
-        author,
-        tuple(LoggedEdit(e.operation, e.path, _without_values(e.changes, digest), e.source) for e in entry.edits),
-    )
-    return blake2b(before + revision.to_bytes(8) + _encoder.encode(skeleton), digest_size=16).digest()
+    hashed = blake2b(before + revision.to_bytes(8), digest_size=16)
+    for piece in _pieces(entry.timestamp, author, entry.edits, digest_of):
+        hashed.update(piece)
+    return hashed.digest()
 
 
-def _without_values(changes: Iterable[Change], digest: Digest) -> tuple[Change, ...]:
-    return tuple(
-        Patch(change.path, tuple(_without_value(inner, digest) for inner in change.changes))
-        if isinstance(change, Patch)
-        else _without_value(change, digest)
-        for change in changes
-    )
+def _pieces(
+    timestamp: int, author: tuple[object, ...], edits: Sequence[LoggedEdit], stored: Callable[[bytes], bytes]
+) -> Iterator[bytes]:
+    """Encode an entry a little at a time, with each value as ``stored`` gives it: what one call would give, in pieces."""
+    yield b"\x93" + _encode(timestamp) + _encode(author) + list_head(len(edits))
+    for edit in edits:
+        yield b"\x94" + _encode(edit.operation) + _encode(edit.path)
+        yield from _pieces_of(edit.changes, stored)
+        yield _encode(edit.source)
 
 
-def _without_value(change: SimpleChange, digest: Digest) -> SimpleChange:
-    match change:
-        case Put(path, value, position):
-            return Put(path, digest(value), position)
-        case Splice(path, index, removed, items):
-            return Splice(path, index, removed, [digest(item) for item in items])
-        case Remove():
-            return change
+def _pieces_of(changes: Sequence[Change], stored: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    yield list_head(len(changes))
+    for change in changes:
+        match change:
+            case Put(path, value, position):
+                spend(_VALUE_COST + len(value) // _BYTES_A_MICROSECOND)
+                content = stored(value)
+                if len(content) <= LONG_BYTES:
+                    yield _encode(Put(path, content, position))
+                else:
+                    yield b"\x94" + _encode("p") + _encode(path) + bytes_head(len(content))
+                    yield content
+                    yield _encode(position)
+            case Splice(path, index, removed, items):
+                yield b"\x95" + _encode("s") + _encode(path) + _encode(index) + _encode(removed) + list_head(len(items))
+                for item in items:
+                    spend(_VALUE_COST + len(item) // _BYTES_A_MICROSECOND)
+                    yield _encode(stored(item))
+            case Patch(path, inner):
+                yield b"\x93" + _encode("d") + _encode(path)
+                yield from _pieces_of(inner, stored)
+            case Remove():
+                yield _encode(change)

@@ -20,14 +20,16 @@ from typing import NamedTuple
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.engine.encoded import is_list, is_map, list_head, list_length, map_head, open_list, open_map
-from lastgood_daemon.engine.labour import LONG_BYTES, labour
+from lastgood_daemon.engine.encoded import is_list, is_map, joined, length_in, list_head, map_head, open_list, open_map
+from lastgood_daemon.engine.labour import LONG_BYTES, labour, spend
 from lastgood_daemon.engine.order import RUN, in_order
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
 
 MANY = 1_000
-"""Parts of an opened value above which to encode it is work for a thread."""
+"""Parts of a value above which to open or to encode it is work for a thread."""
+_LONG_IMAGE = 16 * 1024
+"""Bytes of a part of an image above which it is opened in a thread: each part of it takes a few at least."""
 LONG_ENCODED = 512 * 1024
 """Bytes above which that is so."""
 _RUN = 4_000
@@ -119,7 +121,7 @@ class Node:
         """Return how many items a list has, without opening it."""
         encoded, body = self._encoded, self._body
         if encoded is not None:
-            return list_length(encoded)
+            return length_in(encoded)
         if isinstance(body, Imaged):
             return body.length(body.data)
         return len(body.items) if isinstance(body, ListBody) else 0
@@ -145,12 +147,14 @@ class Node:
         if encoded is None:
             if type(body) is not Imaged:
                 return body  # type: ignore[return-value]
-            size = len(body.data)
+            is_long = len(body.data) > _LONG_IMAGE
         else:
-            size = len(encoded)
-        if size > LONG_BYTES and (self.is_map or self.is_list):
-            return labour(self, self.open)
-        return self.open()
+            is_long = (
+                len(encoded) > MANY
+                and (self.is_map or self.is_list)
+                and (len(encoded) > LONG_BYTES or length_in(encoded) > MANY)
+            )
+        return labour(self, self.open) if is_long else self.open()
 
     def open(self) -> MapBody | ListBody | None:
         """Open the value, however large."""
@@ -178,7 +182,7 @@ class Node:
         parts: list[bytes] = []
         runs: list[bytes] = []
         self._encode_into(parts, runs)
-        return b"".join([*runs, *parts])
+        return joined([*runs, *parts])
 
     def is_long(self) -> bool:
         """Whether to give the value as bytes, and to send these, is work for a thread; looks at a few parts only."""
@@ -207,6 +211,7 @@ class Node:
         if isinstance(body, Imaged):
             body = body.open(body.data)  # for this once: a reader of the whole need not hold it opened
         if isinstance(body, MapBody):
+            spend(len(body.entries))
             parts.append(map_head(len(body.entries)))
             for name, entry in body.ordered():
                 parts.append(_encode(name))
@@ -214,6 +219,7 @@ class Node:
                 if len(parts) > _RUN:
                     _run(parts, runs)
         elif isinstance(body, ListBody):
+            spend(len(body.items))
             parts.append(list_head(len(body.items)))
             for item in body.items:
                 item._encode_into(parts, runs)  # noqa: SLF001 - its own class

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lastgood_daemon.engine.errors import ConflictError
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.state import State
 from lastgood_proto.paths import Path
+
+_PATH_COST = 5
 
 
 class Precondition(NamedTuple):
@@ -24,6 +27,7 @@ def require(state: State, precondition: Precondition) -> None:
     if expected is not None and (former or expected != tree.revision):
         raise ConflictError(None, expected, tree.revision, reached=tree.revision, former=former)
     for path, since in precondition.paths.items():
+        spend(_PATH_COST)
         actual = tree.last_change(path)
         if actual > since or since > tree.revision or former:
             raise ConflictError(path, since, actual, reached=tree.revision, former=former)

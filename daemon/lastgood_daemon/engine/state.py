@@ -5,6 +5,7 @@ A state is immutable: every change gives another one. What is being committed an
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 from immutables import Map
@@ -12,12 +13,12 @@ from immutables import Map
 from lastgood_daemon.engine.edits import Edit, evaluate
 from lastgood_daemon.engine.errors import RevisionUnavailableError, SnapshotNotFoundError, StateNotFoundError
 from lastgood_daemon.engine.kept import Kept
-from lastgood_daemon.engine.log import Author, Digest, Entry, LoggedEdit, Squash, chain
+from lastgood_daemon.engine.labour import let_go, spend
+from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, chain, encode_entry
 from lastgood_daemon.engine.order import values_from
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.stored_value import digest_of
-from lastgood_daemon.engine.trail import Trail
-from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
+from lastgood_daemon.engine.trail import Mark, Trail
+from lastgood_daemon.engine.tree import CHANGE_COST, EMPTY_TREE, Tree
 
 LEAST_BYTES = 256
 
@@ -115,23 +116,23 @@ class State:
         """
         return values_from(self.snapshots, lambda snapshot: snapshot.ordinal, (ordinal + 1, ""))
 
-    def advance(
-        self, edits: Sequence[LoggedEdit], author: Author, now: int, digest: Digest = digest_of
-    ) -> tuple["State", Entry]:
-        """Give the next revision, and the entry of the log that makes it; ``digest`` as in ``chain``."""
-        timestamp = max(now, self.tree.timestamp)
-        entry = Entry(timestamp, author, tuple(edits))
-        return self.replay(entry, chain(self.chain, self.revision + 1, entry, digest)), entry
+    def advance(self, edits: Sequence[LoggedEdit], author: Author, now: int) -> tuple["State", Entry]:
+        """Return the next revision, and the entry of the log that makes it."""
+        entry = Entry(max(now, self.tree.timestamp), author, tuple(edits))
+        return self.replay(entry, chain(self.chain, self.revision + 1, entry)), entry
 
     def replay(self, entry: Entry, entry_chain: bytes) -> "State":
         """Give the state after an entry of the log."""
-        about = self.about
-        if not about.born:
-            about = msgspec.structs.replace(about, born=True, created_at=entry.timestamp)
         changes = entry.changes()
         tree = self.tree.apply(changes, self.revision + 1, entry.timestamp)
-        trail = self.trail.extend(tree, changes, entry.author)
-        return replace(self, about=about, tree=tree, chain=entry_chain, trail=trail)
+        return self.moved_on(Mark.of(tree, changes, entry.author), entry_chain)
+
+    def moved_on(self, mark: Mark, entry_chain: bytes) -> "State":
+        """Return the state at its next revision."""
+        about = self.about
+        if not about.born:
+            about = msgspec.structs.replace(about, born=True, created_at=mark.tree.timestamp)
+        return replace(self, about=about, tree=mark.tree, chain=entry_chain, trail=self.trail.extend(mark))
 
     def replay_squash(self, squash: Squash, revision: int, entry_chain: bytes) -> "State":
         """Give the state after a squashed delta of the log, which ends at a revision."""
@@ -148,13 +149,14 @@ class State:
         return State(self.state_id, About(incarnation=self.incarnation + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What several edits, one after the other, come to; ``number`` is the one after the last increment."""
 
-    edits: tuple[LoggedEdit, ...]
+    edits: list[LoggedEdit]
     writes: bool
     number: bytes
+    tree: Tree
+    """The content after them, but for its time."""
 
 
 def plan(tree: Tree, edits: Sequence[tuple[str, Edit]]) -> Plan:
@@ -163,17 +165,44 @@ def plan(tree: Tree, edits: Sequence[tuple[str, Edit]]) -> Plan:
     Raises:
         RefusedError: one of them cannot be done; then none is.
     """
+    spend(CHANGE_COST * len(edits))
+    revision = tree.revision + 1
     logged: list[LoggedEdit] = []
     writes, number = False, b""
-    for index, (operation, edit) in enumerate(edits):
+    for operation, edit in edits:
         evaluation = evaluate(tree, edit)
         if not evaluation.writes:
             continue
         writes, number = True, evaluation.number or number
         logged.append(LoggedEdit(operation, edit.path, evaluation.changes))
-        if index < len(edits) - 1:
-            tree = tree.apply(evaluation.changes, tree.revision + 1)._replace(revision=tree.revision)
-    return Plan(tuple(logged), writes, number)
+        tree = tree.apply(evaluation.changes, revision)
+    return Plan(logged, writes, number, tree)
+
+
+class Made(NamedTuple):
+    """The next revision of a state, worked out: what is left is to put it there."""
+
+    mark: Mark
+    entry: bytes
+    chain: bytes
+    number: bytes = b""
+    """After an increment."""
+
+    @property
+    def revision(self) -> int:
+        """Which one it is."""
+        return self.mark.tree.revision
+
+
+def made(state: State, edits: Sequence[LoggedEdit], author: Author, now: int, tree: Tree | None = None) -> Made:
+    """Work out the next revision of a state; with ``tree``, what the edits make of it is known but for its time."""
+    timestamp, revision = max(now, state.tree.timestamp), state.revision + 1
+    entry = Entry(timestamp, author, tuple(edits))
+    changes = [change for edit in edits for change in edit.changes]
+    tree = state.tree.apply(changes, revision, timestamp) if tree is None else tree._replace(timestamp=timestamp)
+    found = Made(Mark.of(tree, changes, author), encode_entry(entry), chain(state.chain, revision, entry))
+    let_go(changes)
+    return found
 
 
 def preview(tree: Tree, edits: Sequence[Edit]) -> Tree:

@@ -5,6 +5,7 @@ They make near restores, reads and differences cheap: the earlier tree is here, 
 touched them. The trail is bounded in revisions and in bytes; what is not in it is rebuilt from the log.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from immutables import Map
@@ -21,26 +22,33 @@ MOST_TOUCHED = 10_000
 """Paths above which comparing whole contents is no more work."""
 
 
-class _Mark(NamedTuple):
+class Mark(NamedTuple):
+    """One revision of a trail."""
+
     tree: Tree
     touched: tuple[Path, ...]
     author: Author
     size: int
 
+    @classmethod
+    def of(cls, tree: Tree, changes: Iterable[Change], author: Author) -> "Mark":
+        """Return the mark of a revision that these changes have made."""
+        made = [inner for change in changes for inner in simple(change)]
+        return cls(tree, tuple(change.path for change in made), author, sum(map(_size, made)))
+
 
 class Trail(NamedTuple):
     """An immutable trail; every revision gives another one."""
 
-    marks: Map[int, _Mark] = Map()
+    marks: Map[int, Mark] = Map()
     oldest: int = 0
     size: int = 0
 
-    def extend(self, tree: Tree, changes: list[Change], author: Author) -> "Trail":
-        """Give the trail with another revision, made by these changes."""
-        made = [inner for change in changes for inner in simple(change)]
-        added = sum(map(_size, made))
-        marks = self.marks.set(tree.revision, _Mark(tree, tuple(change.path for change in made), author, added))
-        oldest, size = self.oldest or tree.revision, self.size + added
+    def extend(self, mark: Mark) -> "Trail":
+        """Return the trail with another revision."""
+        revision = mark.tree.revision
+        marks = self.marks.set(revision, mark)
+        oldest, size = self.oldest or revision, self.size + mark.size
         while len(marks) > 1 and (len(marks) > MAX_REVISIONS or size > MAX_BYTES):
             size -= marks[oldest].size
             marks = marks.delete(oldest)

@@ -5,9 +5,13 @@ from typing import NamedTuple
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice, apply_change, empty_root
 from lastgood_daemon.engine.graves import NO_GRAVES, Grave, bury, bury_items, gone_since
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, Node, child_of, find
 from lastgood_daemon.engine.stored_value import content_of
 from lastgood_proto.paths import Path
+
+CHANGE_COST = 20
+"""Of evaluating an edit, or of applying a change; see ``spend``."""
 
 
 class Tree(NamedTuple):
@@ -45,6 +49,7 @@ class Tree(NamedTuple):
         """Give the tree of a later revision."""
         tree = self
         for change in changes:
+            spend(CHANGE_COST)
             root = apply_change(tree.root, change, revision)
             tree = Tree(revision, timestamp, root, _graves_after(tree, change, revision))
         return tree._replace(revision=revision, timestamp=timestamp)
@@ -70,6 +75,7 @@ def _graves_after_patch(tree: Tree, path: Path, changes: Iterable[SimpleChange],
     graves = tree.graves
     root = tree.find(path)
     for change in changes:
+        spend(CHANGE_COST)
         node, depth = root, 0
         while node is not None and not node.is_list and depth < len(change.path):
             node, depth = child_of(node, change.path[depth]), depth + 1

@@ -7,10 +7,11 @@ from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
 from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.labour import let_go
 from lastgood_daemon.engine.log import Author, LoggedEdit
 from lastgood_daemon.engine.preconditions import Precondition, require
 from lastgood_daemon.engine.restore import bridge, bridge_paths
-from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.state import Made, State, made
 from lastgood_proto.paths import Path
 
 
@@ -30,10 +31,16 @@ class Restore(msgspec.Struct, frozen=True):
         author = admit(layer, self.author, now, into=state.state_id)
         require(state, self.precondition)
         found = find(layer, state, self.target)
-        after = layer.append(state, restoring(state, found, self.paths), author, now)
+        after = layer.put(state, layer.made(state, author, lambda: self._work_out(state, found, author, now), *found.fixed))
         if found.checkpoint is not None and found.checkpoint.workflow_id == state.state_id and not self.paths:
             _begin_line(layer, found.checkpoint, now)
         return Written(after.point())
+
+    def _work_out(self, state: State, found: Found, author: Author, now: int) -> Made:
+        edits = restoring(state, found, self.paths)
+        restored = made(state, edits, author, now)
+        let_go(edits)
+        return restored
 
 
 def restoring(state: State, found: Found, paths: tuple[Path, ...] = ()) -> list[LoggedEdit]:

@@ -3,12 +3,12 @@
 from lastgood_daemon.authority.commands.restore import restoring
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Rollback
-from lastgood_daemon.authority.targets import find
+from lastgood_daemon.authority.targets import Found, find
 from lastgood_daemon.authority.world import MAX_OTHERS
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.log import Author, Other
 from lastgood_daemon.engine.point import Point
-from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.state import Made, State, made
 from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import LogId
 
@@ -29,11 +29,18 @@ def roll_back(
     state = layer.state(workflow.workflow_id)
     before = state.point()
     undone = _undone(layer, workflow, before, target)
-    edits = [edit for edit in restoring(state, find(layer, state, target)) if edit.changes]
-    if edits:
-        state = layer.append(state, edits, author, now)
+    found = find(layer, state, target)
+    restored = layer.made(state, author, lambda: _restored(state, found, author, now), *found.fixed)
+    if restored is not None:
+        state = layer.put(state, restored)
     told = Rollback(before.revision, [effect.without_result() for effect in effects], undone[-MAX_OTHERS:])
     return workflow.rolled_back(target, state.point()), state, told
+
+
+def _restored(state: State, found: Found, author: Author, now: int) -> Made | None:
+    """Return the revision that goes back; nothing where nothing differs."""
+    edits = [edit for edit in restoring(state, found) if edit.changes]
+    return made(state, edits, author, now) if edits else None
 
 
 def _undone(layer: Layer, workflow: Workflow, before: Point, target: Point | None) -> list[Other]:

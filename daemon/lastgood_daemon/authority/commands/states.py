@@ -7,11 +7,11 @@ import msgspec
 from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
-from lastgood_daemon.authority.targets import StateRef, Target, find, find_state
+from lastgood_daemon.authority.targets import Found, StateRef, Target, find, find_state
 from lastgood_daemon.engine.change import Put
 from lastgood_daemon.engine.errors import StateExistsError
 from lastgood_daemon.engine.log import Author, LoggedEdit
-from lastgood_daemon.engine.state import State
+from lastgood_daemon.engine.state import Made, State, made
 
 
 class Fork(msgspec.Struct, frozen=True):
@@ -35,12 +35,15 @@ class Fork(msgspec.Struct, frozen=True):
         if new.about.born or new.snapshots:
             raise StateExistsError(self.new_state_id)
         new = replace(new, about=msgspec.structs.replace(new.about, origin=found.point))
-        copied = LoggedEdit("fork", (), (Put((), found.root.encoded()),), found.point)
-        new = layer.append(new, [copied], author, now)
+        new = layer.put(new, layer.made(new, author, lambda: _copied(new, found, author, now), *found.fixed))
         if found.checkpoint is not None and found.checkpoint.workflow_id == origin.state_id:
             workflow, made = layer.workflow(new.state_id).forked_from(found.checkpoint, new, now)
             layer.put_workflow(workflow, now, made)
         return Written(new.point())
+
+
+def _copied(new: State, found: Found, author: Author, now: int) -> Made:
+    return made(new, [LoggedEdit("fork", (), (Put((), found.root.encoded()),), found.point)], author, now)
 
 
 def begin_with(layer: Layer, state: State, operation: str, content: bytes, author: Author, now: int) -> State:

@@ -7,9 +7,10 @@ from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.engine.edits import Edit
+from lastgood_daemon.engine.labour import let_go
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition, require
-from lastgood_daemon.engine.state import plan
+from lastgood_daemon.engine.state import Made, State, made, plan
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -25,8 +26,17 @@ class Write(msgspec.Struct, frozen=True):
         """See ``Command``."""
         state = find_state(layer, self.state)
         author = admit(layer, self.author, now, into=state.state_id)
+        made = layer.made(state, author, lambda: self._work_out(state, author, now))
+        if made is None:
+            return Written(state.point(), existed=False)
+        return Written(layer.put(state, made).point(), number=made.number)
+
+    def _work_out(self, state: State, author: Author, now: int) -> Made | None:
+        """Return the next revision; nothing where there is none."""
         require(state, self.precondition)
         planned = plan(state.tree, self.edits)
         if not planned.writes:
-            return Written(state.point(), existed=False)
-        return Written(layer.append(state, planned.edits, author, now).point(), number=planned.number)
+            return None
+        found = made(state, planned.edits, author, now, planned.tree)._replace(number=planned.number)
+        let_go(planned.edits)
+        return found
