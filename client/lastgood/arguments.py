@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def join(*segments: str) -> str:
 def check_path(path: str) -> str:
     """Give the path back, or raise PathError where it is malformed."""
     if not isinstance(path, str):
-        text = f"a path is a str such as 'research.findings', not a {type(path).__name__}"
+        text = f"a path is a str such as 'research.findings', got {type(path).__name__}"
         raise PathError(text, path=repr(path))
     try:
         paths.parse_path(path)
@@ -59,8 +59,12 @@ def check_paths(given: Iterable[str] | None) -> list[str]:
     return listed
 
 
-def encode(value: object) -> Value:
+def encode(value: object, within: str = "") -> Value:
     """Check a value and give it in its form for the wire.
+
+    Args:
+        value: any value of the model.
+        within: where it stands in what the caller gave, such as the path of an ``update``; errors name it.
 
     Raises:
         InvalidValueError: it, or something inside it, cannot be stored.
@@ -69,7 +73,9 @@ def encode(value: object) -> Value:
     try:
         encoded = values.encode(value)
     except values.InvalidValue as error:
-        raise InvalidValueError(str(error), path=error.path, type_name=error.type_name) from None
+        where = ".".join(filter(None, (within, error.path)))
+        text = f"{error} (in the value for {within!r})" if within else str(error)
+        raise InvalidValueError(text, path=where, type_name=error.type_name) from None
     if len(encoded) > values.MAX_BYTES:
         text = f"a value of {len(encoded):,} bytes; the limit is {values.MAX_BYTES:,}"
         raise TooLargeError(text, size=len(encoded), limit=values.MAX_BYTES)
@@ -79,7 +85,7 @@ def encode(value: object) -> Value:
 def encode_map(value: object, field: str) -> Value:
     """Encode what has to be a dict: a whole tree, or metadata."""
     if type(value) is not dict:
-        text = f"{field} is a dict, not a {type(value).__name__}"
+        text = f"{field} is a dict, got {type(value).__name__}"
         raise InvalidValueError(text, type_name=type(value).__qualname__)
     return encode(value)
 
@@ -99,7 +105,7 @@ def encode_metadata(metadata: dict[str, Any] | None) -> Value | None:
 def check_text(text: str, field: str, *, empty: bool = False, limit: int = texts.MAX_NAME_BYTES) -> str:
     """Give an id or a label back, or raise InvalidArgumentError where it is not text, or has more bytes than it may."""
     if not isinstance(text, str):
-        message = f"{field} is a str, not a {type(text).__name__}"
+        message = f"{field} is a str, got {type(text).__name__}"
         raise InvalidArgumentError(message, field=field)
     if not text and not empty:
         message = f"{field} is empty"
@@ -137,7 +143,11 @@ def check_time(time: datetime, field: str) -> datetime:
     if time.utcoffset() is None:
         text = f"{field} is a datetime without a time zone; give it one, such as datetime.UTC"
         raise InvalidArgumentError(text, field=field)
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        text = f"{field} is {time!r}, which in UTC is before year 1 or after year 9999"
+        raise InvalidArgumentError(text, field=field) from None
 
 
 def precondition(expected: int | Mapping[str, int]) -> Precondition:

@@ -13,6 +13,7 @@ from lastgood.state.shared import SharedState
 from lastgood.state.target import content_of, is_at
 from lastgood.storage import FileCheckpointStorage
 from lastgood.transport.registry import shared_connection
+from lastgood.unpicklable import Unpicklable
 from lastgood_proto.v1.checkpoints_pb2 import (
     CreateCheckpointRequest,
     DeleteCheckpointsRequest,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Metrics = ExecutionMetrics | Mapping[str, float]
 
 
-class CheckpointManager:
+class CheckpointManager(Unpicklable):
     """The checkpoints of the workflows of a daemon. Making one does no I/O.
 
     All calls take ``timeout``: seconds; None is the client's.
@@ -54,7 +55,7 @@ class CheckpointManager:
         elif isinstance(storage, FileCheckpointStorage):
             self._source = storage._connection  # noqa: SLF001 - that is all there is to a storage
         elif storage is not None:
-            text = f"storage is a FileCheckpointStorage, not a {arguments.type_name(storage)}"
+            text = f"storage is a FileCheckpointStorage, got {arguments.type_name(storage)}"
             raise InvalidArgumentError(text, field="storage")
 
     async def create_checkpoint(  # what a checkpoint consists of
@@ -176,7 +177,7 @@ class CheckpointManager:
         elif isinstance(state, dict):
             request.content.CopyFrom(arguments.encode_map(state, "state"))
         else:
-            text = f"state is a SharedState, a Snapshot or a dict, not a {arguments.type_name(state)}"
+            text = f"state is a SharedState, a Snapshot or a dict, got {arguments.type_name(state)}"
             raise InvalidArgumentError(text, field="state")
 
     async def _get(self, request: GetCheckpointRequest, timeout: float | None) -> Checkpoint | None:

@@ -37,6 +37,7 @@ from lastgood.state.shared import SharedState
 from lastgood.transfer import Text, pieces_of
 from lastgood.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.transport.registry import register
+from lastgood.unpicklable import Unpicklable
 from lastgood.workflow import ResumableWorkflow
 from lastgood_proto.texts import MAX_PATH_BYTES
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, StateRef
@@ -53,7 +54,7 @@ _PATIENCE = 3600.0
 TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
 
 
-class Client:
+class Client(Unpicklable):
     """A connection to one daemon. Made by ``lastgood.connect``.
 
     It connects at ``async with`` or ``await``, otherwise with its first call; a daemon that restarts is found again.
@@ -351,7 +352,7 @@ class Client:
 
 def _check_retention(retention: Retention | None) -> None:
     if retention is not None and not isinstance(retention, Retention):
-        text = f"retention is a Retention or None, not a {arguments.type_name(retention)}"
+        text = f"retention is a Retention or None, got {arguments.type_name(retention)}"
         raise InvalidArgumentError(text, field="retention")
 
 

@@ -70,7 +70,7 @@ class ExecutionMetrics:
                 raise InvalidArgumentError(text, field="metrics")
             metrics = cls(**metrics)  # type: ignore[arg-type]  # checked next
         elif not isinstance(metrics, cls):
-            text = f"metrics are ExecutionMetrics or a dict, not a {type(metrics).__name__}"
+            text = f"metrics are ExecutionMetrics or a dict, got {type(metrics).__name__}"
             raise InvalidArgumentError(text, field="metrics")
         for each in fields(cls):
             _check_number(each.name, getattr(metrics, each.name), whole=each.type in {int, "int"})

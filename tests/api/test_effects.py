@@ -12,6 +12,7 @@ from lastgood import (
     Effect,
     FencedError,
     InvalidArgumentError,
+    InvalidValueError,
     ResumableWorkflow,
     Step,
     StepOrderError,
@@ -59,16 +60,14 @@ async def test_plain_functions_and_such_as_block(workflow: ResumableWorkflow) ->
         assert await step.once("thread", plain, 7) == 3
 
 
-async def test_a_result_that_cannot_be_stored_is_given_once(workflow: ResumableWorkflow) -> None:
-    thing = object()
-    outside = Outside(thing)
-
-    async def work(step: Step) -> None:
-        await step.once("make", outside)
-
+async def test_a_result_that_cannot_be_stored_is_an_error_each_time(workflow: ResumableWorkflow) -> None:
+    outside = Outside(object())
     async with workflow.step(0, "a") as step:
-        assert await step.once("make", outside) is thing
-        assert await step.once("make", outside) is None
+        with pytest.raises(InvalidValueError, match=r"(?s)return something that can be.*object") as first:
+            await step.once("make", outside)
+        assert first.value.type_name == "object"
+        with pytest.raises(InvalidValueError, match="is done and does not run again"):
+            await step.once("make", outside)
     assert len(outside.calls) == 1
     (effect,) = await workflow.list_effects()
     assert (effect.status, effect.in_doubt, effect.recorded_at is not None) == ("done", False, True)

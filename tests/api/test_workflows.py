@@ -22,6 +22,7 @@ from lastgood import (
     ResumableWorkflow,
     SharedState,
     StateNotFoundError,
+    StepOrderError,
 )
 
 COMPLETED, FAILED, RUNNING = AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.RUNNING
@@ -29,7 +30,9 @@ COMPLETED, FAILED, RUNNING = AgentStatus.COMPLETED, AgentStatus.FAILED, AgentSta
 
 async def test_before_try_resume(client: Client, wf: str) -> None:
     workflow = client.workflow(wf)
-    assert (workflow.is_resumed, workflow.current_step, workflow.attempt) == (False, 0, 0)
+    assert (workflow.is_resumed, workflow.attempt) == (False, 0)
+    with pytest.raises(StepOrderError, match="first enter 'async with workflow'"):
+        _ = workflow.current_step
     assert workflow.metrics == ExecutionMetrics()
     assert isinstance(workflow.state, SharedState)
     assert workflow.state.state_id == wf
@@ -355,19 +358,29 @@ async def test_a_workflow_whose_state_was_deleted_begins_anew(client: Client, wf
     again = client.workflow(wf, initial_state={"x": 3})
     assert await again.try_resume() == 0
     assert await again.state.to_dict() == {"x": 3}
-    assert again.attempt == 2
+    assert again.attempt > workflow.attempt
     with pytest.raises(FencedError):
         await workflow.checkpoint(0, "a", COMPLETED)
 
 
-async def test_a_checkpoint_of_a_deleted_state_refuses_the_resume_until_it_is_cleared(client: Client, wf: str) -> None:
-    """Not from the beginning, as if there had been none: its content is gone, and nobody has said that this is fine."""
+async def test_a_deleted_state_takes_the_checkpoints_of_its_workflow_with_it(client: Client, wf: str) -> None:
     workflow = client.workflow(wf, initial_state={"x": 1})
     await workflow.try_resume()
     await workflow.checkpoint(0, "a", COMPLETED)
     await client.delete_state(wf)
     fresh = client.workflow(wf, initial_state={"x": 2})
-    with pytest.raises(StateNotFoundError, match="clear_checkpoints"):
+    assert await fresh.try_resume() == 0
+    assert await fresh.state.to_dict() == {"x": 2}
+
+
+async def test_a_checkpoint_of_a_deleted_state_refuses_the_resume_until_it_is_cleared(client: Client, wf: str) -> None:
+    """Not from the beginning, as if there had been none: its content is gone, and nobody has said that this is fine."""
+    other = client.state(f"{wf}-other")
+    await other.set("x", 1)
+    await client.checkpoints.create_checkpoint(wf, 0, "a", COMPLETED, other)
+    await client.delete_state(other.state_id)
+    fresh = client.workflow(wf, initial_state={"x": 2})
+    with pytest.raises(StateNotFoundError, match="has been deleted"):
         await fresh.try_resume()
     assert fresh.attempt == 0
     assert await client.state(wf).revision() == 0, "nothing has been written"

@@ -11,6 +11,7 @@ from lastgood.state.handle import Source, StateHandle, source_of
 from lastgood.state.past import StatePast
 from lastgood.state.target import Past
 from lastgood.state.transaction import Transaction, retry_on_conflict
+from lastgood.transport.primitives import apply, check_function
 from lastgood.transport.registry import shared_connection
 from lastgood_proto.v1.common_pb2 import Fence
 from lastgood_proto.v1.history_pb2 import ForkRequest
@@ -85,10 +86,11 @@ class SharedState(StateContent, StatePast):
         Raises:
             RevisionConflictError: it has met nothing but conflicts.
         """
+        check_function(function, "function")
 
         async def attempt() -> _Result:
             async with self.transaction(timeout=timeout) as transaction:
-                return await function(transaction)
+                return await apply(function, transaction)
 
         return await retry_on_conflict(attempt, self._source().timeout if timeout is None else timeout)
 

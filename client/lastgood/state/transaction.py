@@ -10,7 +10,8 @@ from lastgood import arguments, convert
 from lastgood.errors import InvalidArgumentError, RevisionConflictError
 from lastgood.models import Reading
 from lastgood.state.handle import StateHandle
-from lastgood.transport.primitives import pause
+from lastgood.transport.primitives import pause, waits_for_none
+from lastgood.unpicklable import Unpicklable
 from lastgood_proto.v1.state_pb2 import AppendEdit, DeleteEdit, Edit, ReadResponse
 
 _Result = TypeVar("_Result")
@@ -20,7 +21,7 @@ _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.2
 
 
-class Transaction:
+class Transaction(Unpicklable):
     """Reads see what it has buffered; on leaving ``async with`` all of that becomes one revision.
 
     What it reads is remembered with the revision at which it was read, and the commit takes place only if none of it has
@@ -53,8 +54,12 @@ class Transaction:
 
         Raises:
             RevisionConflictError: something that was read has changed since.
+            InvalidArgumentError: a write was taken for a call to wait for.
         """
         self._open = False
+        if self._edits and waits_for_none(error):
+            text = "the writes of a transaction are plain calls that buffer and return None: tx.set(…) stands by itself"
+            raise InvalidArgumentError(text, field="transaction") from error
         if kind is None and self._edits:
             self.revision = await self._state._commit(self._edits, self._read_at, self._timeout)  # noqa: SLF001 - a transaction is a part of its state
 
@@ -81,9 +86,9 @@ class Transaction:
     def update(self, values: Mapping[str, object]) -> None:
         """Buffer a ``set`` of each path."""
         if not isinstance(values, Mapping):
-            text = f"update takes a map of path to value, not a {type(values).__name__}"
+            text = f"update takes a map of path to value, got {type(values).__name__}"
             raise InvalidArgumentError(text, field="values")
-        edits = [Edit(path=arguments.check_path(path), set=arguments.encode(value)) for path, value in values.items()]
+        edits = [Edit(path=arguments.check_path(path), set=arguments.encode(value, path)) for path, value in values.items()]
         for edit in edits:
             self._buffer(edit)
 
@@ -93,7 +98,7 @@ class Transaction:
 
     def append(self, path: str, *items: object) -> None:
         """Buffer an ``append``."""
-        appended = AppendEdit(items=[arguments.encode(item) for item in items])
+        appended = AppendEdit(items=[arguments.encode(item, str(index)) for index, item in enumerate(items)])
         self._buffer(Edit(path=arguments.check_path(path), append=appended))
 
     def increment(self, path: str, by: float = 1) -> None:

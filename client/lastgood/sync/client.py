@@ -39,6 +39,7 @@ from lastgood.sync.transfer import Text, pieces_of
 from lastgood.sync.transport.connection import DEFAULT_TIMEOUT, Connection
 from lastgood.sync.transport.registry import register
 from lastgood.sync.workflow import ResumableWorkflow
+from lastgood.unpicklable import Unpicklable
 from lastgood_proto.texts import MAX_PATH_BYTES
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, StateRef
 from lastgood_proto.v1.maintenance_pb2 import BackupRequest, VerifyRequest
@@ -54,7 +55,7 @@ _PATIENCE = 3600.0
 TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
 
 
-class Client:
+class Client(Unpicklable):
     """A connection to one daemon. Made by ``lastgood.sync.connect``.
 
     It connects at ``with``, otherwise with its first call; a daemon that restarts is found again.
@@ -346,7 +347,7 @@ class Client:
 
 def _check_retention(retention: Retention | None) -> None:
     if retention is not None and not isinstance(retention, Retention):
-        text = f"retention is a Retention or None, not a {arguments.type_name(retention)}"
+        text = f"retention is a Retention or None, got {arguments.type_name(retention)}"
         raise InvalidArgumentError(text, field="retention")
 
 

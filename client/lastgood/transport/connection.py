@@ -66,6 +66,7 @@ class Connection:
         timeout: seconds for each call that names none.
         closed: whether ``aclose`` was called.
         incarnations: of which lives of states its answers have told.
+        claimed: the workflows that it holds claims of.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Connection:
         self._credentials = credentials
         self.timeout = check_timeout(timeout)
         self._finder = Finder(location, autostart=autostart)
+        self.claimed: set[str] = set()
         self.incarnations = Incarnations()
         self._ledger = Ledger()
         self._wake = asyncio.Event()

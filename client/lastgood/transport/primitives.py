@@ -29,6 +29,12 @@ async def apply(function: Callable[..., Awaitable[_Result] | _Result], *args: ob
     return result
 
 
+def waits_for_none(error: BaseException | None) -> bool:
+    """Whether an error is that of ``await`` on what a plain call returned: None."""
+    text = str(error)
+    return isinstance(error, TypeError) and "NoneType" in text and "await" in text
+
+
 async def to_its_end(
     function: Callable[_Given, Coroutine[Any, Any, _Result]], *args: _Given.args, **options: _Given.kwargs
 ) -> _Result:

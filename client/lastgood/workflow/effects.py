@@ -88,13 +88,21 @@ class Effects:
         return answer.effect, found
 
     async def _record(self, key: str, result: object) -> None:
-        """Record a result; of one that cannot be stored only that there is one."""
+        """Record a result.
+
+        Raises:
+            InvalidValueError, TooLargeError: it cannot be stored. That the effect is done is recorded all the same.
+        """
         request = self._recording(key)
         try:
             request.result.CopyFrom(arguments.encode(result))
             await self._calls.call(RECORD_EFFECT, request)
-        except (InvalidValueError, TooLargeError):
+        except (InvalidValueError, TooLargeError) as error:
             await self._calls.call(RECORD_EFFECT, self._recording(key))
+            text = f"{_done_without_result(key, self._calls.number)}: {error}"
+            if isinstance(error, TooLargeError):
+                raise TooLargeError(text, size=error.size, limit=error.limit) from None
+            raise InvalidValueError(text, path=error.path, type_name=error.type_name) from None
 
     async def _record_failure(self, key: str, failure: Exception) -> None:
         """Record a failure that counts as a result, with what it can be made from again if that can be stored."""
@@ -117,7 +125,16 @@ def _outcome(effect: wire.Effect, failures: tuple[type[Exception], ...]) -> Any:
     """Give what is recorded, or raise it."""
     if effect.status == wire.EFFECT_STATUS_FAILED:
         raise _again(effect, failures)
-    return convert.value_from(effect.result) if effect.HasField("result") else None
+    if not effect.HasField("result"):
+        raise InvalidValueError(_done_without_result(effect.key, effect.step))
+    return convert.value_from(effect.result)
+
+
+def _done_without_result(key: str, step: int) -> str:
+    return (
+        f"effect {key!r} of step {step} is done and does not run again, but its result could not be stored. Have its "
+        "function return something that can be, such as the id of what it made; catch this error to go on without the result"
+    )
 
 
 def _again(effect: wire.Effect, failures: tuple[type[Exception], ...]) -> Exception:

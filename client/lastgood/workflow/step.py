@@ -14,6 +14,7 @@ from lastgood.progress import Checkpoint
 from lastgood.retry import Retry
 from lastgood.state.shared import SharedState
 from lastgood.transport.primitives import apply, check_function, pause, to_its_end
+from lastgood.unpicklable import Unpicklable
 from lastgood.workflow.calls import StepCalls
 from lastgood.workflow.effects import Effects
 from lastgood.workflow.run import Run
@@ -21,7 +22,7 @@ from lastgood.workflow.run import Run
 _Result = TypeVar("_Result")
 
 
-class Step:
+class Step(Unpicklable):
     """One step of a workflow, made by ``workflow.step``: ``async with workflow.step(3, agent_id="writer") as step``.
 
     What is written in it is durable and visible when its call ends. At the end a ``COMPLETED`` checkpoint is recorded at its
@@ -180,8 +181,8 @@ class Step:
         """Run ``await function(*args)`` and record what it gives, or give what was recorded before, without running it.
 
         That holds in a retry and after a resume. Of two calls with the same key at the same time the second waits for the
-        first. An exception leaves the effect in doubt, and goes on. A result that cannot be stored is recorded as done: it
-        is given this once, and None from then on.
+        first. An exception leaves the effect in doubt, and goes on. An effect whose result cannot be stored is recorded as
+        done, and does not run again: this call and all later ones raise InvalidValueError, or at first TooLargeError.
 
         Args:
             key: names the effect within the step.
@@ -194,6 +195,7 @@ class Step:
 
         Raises:
             InDoubtError: it is in doubt, and that was asked for.
+            InvalidValueError, TooLargeError: its result cannot be stored.
             EffectFailedError: a failure is recorded, of a class that is not among ``failures``, or not to be made again.
             StepOrderError: the step is not open.
             FencedError: a later attempt has begun.

@@ -58,7 +58,7 @@ class ResumableWorkflow(WorkflowRecords):
         poison_after: int | None = 3,
     ) -> None:
         if not isinstance(checkpoint_manager, CheckpointManager):
-            text = f"checkpoint_manager is a CheckpointManager, not a {arguments.type_name(checkpoint_manager)}"
+            text = f"checkpoint_manager is a CheckpointManager, got {arguments.type_name(checkpoint_manager)}"
             raise InvalidArgumentError(text, field="checkpoint_manager")
         if not 0 < arguments.check_number(lease, "lease") <= _LONGEST_LEASE:
             text = f"lease is a positive number of seconds, {_LONGEST_LEASE:g} at most, not {lease!r}"
@@ -97,7 +97,13 @@ class ResumableWorkflow(WorkflowRecords):
 
     @property
     def current_step(self) -> int:
-        """The step to do next."""
+        """The step to do next.
+
+        Raises:
+            StepOrderError: no attempt has begun, so that it is not known.
+        """
+        if not self._run.current_step and not self._run.attempt:
+            self._run.check_begun("the current step")
         return self._run.current_step
 
     @property
@@ -127,7 +133,7 @@ class ResumableWorkflow(WorkflowRecords):
 
     def __repr__(self) -> str:
         """For people."""
-        return f"ResumableWorkflow({self.workflow_id!r}, attempt={self.attempt}, current_step={self.current_step})"
+        return f"ResumableWorkflow({self.workflow_id!r}, attempt={self.attempt}, current_step={self._run.current_step})"
 
     async def __aenter__(self) -> Self:
         """Claim the workflow, and resume it.
@@ -158,6 +164,7 @@ class ResumableWorkflow(WorkflowRecords):
         """
         claim, self._run.claim = self._run.claim, None
         if claim is not None:
+            self._run.ended = True
             await claim.end(error)
 
     async def try_resume(self, step: int | None = None, *, force: bool = False, timeout: float | None = None) -> int:

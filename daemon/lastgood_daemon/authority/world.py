@@ -370,6 +370,8 @@ class World:
         time = self._moment(time)
         if time >= state.tree.timestamp:
             return state.revision
+        if time < state.about.created_at:
+            return 0
         kept = state.kept
         if time < kept.floor.timestamp:
             revision = kept.at(time)

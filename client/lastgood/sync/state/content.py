@@ -111,10 +111,11 @@ class StateContent(StateHandle):
     def update(self, values: Mapping[str, object], *, expected: Expected = None, timeout: float | None = None) -> int:
         """Set several paths, all or none, as one revision, and give it. None at all write nothing."""
         if not isinstance(values, Mapping):
-            text = f"update takes a map of path to value, not a {type(values).__name__}"
+            text = f"update takes a map of path to value, got {type(values).__name__}"
             raise InvalidArgumentError(text, field="values")
         assignments = [
-            Assignment(path=arguments.check_path(path), value=arguments.encode(value)) for path, value in values.items()
+            Assignment(path=arguments.check_path(path), value=arguments.encode(value, path))
+            for path, value in values.items()
         ]
         request = UpdateRequest(context=self._writing(expected), assignments=assignments)
         answer = self._call(UPDATE, request, timeout)
@@ -135,7 +136,7 @@ class StateContent(StateHandle):
         request = AppendRequest(
             context=self._writing(expected),
             path=arguments.check_path(path),
-            items=[arguments.encode(item) for item in items],
+            items=[arguments.encode(item, str(index)) for index, item in enumerate(items)],
         )
         answer = self._call(APPEND, request, timeout)
         return answer.header.revision

@@ -6,10 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lastgood import arguments
-from lastgood.errors import InvalidArgumentError, RevisionConflictError
+from lastgood.errors import InvalidArgumentError, RevisionConflictError, WorkflowBusyError
 from lastgood.operations import READ, SET, TRANSACT, Operation, Request, Response
 from lastgood.sync.transport.connection import Connection
 from lastgood.sync.transport.primitives import Lock
+from lastgood.unpicklable import Unpicklable
 from lastgood_proto.v1.common_pb2 import ChangeContext, Fence, Precondition, StateRef, Value, WriteContext
 from lastgood_proto.v1.state_pb2 import Edit, ReadRequest, ReadResponse, SetRequest, TransactRequest
 
@@ -36,7 +37,7 @@ def source_of(client: "Client") -> Source:
     return source
 
 
-class StateHandle:
+class StateHandle(Unpicklable):
     """A state by its id. Making one does no I/O."""
 
     def __init__(
@@ -88,7 +89,19 @@ class StateHandle:
     def _call(self, operation: Operation[Request, Response], request: Request, timeout: float | None) -> Response:
         """Make a call about this state, and learn from its answer which life of the state it is about."""
         self._begin(timeout)
-        response = self._source().call(operation, request, timeout=timeout)
+        connection = self._source()
+        try:
+            response = connection.call(operation, request, timeout=timeout)
+        except WorkflowBusyError as error:
+            if self._state_id in connection.claimed:
+                text = (
+                    f"{self._state_id!r} is the state of a workflow that this client has claimed, and this handle does not "
+                    "belong to the claim: write through workflow.state, or step.state"
+                )
+                raise WorkflowBusyError(
+                    text, workflow_id=error.workflow_id, holder=error.holder, remaining=error.remaining
+                ) from None
+            raise
         header = response.header
         self._source().incarnations.note(self._state_id, header.incarnation, header.revision)
         if not self._reference.incarnation:

@@ -12,6 +12,7 @@ from lastgood.sync.state.handle import Source, StateHandle, source_of
 from lastgood.sync.state.past import StatePast
 from lastgood.sync.state.target import Past
 from lastgood.sync.state.transaction import Transaction, retry_on_conflict
+from lastgood.sync.transport.primitives import apply, check_function
 from lastgood.sync.transport.registry import shared_connection
 from lastgood_proto.v1.common_pb2 import Fence
 from lastgood_proto.v1.history_pb2 import ForkRequest
@@ -84,10 +85,11 @@ class SharedState(StateContent, StatePast):
         Raises:
             RevisionConflictError: it has met nothing but conflicts.
         """
+        check_function(function, "function")
 
         def attempt() -> _Result:
             with self.transaction(timeout=timeout) as transaction:
-                return function(transaction)
+                return apply(function, transaction)
 
         return retry_on_conflict(attempt, self._source().timeout if timeout is None else timeout)
 

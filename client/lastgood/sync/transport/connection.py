@@ -26,6 +26,7 @@ class Connection:
         closed: whether ``close`` was called.
         timeout: seconds for each call that names none.
         incarnations: of which lives of states its answers have told.
+        claimed: the workflows that it holds claims of.
 
     Raises:
         ClientUnusableError: no calls can be made here.
@@ -45,6 +46,7 @@ class Connection:
         self.closed = False
         self._inner = AsyncConnection(location, token=token, credentials=credentials, timeout=timeout, autostart=autostart)
         self.timeout = self._inner.timeout
+        self.claimed: set[str] = set()
         self.incarnations = self._inner.incarnations
         # Nobody closes the client of `connect().state("s").get()`. At the end of the interpreter all of them are closed.
         weakref.finalize(self, _abandon, self._inner).atexit = False

@@ -54,6 +54,12 @@ def apply(function: Callable[..., _Result], *args: object) -> _Result:
     return result
 
 
+def waits_for_none(error: BaseException | None) -> bool:
+    """Return False: there is nothing to be awaited here."""
+    del error
+    return False
+
+
 def to_its_end(function: Callable[_Given, _Result], *args: _Given.args, **options: _Given.kwargs) -> _Result:
     """Call a function. Nothing but Ctrl-C ends it before its end."""
     return function(*args, **options)

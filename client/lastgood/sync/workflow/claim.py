@@ -113,6 +113,7 @@ class Claim:
         if kept is None:
             return
         kept.end()
+        self._connection.claimed.discard(self._workflow_id)
         try:
             interrupted = self._interruption.take_back(error)
         finally:
@@ -127,6 +128,7 @@ class Claim:
         on_loss = self._interruption.make
         self._keepalive = Keepalive(self._workflow_id, attempt, self._lease, asked=asked, on_loss=on_loss)
         self._keepalive.begin(self._connection)
+        self._connection.claimed.add(self._workflow_id)
         weakref.finalize(self, self._keepalive.end).atexit = False
 
     def _give_up(self, timeout: float) -> bool:

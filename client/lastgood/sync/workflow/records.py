@@ -5,6 +5,7 @@ from lastgood.attempts import Attempt, Effect, WorkflowStatus
 from lastgood.convert_workflows import attempt_from, effect_from, workflow_from
 from lastgood.operations import GET_WORKFLOW, LIST_ATTEMPTS, LIST_EFFECTS, RELEASE
 from lastgood.sync.workflow.run import Run
+from lastgood.unpicklable import Unpicklable
 from lastgood_proto.v1.common_pb2 import ChangeContext
 from lastgood_proto.v1.workflows_pb2 import (
     GetWorkflowRequest,
@@ -14,7 +15,7 @@ from lastgood_proto.v1.workflows_pb2 import (
 )
 
 
-class WorkflowRecords:
+class WorkflowRecords(Unpicklable):
     """What any process may ask about a workflow, whoever holds it. All calls take ``timeout`` as the others do."""
 
     def __init__(self, run: Run) -> None:

@@ -29,6 +29,7 @@ class Run:
         rollback: what the last rollback has undone.
         state: the workflow's, bound to the attempt.
         claim: holds the workflow; None: nothing does.
+        ended: whether its claim was given up, and no attempt has begun since.
     """
 
     def __init__(self, workflow_id: str, source: Source, agent_id: str) -> None:
@@ -42,6 +43,7 @@ class Run:
         self.rollback: Rollback | None = None
         self.state = self.handle(agent_id)
         self.claim: Claim | None = None
+        self.ended = False
 
     @property
     def fence(self) -> Fence | None:
@@ -71,10 +73,11 @@ class Run:
             self.claim.check()
 
     def check_begun(self, what: str, step: int | None = None) -> None:
-        """Raise StepOrderError where no attempt has begun."""
-        if not self.attempt:
+        """Raise StepOrderError where no attempt has begun, or the claim has ended."""
+        if not self.attempt or self.ended:
+            when = "after its claim has ended" if self.ended else "before any attempt at it"
             text = (
-                f"{what} of workflow {self.workflow_id!r} before any attempt at it: first enter 'with workflow', or "
+                f"{what} of workflow {self.workflow_id!r} {when}: first enter 'with workflow', or "
                 "call 'workflow.try_resume()'"
             )
             raise StepOrderError(text, workflow_id=self.workflow_id, step=step)
@@ -83,6 +86,7 @@ class Run:
         """Go on in the attempt that has begun."""
         checkpoint = self.checkpoint(answer.header, answer.checkpoint) if answer.HasField("checkpoint") else None
         self.attempt = answer.attempt
+        self.ended = False
         self.current_step = answer.next_step
         self.is_resumed = checkpoint is not None
         self.metrics = (checkpoint.metrics if checkpoint else None) or ExecutionMetrics()
