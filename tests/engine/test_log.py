@@ -1,17 +1,20 @@
 """A revision as it is stored, and the chain that holds the revisions together."""
 
+import contextlib
 from hashlib import blake2b
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine import strategies
 from tests.support.rows import entry_of
 
+from lastgood_daemon.engine import encoded, log, long_changes
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
-from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_row, encode_entry
+from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_row, encode_entry, encode_squash, sealed
 
 contents = st.binary(max_size=20)
 simple_changes: st.SearchStrategy[SimpleChange] = st.one_of(
@@ -28,6 +31,21 @@ edits = st.builds(
     LoggedEdit, st.sampled_from(["set", "restore"]), strategies.paths, st.lists(changes, max_size=4).map(tuple)
 )
 entries = st.builds(Entry, st.integers(0, 2**60), authors, st.lists(edits, max_size=3).map(tuple))
+
+
+@settings(max_examples=50)
+@given(entries, st.integers(1, 30))
+def test_a_large_row_is_decoded_in_pieces_as_in_one(entry: Entry, size: int) -> None:
+    squash = sealed(1, 2, 3, entry.changes(), b"chain")
+    rows = [encode_entry(entry), encode_squash(squash)]
+    with contextlib.ExitStack() as small:
+        for module in (log, long_changes, encoded):
+            small.enter_context(mock.patch.object(module, "PIECE_BYTES", size))
+        assert [repr(decode_row(row)) for row in rows] == [repr(entry), repr(squash)]
+        for row in rows:
+            for damaged in (row[:-1], row + b"\x00"):
+                with pytest.raises(msgspec.DecodeError):
+                    decode_row(damaged)
 
 
 @given(entries)

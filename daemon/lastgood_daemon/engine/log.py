@@ -14,8 +14,9 @@ from typing import NamedTuple
 import msgspec
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
-from lastgood_daemon.engine.encoded import bytes_head, joined, list_head
+from lastgood_daemon.engine.encoded import PIECE_BYTES, bytes_head, joined, list_head
 from lastgood_daemon.engine.labour import LONG_BYTES, spend
+from lastgood_daemon.engine.long_changes import decoded_changes, decoded_list
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.stored_value import digest_of
 from lastgood_proto.paths import Path
@@ -83,6 +84,10 @@ _BYTES_A_MICROSECOND = 1000
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Entry)
 _squash_decoder = msgspec.msgpack.Decoder(Squash)
+_long_decoder = msgspec.msgpack.Decoder(tuple[int, Author, msgspec.Raw])
+_edits_decoder = msgspec.msgpack.Decoder(list[LoggedEdit])
+_long_edit_decoder = msgspec.msgpack.Decoder(tuple[str, Path, msgspec.Raw, Point | None])
+_long_squash_decoder = msgspec.msgpack.Decoder(tuple[int, int, msgspec.Raw, bytes])
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -130,9 +135,26 @@ def decode_row(encoded: bytes) -> Entry | Squash:
         msgspec.DecodeError: they are none.
     """
     try:
+        if len(encoded) > PIECE_BYTES:
+            return _squash_of_pieces(encoded[1:]) if encoded[:1] == SQUASHED else _entry_of_pieces(encoded)
         return _squash_decoder.decode(encoded[1:]) if encoded[:1] == SQUASHED else _decoder.decode(encoded)
-    except UnicodeDecodeError as error:  # which is how msgspec says that a text is none
+    except ValueError as error:  # which is how msgspec says that a text is none, and msgpack that bytes are none
         raise msgspec.DecodeError(str(error)) from error
+
+
+def _entry_of_pieces(encoded: bytes) -> Entry:
+    timestamp, author, edits = _long_decoder.decode(encoded)
+    return Entry(timestamp, author, tuple(decoded_list(edits, _edits_decoder.decode, _long_edit)))
+
+
+def _long_edit(encoded: msgspec.Raw) -> LoggedEdit:
+    operation, path, changes, source = _long_edit_decoder.decode(encoded)
+    return LoggedEdit(operation, path, decoded_changes(changes), source)
+
+
+def _squash_of_pieces(encoded: bytes) -> Squash:
+    timestamp, before, changes, seal = _long_squash_decoder.decode(encoded)
+    return Squash(timestamp, before, decoded_changes(changes), seal)
 
 
 SQUASHED = b"\xc1"
