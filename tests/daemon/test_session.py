@@ -19,7 +19,7 @@ from lastgood_daemon.authority import authority as authority_module
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.sessions import LIFETIME, Session, new_session_id
-from lastgood_daemon.rpc.session import MAX_CALL_BYTES
+from lastgood_daemon.rpc.parts import MAX_CALL_BYTES
 from lastgood_daemon.store.protocol import RecordWrite, Unit
 from lastgood_daemon.store.sqlite import SqliteStore
 from lastgood_proto.v1 import common_pb2, session_pb2, state_pb2

@@ -33,6 +33,7 @@ from lastgood_daemon.process.config import Config
 from lastgood_daemon.process.folder import DataFolder, Endpoint
 from lastgood_daemon.process.idle import until_idle
 from lastgood_daemon.process.notify import notify, supervised
+from lastgood_daemon.process.trimming import keep_trimming
 from lastgood_daemon.rpc.server import RpcServer
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite import SqliteStore
@@ -61,7 +62,7 @@ async def serve(config: Config, folder: DataFolder) -> int:
     store = SqliteStore.open(folder.database)
     authority = Authority(store, config.memory)
     info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
-    server = RpcServer(authority, info, config.token)
+    server = RpcServer(authority, info, config.token, config.memory)
     info.address = await _listen(config, folder, server)
     committing = asyncio.create_task(authority.run())
     folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted))
@@ -171,6 +172,7 @@ async def _until_end(
 
         group.start_soon(on_signal)
         group.start_soon(on_broken)
+        group.start_soon(keep_trimming, lambda: server.activity)
         group.start_soon(_keep_house, authority, config.housekeeping_interval)
         if config.autostarted:
             group.start_soon(on_idle)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -54,12 +54,21 @@ OPERATIONS: dict[str, Operation] = {
 
 
 class Long(NamedTuple):
-    """An answer that is so large that to do anything with all of it is work for a thread."""
+    """An answer that is so large that to make it, or to do anything with all of it, is work for a thread.
 
-    message: Message
+    It holds what it is made from, which for a value is the tree that the daemon has anyway.
+    """
+
+    make: Callable[[], Message]
 
 
-Answer = Callable[["Message | Long | Refused"], None]
+class Slow(msgspec.Struct, frozen=True):
+    """A read that cannot be answered at once. Nothing is done for it, and nothing held, until it is asked for."""
+
+    find: Callable[[], Awaitable[Message | Long | Refused]]
+
+
+Answer = Callable[["Message | Slow | Refused"], None]
 Work = Ask[Any] | Do | Run
 
 
@@ -70,6 +79,8 @@ class Translated(msgspec.Struct, frozen=True):
     as_json: bool
     digest: bytes = b""
     """Of the request, if it is one that writes."""
+    reads: bool = False
+    """Whether it changes nothing, so that it need not be done when nobody waits for it any more."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -101,7 +112,7 @@ class Dispatcher:
             work = FAULT
         writes = operation.verb == "write"
         digest = digest_of(name, request.SerializeToString(deterministic=True)) if writes else b""
-        return Translated(work, wants_json(request), digest)
+        return Translated(work, wants_json(request), digest, reads=operation.verb == "read")
 
     def perform(self, translated: Translated, caller: Caller, answer: Answer) -> Submission | None:
         """Do what is to be done for a request, and return the command that it became, if any.
@@ -123,6 +134,8 @@ class Dispatcher:
                     return submission
                 case Ask() as ask:
                     self._ask(ask, answer)
+                case Run(run) if translated.reads:
+                    answer(Slow(partial(self._found, run)))
                 case Run(run):
                     self._later(run, answer)
         except RefusedError as refusal:
@@ -139,33 +152,34 @@ class Dispatcher:
             return
 
         async def run() -> Message | Long | Refused:
-            known = found
-            if isinstance(known, NotLoadedError):
-                known = await self._edge.authority.ask(ask.question)
-                if (response := _made_at_once(ask, known)) is not None:
-                    return response
-            made = await asyncio.to_thread(working, partial(_responded, ask.respond, known))
-            return made if isinstance(made, Refused) else Long(made)
+            known = await self._edge.authority.ask(ask.question)
+            response = _made_at_once(ask, known)
+            return Long(partial(working, partial(ask.respond, known))) if response is None else response
 
-        self._later(run, answer)
+        answer(Slow(partial(self._found, run)))
 
-    def _later(self, run: Callable[[], Any], answer: Answer) -> None:
+    async def _found(self, run: Callable[[], Awaitable[Message | Long | Refused]]) -> Message | Long | Refused:
+        """Run something, and give what went wrong as what is answered then."""
+        try:
+            return await run()
+        except RefusedError as refusal:
+            return Refused.because(refusal)
+        except CorruptRecordError as error:
+            log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
+            return Refused("CORRUPT", str(error))
+        except StoreBrokenError as error:
+            self._edge.authority.fail(error)
+            return Refused("UNAVAILABLE", f"the daemon's storage failed: {error}")
+        except Exception:
+            log.exception("an operation failed")
+            return FAULT
+
+    def _later(self, run: Callable[[], Awaitable[Message]], answer: Answer) -> None:
+        """Run something that goes on whatever becomes of the caller."""
+
         async def work() -> None:
-            response: Message | Long | Refused
-            try:
-                response = await run()
-            except RefusedError as refusal:
-                response = Refused.because(refusal)
-            except CorruptRecordError as error:
-                log.error("refusing what needs a damaged record: %s", error)  # noqa: TRY400 - expected, no traceback
-                response = Refused("CORRUPT", str(error))
-            except StoreBrokenError as error:
-                self._edge.authority.fail(error)
-                response = Refused("UNAVAILABLE", f"the daemon's storage failed: {error}")
-            except Exception:
-                log.exception("an operation failed")
-                response = FAULT
-            answer(response)
+            found = await self._found(run)
+            answer(FAULT if isinstance(found, Long) else found)
 
         task = asyncio.get_running_loop().create_task(work())
         self._tasks.add(task)
@@ -194,12 +208,30 @@ def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> 
         return Refused("INTERNAL", "the daemon failed to make the answer; its log says more")
 
 
+def encoded(answer: Long) -> bytes | Refused:
+    """Make a large answer, and encode it: work for a thread."""
+    message = _responded(lambda _: answer.make(), None)
+    return message if isinstance(message, Refused) else message.SerializeToString()
+
+
 def _as_json(answer: Answer) -> Answer:
-    def written(result: Message | Long | Refused) -> None:
-        message = result.message if isinstance(result, Long) else result
-        answer(message if isinstance(message, Refused) else _responded(write_json, message))
+    def written(result: Message | Slow | Refused) -> None:
+        if isinstance(result, Slow):
+            answer(Slow(partial(_found_as_json, result)))
+        else:
+            answer(result if isinstance(result, Refused) else _responded(write_json, result))
 
     return written
+
+
+async def _found_as_json(slow: Slow) -> Message | Long | Refused:
+    found = await slow.find()
+    match found:
+        case Long(make):
+            return Long(lambda: write_json(make()))
+        case Refused():
+            return found
+    return _responded(write_json, found)
 
 
 def _terms(caller: Caller, translated: Translated) -> tuple[Identity | None, float | None]:

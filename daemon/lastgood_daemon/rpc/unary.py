@@ -20,8 +20,9 @@ from lastgood_daemon.authority.sessions import Identity, key_session
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.engine.labour import LONG_BYTES
 from lastgood_daemon.rpc.authorize import Principal, authenticate
-from lastgood_daemon.rpc.dispatch import OPERATIONS, Answer, Caller, Dispatcher, Long, Translated
+from lastgood_daemon.rpc.dispatch import OPERATIONS, Answer, Caller, Dispatcher, Long, Slow, Translated, encoded
 from lastgood_daemon.rpc.errors import abort
+from lastgood_daemon.rpc.inflight import InFlight
 from lastgood_daemon.rpc.requests import text_of
 from lastgood_proto.v1 import (
     checkpoints_pb2,
@@ -47,20 +48,23 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     server_pb2.DESCRIPTOR.services_by_name["ServerService"],
 )
 
+SLOW_READS = 8
+"""Of all unary calls, that are worked on at a time."""
+
 
 def operation_name(method: str) -> str:
     """Give the name of the operation of a method."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
 
 
-def unary_handlers(dispatcher: Dispatcher, token: str | None) -> Iterable[grpc.GenericRpcHandler]:
+def unary_handlers(dispatcher: Dispatcher, inflight: InFlight, token: str | None) -> Iterable[grpc.GenericRpcHandler]:
     """Make the handlers of all services but the sessions'."""
+    slots = asyncio.Semaphore(SLOW_READS)
     for service in SERVICES:
-        methods: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
+        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             method.name: grpc.unary_unary_rpc_method_handler(
                 # Without a deserializer: gRPC would answer what that cannot read with UNKNOWN, before who calls is checked.
-                _Method(method, dispatcher, token).call,
-                response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+                _Method(method, dispatcher, inflight, slots, token).call
             )
             for method in service.methods
         }
@@ -70,10 +74,19 @@ def unary_handlers(dispatcher: Dispatcher, token: str | None) -> Iterable[grpc.G
 class _Method:
     """One unary method."""
 
-    def __init__(self, method: MethodDescriptor, dispatcher: Dispatcher, token: str | None) -> None:
+    def __init__(
+        self,
+        method: MethodDescriptor,
+        dispatcher: Dispatcher,
+        inflight: InFlight,
+        slots: asyncio.Semaphore,
+        token: str | None,
+    ) -> None:
         self._name = operation_name(method.name)
         self._read: Callable[[bytes], Any] = message_factory.GetMessageClass(method.input_type).FromString
         self._dispatcher = dispatcher
+        self._inflight = inflight
+        self._slots = slots
         self._token = token
         self._write = OPERATIONS[self._name].verb == "write"
 
@@ -82,23 +95,30 @@ class _Method:
             return await asyncio.to_thread(self._dispatcher.translate, self._name, request, principal)
         return self._dispatcher.translate(self._name, request, principal)
 
-    async def call(self, encoded: bytes, context: aio.ServicerContext[Any, Any]) -> Message:
+    async def call(self, request: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
         """Answer one call."""
+        answer = await self._answer(request, context)
+        if isinstance(answer, Refused):
+            del request  # the error that ends a call keeps what is in sight here, for long
+            await abort(context, answer)
+        return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+    async def _answer(self, encoded_request: bytes, context: aio.ServicerContext[Any, Any]) -> Message | bytes | Refused:
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Message | Refused] = loop.create_future()
+        answered: asyncio.Future[Message | Slow | Refused] = loop.create_future()
         remaining = context.time_remaining()
         try:
             principal = authenticate(dict(context.invocation_metadata() or ()), self._token)
         except RefusedError as refusal:
-            await abort(context, Refused.because(refusal))
+            return Refused.because(refusal)
         try:
-            request = self._read(encoded)
+            request = self._read(encoded_request)
             key = text_of(request.context.idempotency_key, "idempotency_key") if self._write else ""
         except DecodeError as error:
             message = f"the request is not an encoded {self._name} request: {error}"
-            await abort(context, Refused("INVALID_ARGUMENT", message, {"field": "request"}))
+            return Refused("INVALID_ARGUMENT", message, {"field": "request"})
         except RefusedError as refusal:
-            await abort(context, Refused.because(refusal))
+            return Refused.because(refusal)
         caller = Caller(
             Identity(key_session(key), 1) if key else None,
             None if remaining is None else loop.time() + remaining,
@@ -107,14 +127,30 @@ class _Method:
         self._dispatcher.perform(translated, caller, _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.
         answer = await asyncio.shield(answered)
-        if not isinstance(answer, Refused):
-            return answer
-        return await abort(context, answer)
+        return await self._found(answer, context) if isinstance(answer, Slow) else answer
+
+    async def _found(self, slow: Slow, context: aio.ServicerContext[Any, Any]) -> Message | bytes | Refused:
+        """Do a read that takes longer. What is large is encoded when there is room for it, and held until it is sent."""
+        async with self._slots:
+            found = await slow.find()
+            if not isinstance(found, Long):
+                return found
+            hold = self._inflight.hold(_nothing)
+            context.add_done_callback(lambda _: hold.release())  # type: ignore[arg-type]  # its stubs want a function of nothing
+            async with self._inflight.encoding:
+                data = await asyncio.to_thread(encoded, found)
+                if not isinstance(data, Refused):
+                    await hold.grow(len(data))
+                return data
 
 
-def _setter(future: "asyncio.Future[Message | Refused]") -> Answer:
-    def answer(result: Message | Long | Refused) -> None:
+def _setter(future: "asyncio.Future[Message | Slow | Refused]") -> Answer:
+    def answer(result: Message | Slow | Refused) -> None:
         if not future.done():
-            future.set_result(result.message if isinstance(result, Long) else result)
+            future.set_result(result)
 
     return answer
+
+
+def _nothing() -> None:
+    """What is on its way in one message cannot be called back; it goes when its connection does."""

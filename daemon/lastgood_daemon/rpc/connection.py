@@ -1,0 +1,289 @@
+"""One connection of one session: its calls in, its answers out.
+
+It has a reader, which performs the calls as they come, and an outbox, which the stream empties. It takes no more from its
+client than it can answer: while calls are unanswered, or answers not taken, beyond the bounds below, nothing more is read or
+parsed, and the client's next messages wait in its own memory.
+
+A call that was handed in is done, whoever is left to hear of it: a client that lost its connection takes the session up on
+another, sends again what is unanswered, and finds what it had done recorded. What only reads is done while its client waits.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from lastgood_daemon.authority.outcomes import Refused
+from lastgood_daemon.authority.sessions import Identity
+from lastgood_daemon.rpc.authorize import Principal
+from lastgood_daemon.rpc.dispatch import Caller, Dispatcher, Long, Slow, Translated, encoded
+from lastgood_daemon.rpc.errors import status_of
+from lastgood_daemon.rpc.incoming import pieces_of
+from lastgood_daemon.rpc.inflight import Hold, InFlight
+from lastgood_daemon.rpc.outbox import FULL_BYTES, Outbox
+from lastgood_daemon.rpc.parts import Parts
+from lastgood_daemon.rpc.unsettled import UnsettledWrites
+from lastgood_proto.v1.session_pb2 import Call, Reply, SessionResponse
+
+MAX_UNANSWERED = 2048
+"""Calls of one connection that may be unanswered before no more are performed."""
+MAX_UNANSWERED_BYTES = 2 * 1024 * 1024
+"""What these may come to; one call may be larger."""
+SLOW_READS = 4
+"""Of one connection, that are worked on at a time."""
+LONG_CALL_BYTES = 512 * 1024
+"""A call that is larger is translated in a thread."""
+LARGE_MESSAGE_BYTES = 2 * 1024 * 1024
+"""A message that is larger is counted among what is in flight. One with a part is smaller, and the part is counted."""
+SLICE_SECONDS = 0.001
+"""Performing calls, before others have a turn."""
+FINISH_SECONDS = 2.0
+"""How long a stream that is asked to end still answers what it has taken."""
+
+LATE = Refused("DEADLINE_EXCEEDED", "the time of the call had passed before its turn; nothing was done")
+_UNKNOWN = Translated(
+    Refused("INVALID_ARGUMENT", "the call has no operation that this daemon knows"),
+    as_json=False,
+)
+
+
+class _Call(NamedTuple):
+    """A call without its request, which may be large."""
+
+    sequence: int
+    after: int
+    name: str
+    size: int
+    deadline: float | None
+    translated: Translated
+    hold: Hold | None = None
+
+    @property
+    def is_late(self) -> bool:
+        return self.deadline is not None and asyncio.get_running_loop().time() > self.deadline
+
+
+class Connection:
+    """See the module. ``abandon`` is called where the client stands still and keeps others waiting."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        inflight: InFlight,
+        unsettled: UnsettledWrites,
+        principal: Principal,
+        session_id: str,
+        abandon: Callable[[], None],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._inflight = inflight
+        self._unsettled = unsettled
+        self._principal = principal
+        self._session_id = session_id
+        self._abandon = abandon
+        self._outbox = Outbox()
+        self._parts = Parts(inflight, self._refuse)
+        self._slots = asyncio.Semaphore(SLOW_READS)
+        self._reads: set[asyncio.Task[None]] = set()
+        self._unanswered = 0
+        self._bytes = 0
+        self._acknowledged = 0
+        self._ending = ""
+
+    # Reading.
+
+    async def read(self, receive: Callable[[], Awaitable[bytes | None]]) -> None:
+        """Perform the calls of a stream until the client ends it."""
+        try:
+            while (message := await receive()) is not None:
+                part = await self._take(message)
+                del message  # the next lines may wait for long
+                if part is not None:
+                    await self._take_part(*part)
+        finally:
+            self.close()
+
+    async def _take(self, message: bytes) -> tuple[bytes, bool] | None:
+        """Perform the calls of a message; gives its part of a call, if it has one, and whether that is the last."""
+        loop = asyncio.get_running_loop()
+        hold = self._inflight.hold(self._abandon)
+        if len(message) > LARGE_MESSAGE_BYTES:
+            await hold.grow(len(message))
+        arrived = began = loop.time()
+        try:
+            for piece in pieces_of(message):
+                self._acknowledged = max(self._acknowledged, piece.acknowledged)
+                for call in piece.calls:
+                    if self._is_full:
+                        await self._room()
+                    elif loop.time() - began > SLICE_SECONDS:
+                        await asyncio.sleep(0)
+                        began = loop.time()
+                    self._perform(await self._read(call, arrived))
+                hold.progress()
+                if piece.HasField("part"):
+                    return piece.part.data, piece.part.last
+        finally:
+            hold.release()
+        return None
+
+    async def _take_part(self, data: bytes, last: bool) -> None:  # noqa: FBT001 - as in the contract
+        whole = await self._parts.take(data, last)
+        if whole is not None:
+            await self._take_whole(*whole)
+
+    async def _read(self, call: Call, arrived: float) -> _Call:
+        size = call.ByteSize()
+        if size > LONG_CALL_BYTES:
+            return await asyncio.to_thread(self._translated, call, size, arrived)
+        return self._translated(call, size, arrived)
+
+    async def _take_whole(self, encoded_call: bytearray, hold: Hold) -> None:
+        """Perform a call that has come in parts. Nothing more is read meanwhile."""
+
+        def translated() -> _Call:
+            call = Call()
+            call.ParseFromString(encoded_call)  # type: ignore[arg-type]  # it takes any bytes, its stubs do not
+            encoded_call.clear()
+            return self._translated(call, 0, arrived)._replace(hold=hold)
+
+        arrived = asyncio.get_running_loop().time()
+        try:
+            call = await asyncio.to_thread(translated)
+        except BaseException:
+            hold.release()
+            raise
+        self._perform(call)
+
+    def _translated(self, call: Call, size: int, arrived: float) -> _Call:
+        name = call.WhichOneof("operation") or ""
+        translated = self._dispatcher.translate(name, getattr(call, name), self._principal) if name else _UNKNOWN
+        deadline = arrived + call.timeout_ms / 1000 if call.timeout_ms else None
+        return _Call(call.sequence, call.after, name, size, deadline, translated)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._unanswered >= MAX_UNANSWERED or self._bytes >= MAX_UNANSWERED_BYTES or self._outbox.is_full
+
+    async def _room(self) -> None:
+        """Wait until a call may be performed."""
+        while self._is_full and not self._outbox.closed:
+            await self._outbox.moved()
+
+    # Performing.
+
+    def _perform(self, call: _Call) -> None:
+        self._unanswered += 1
+        self._bytes += call.size
+        if self._ending:
+            reason = f"{self._ending}; nothing was written, connect again"
+            self._answer(call, Refused("UNAVAILABLE", reason))
+        elif call.translated.reads and call.is_late:
+            self._answer(call, LATE)
+        elif call.translated.digest:
+            self._write(call)
+        elif call.after and self._unsettled.hold(call.after):
+            self._beside(self._perform_held(call))
+        else:
+            self._dispatcher.perform(call.translated, Caller(None, call.deadline), lambda answer: self._answer(call, answer))
+
+    def _write(self, call: _Call) -> None:
+        write = self._unsettled.begin(call.sequence)
+
+        def settle(answer: Message | Slow | Refused) -> None:
+            self._unsettled.settle(write)
+            self._answer(call, answer)
+
+        caller = Caller(Identity(self._session_id, call.sequence, self._acknowledged), call.deadline)
+        write.submission = self._dispatcher.perform(call.translated, caller, settle)
+
+    async def _perform_held(self, call: _Call) -> None:
+        await self._unsettled.settled(call.after)
+        self._dispatcher.perform(call.translated, Caller(None, call.deadline), lambda answer: self._answer(call, answer))
+
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        """Do something as long as the client is there."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+
+    def _answer(self, call: _Call, answer: Message | Slow | Refused) -> None:
+        if isinstance(answer, Slow):
+            self._beside(self._answer_slowly(call, answer))
+            return
+        fields: dict[str, Any] = {"error": status_of(answer)} if isinstance(answer, Refused) else {call.name: answer}
+        self._outbox.put(Reply(sequence=call.sequence, **fields))
+        self._settle(call)
+
+    def _settle(self, call: _Call) -> None:
+        """Note that a call has been answered."""
+        self._unanswered -= 1
+        self._bytes -= call.size
+        if call.hold is not None:
+            call.hold.release()
+        self._outbox.move()
+        if self._ending and not self._unanswered:
+            self._outbox.end(self._ending)
+
+    def _refuse(self, sequence: int, refused: Refused) -> None:
+        """Refuse a call of which not all has come."""
+        self._outbox.put(Reply(sequence=sequence, error=status_of(refused)))
+
+    async def _answer_slowly(self, call: _Call, slow: Slow) -> None:
+        async with self._slots:
+            await self._outbox.room()
+            found: Message | Long | Refused = LATE if call.is_late else await slow.find()
+            if isinstance(found, Message) and found.ByteSize() > FULL_BYTES:
+                found = _made(found)
+            if not isinstance(found, Long):
+                self._answer(call, found)
+                return
+            refusal = await self._send(call, found)
+        if refusal is None:
+            self._settle(call)
+        else:
+            self._answer(call, refusal)
+
+    async def _send(self, call: _Call, answer: Long) -> Refused | None:
+        """Encode a large answer when it is its turn, and send it; gives why that cannot be."""
+        hold = self._inflight.hold(self._abandon)
+        try:
+            async with self._outbox.turn():
+                async with self._inflight.encoding:
+                    if call.is_late:
+                        return LATE
+                    data = await asyncio.to_thread(encoded, answer)
+                    if isinstance(data, Refused):
+                        return data
+                    await hold.grow(len(data))
+                await self._outbox.send(call.sequence, call.name, data, hold.progress)
+        finally:
+            hold.release()
+        return None
+
+    # Writing.
+
+    async def write(self, send: Callable[[SessionResponse], Any]) -> None:
+        """Send answers until the stream ends."""
+        async for message in self._outbox.messages():
+            await send(message)
+
+    def end(self, reason: str) -> None:
+        """Let the stream end when all that it has taken is answered, or after a while."""
+        self._ending = reason
+        if self._unanswered:
+            asyncio.get_running_loop().call_later(FINISH_SECONDS, self._outbox.end, reason)
+        else:
+            self._outbox.end(reason)
+
+    def close(self) -> None:
+        """Answer nothing any more: what is only read for this client is not read, and what it holds is let go."""
+        self._outbox.close()
+        self._parts.drop()
+        for task in self._reads:
+            task.cancel()
+
+
+def _made(message: Message) -> Long:
+    return Long(lambda: message)

@@ -1,0 +1,152 @@
+"""The answers of one connection, from when they are ready until its client has taken them.
+
+What is small gathers, and goes out in one message. What is large goes in parts, after what is small: one such answer at a
+time, and the next is not even encoded before the client has taken the last part of it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from lastgood_daemon.rpc.incoming import varint
+from lastgood_proto.v1.session_pb2 import GoingAway, Part, Reply, SessionResponse
+
+MESSAGE_BYTES = 1024 * 1024
+"""A message of answers is closed at this size; an answer larger than it goes in parts."""
+FULL_BYTES = 256 * 1024
+"""With so much waiting for the client no further call is performed whose answer would join it."""
+
+
+class Outbox:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Bytes of the small answers that wait."""
+        self._small: deque[tuple[Reply, int]] = deque()
+        self._large: deque[_Large] = deque()
+        self._sending = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._goodbye: str | None = None
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._small)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is to take some answers first."""
+        return self.size >= FULL_BYTES
+
+    def put(self, reply: Reply) -> None:
+        """Send an answer. Where the client has gone, that is all there is to do."""
+        if self.closed:
+            return
+        size = reply.ByteSize()
+        if size > MESSAGE_BYTES:
+            self._large.append(_Large(b"", reply.SerializeToString()))
+        else:
+            self._small.append((reply, size))
+        self.size += size
+        self._changed.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for more answers."""
+        while self.is_full and not self.closed:
+            await self.moved()
+
+    async def moved(self) -> None:
+        """Wait until the client has taken something, or ``move`` is called."""
+        self._moved.clear()
+        await self._moved.wait()
+
+    def move(self) -> None:
+        """Have whoever waits for room look again."""
+        self._moved.set()
+
+    def turn(self) -> asyncio.Lock:
+        """Return what is held while a large answer is encoded and sent: a client gets one after the other."""
+        return self._sending
+
+    async def send(self, sequence: int, name: str, answer: bytes, progress: Callable[[], None]) -> None:
+        """Send a large answer, and return when the client has taken it. ``progress`` is called for each of its parts."""
+        large = _Large(_head(sequence, name, len(answer)), answer, progress)
+        self._large.append(large)
+        self._changed.set()
+        await large.taken.wait()
+
+    async def messages(self) -> AsyncIterator[SessionResponse]:
+        """Give the messages for the client, until ``end`` or ``close`` is called."""
+        while not self.closed:
+            while self._small or self._large:
+                for message in self._packed():
+                    yield message
+                    self._moved.set()
+                if self._large:
+                    large = self._large.popleft()
+                    for part in large.parts():
+                        yield part
+                        large.progress()
+                    self.size -= large.counted
+                    large.taken.set()
+                self._moved.set()
+            if self._goodbye is not None:
+                yield SessionResponse(going_away=GoingAway(message=self._goodbye))
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _packed(self) -> Iterator[SessionResponse]:
+        while self._small:
+            message = SessionResponse()
+            size = 0
+            while self._small and size < MESSAGE_BYTES:
+                reply, reply_size = self._small.popleft()
+                message.replies.append(reply)
+                size += reply_size
+            self.size -= size
+            yield message
+
+    def end(self, goodbye: str) -> None:
+        """Let the stream end, with a word, when all that waits has been taken."""
+        self._goodbye = goodbye
+        self._changed.set()
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self.closed = True
+        self._small.clear()
+        self._large.clear()
+        self.size = 0
+        self._changed.set()
+        self._moved.set()
+
+
+class _Large:
+    """An answer that goes in parts."""
+
+    def __init__(self, head: bytes, body: bytes, progress: Callable[[], None] | None = None) -> None:
+        self.taken = asyncio.Event()
+        self.progress = progress or _nothing
+        self.counted = 0 if progress else len(body)
+        self._head = head
+        self._body = body
+
+    def parts(self) -> Iterator[SessionResponse]:
+        head, body = self._head, self._body
+        end = MESSAGE_BYTES - len(head)
+        yield SessionResponse(part=Part(data=head + body[:end], last=end >= len(body)))
+        while end < len(body):
+            begin, end = end, end + MESSAGE_BYTES
+            yield SessionResponse(part=Part(data=body[begin:end], last=end >= len(body)))
+
+
+def _head(sequence: int, name: str, size: int) -> bytes:
+    """Encode what stands before an answer of that size in the encoding of its Reply."""
+    tag = Reply.DESCRIPTOR.fields_by_name[name].number << 3 | 2
+    return Reply(sequence=sequence).SerializeToString() + varint(tag) + varint(size)
+
+
+def _nothing() -> None:
+    pass
