@@ -57,6 +57,7 @@ from lastgood.errors import (
     StepOrderError,
     TooLargeError,
     UnauthenticatedError,
+    ValueNotCarriedError,
     WorkflowBusyError,
 )
 from lastgood.maintenance import Backup, Problem, Verification
@@ -131,6 +132,7 @@ __all__ = [
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "ValueNotCarriedError",
     "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",

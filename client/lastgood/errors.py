@@ -18,6 +18,7 @@
     ├── StateExistsError          (ValueError)       the id of a fork is in use
     ├── RevisionConflictError                        ``expected=`` did not hold
     ├── RevisionUnavailableError  (LookupError)      compacted, or not reached yet
+    ├── ValueNotCarriedError      (LookupError)      a value that an entry of a history does not carry
     ├── FencedError                                  a later attempt at the workflow has begun
     ├── WorkflowBusyError                            someone else holds the workflow
     ├── LeaseLostError                               this holder of the workflow has lost it
@@ -243,6 +244,19 @@ class RevisionUnavailableError(LastgoodError, LookupError):
     oldest: int | None = None
     newest: int | None = None
     nearest: int | None = None
+
+
+class ValueNotCarriedError(LastgoodError, LookupError):
+    """An entry of a history does not carry its value, because it was listed without values, or the value is large.
+
+    Attributes:
+        path: where the value is.
+        revision: in which revision.
+    """
+
+    reason = "VALUE_NOT_CARRIED"
+    path: str = ""
+    revision: int | None = None
 
 
 class FencedError(LastgoodError):

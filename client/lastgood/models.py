@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lastgood.attempts import Effect
+from lastgood.errors import ValueNotCarriedError
 from lastgood_proto import values
 
 DifferenceKind = Literal["added", "removed", "changed"]
@@ -90,16 +91,33 @@ class HistoryEntry:
 
     def __repr__(self) -> str:
         """For people: with the value, which it decodes."""
-        value = repr(self.value) if self.existed else "<none>"
+        value = "<none>" if not self.existed else repr(self.value) if self.carried else "<not carried>"
         return (
             f"HistoryEntry(path={self.path!r}, revision={self.revision}, value={value}, operation={self.operation!r}, "
             f"agent_id={self.agent_id!r}, timestamp={self.timestamp.isoformat()!r})"
         )
 
+    @property
+    def carried(self) -> bool:
+        """Whether ``value`` can be asked for: not of a history listed without values, nor where this one is large."""
+        return self.encoded is not None or not self.existed
+
     @cached_property
     def value(self) -> Any:  # noqa: ANN401 - any value of the model
-        """The value at the path after this revision, decoded when first looked at; None where there is none."""
-        return None if self.encoded is None else values.decode(self.encoded)
+        """The value at the path after this revision, decoded when first looked at; None where there is none.
+
+        Raises:
+            ValueNotCarriedError: there is one, and this entry does not carry it.
+        """
+        if self.encoded is not None:
+            return values.decode(self.encoded)
+        if self.existed:
+            text = (
+                f"the value at {self.path!r} in revision {self.revision} is not in the history that was listed; "
+                f"await state.get({self.path!r}, at={self.revision}) fetches it"
+            )
+            raise ValueNotCarriedError(text, path=self.path, revision=self.revision)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

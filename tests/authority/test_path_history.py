@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lastgood_daemon.authority import candidates, indexing, path_history, rows
+from lastgood_daemon.authority import candidates, indexing, path_history, rows, walk
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.history import HistoryQuestion, history
 from lastgood_daemon.authority.indexing import Indexing, index_page
@@ -25,7 +25,7 @@ from lastgood_daemon.store.protocol import Append as StoreAppend
 from lastgood_daemon.store.protocol import LogId, LogRow, StoreBrokenError, Unit
 from lastgood_daemon.store.sqlite import SqliteStore
 from lastgood_proto.paths import Path
-from lastgood_proto.values import encode
+from lastgood_proto.values import MAX_BYTES, encode
 
 LOG = LogId("s", 1)
 NAMES = ("a", "b", "0", "1", "2", "a.b")
@@ -108,7 +108,7 @@ class Life:
         """The items of a question: every step is looked at."""
         end = REVISIONS + 1 if question.before is None else question.before
         seen = [seen_from(step, question.path) for step in self.steps if question.after < step.after.revision < end]
-        found = [item for item in seen if item is not None]
+        found = [item.trimmed(question.value_bytes)[0] for item in seen if item is not None]
         return found[::-1] if question.newest_first else found
 
     def questions(self) -> Iterator[HistoryQuestion]:
@@ -119,7 +119,12 @@ class Life:
                 if self.random.random() < 0.6:
                     after, before = 0, ALL
                 yield HistoryQuestion(
-                    path, after, None if before == ALL else before, newest_first, self.random.choice((0, 1, 3, 10, 1000))
+                    path,
+                    after,
+                    None if before == ALL else before,
+                    newest_first,
+                    self.random.choice((0, 1, 3, 10, 1000)),
+                    self.random.choice((0, 5, MAX_BYTES)),
                 )
 
     async def stored(self, store: SqliteStore, images: int) -> None:
@@ -168,8 +173,10 @@ class LifeOfLists(Life):
         return [*items, *((*path, i) for path in items for i in "01"), *((*path, i, "x") for path in items for i in "01")]
 
 
-def told(items: list[HistoryItem]) -> list[tuple[Path, int, str, Entry, bytes | None]]:
-    return [(i.path, i.revision, i.operation, i.entry, None if i.node is None else i.node.encoded()) for i in items]
+def told(items: list[HistoryItem]) -> list[tuple[Path, int, str, Entry, bool, bytes | None]]:
+    return [
+        (i.path, i.revision, i.operation, i.entry, i.omitted, None if i.node is None else i.node.encoded()) for i in items
+    ]
 
 
 def refuse(error: StoreBrokenError) -> None:
@@ -181,6 +188,7 @@ def make_pages_small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
         if hasattr(module, "PAGE"):
             monkeypatch.setattr(module, "PAGE", size)
     monkeypatch.setattr(path_history, "NEARBY", size // 2 + 1)
+    monkeypatch.setattr(walk, "HELD_BYTES", size)
 
 
 @pytest.mark.parametrize("kind", [Life, LifeOfLists])

@@ -134,6 +134,7 @@ def test_errors_pickle_and_copy(kind: type[lastgood.LastgoodError]) -> None:
         (lastgood.SnapshotNotFoundError, LookupError),
         (lastgood.CheckpointNotFoundError, LookupError),
         (lastgood.RevisionUnavailableError, LookupError),
+        (lastgood.ValueNotCarriedError, LookupError),
         (lastgood.PermissionDeniedError, PermissionError),
         (lastgood.UnauthenticatedError, PermissionError),
         (lastgood.ClientUnusableError, RuntimeError),

@@ -64,6 +64,7 @@ _SURFACE = {
     "TooLargeError",
     "Transaction",
     "UnauthenticatedError",
+    "ValueNotCarriedError",
     "UndoneRevision",
     "Verification",
     "WorkflowBusyError",

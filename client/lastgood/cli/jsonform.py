@@ -50,7 +50,7 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def entry_document(entry: HistoryEntry) -> dict[str, Any]:
-    """One revision. ``value`` is left out where there is none; ``source`` is what a restore went back to."""
+    """One revision. ``value`` is left out where there is none, or a large one; ``source`` is what a restore went back to."""
     source = entry.source
     return {
         "revision": entry.revision,
@@ -62,7 +62,7 @@ def entry_document(entry: HistoryEntry) -> dict[str, Any]:
         "timestamp": time_or_none(entry.timestamp),
         "source": None if source is None else {"state": source.state_id, "revision": source.revision},
         "existed": entry.existed,
-        **({"value": to_json(entry.value)} if entry.existed else {}),
+        **({"carried": False} if not entry.carried else {"value": to_json(entry.value)} if entry.existed else {}),
     }
 
 

@@ -14,7 +14,6 @@ from lastgood.errors import RevisionUnavailableError
 
 _PAGE = 100
 _LOOKED_THROUGH = 1000
-_BYTES_LOOKED_THROUGH = 16 << 20
 _TOGETHER = 8
 
 
@@ -75,21 +74,20 @@ async def find(state: SharedState, attempts: Iterable[Attempt], checkpoints: Ite
 async def _newest(state: SharedState) -> tuple[list[Restore], int]:
     """Look through the newest revisions; gives also the oldest revision that was looked at."""
     found: list[Restore] = []
-    size, seen, oldest = 0, 0, None
-    while seen < _LOOKED_THROUGH and size < _BYTES_LOOKED_THROUGH:
-        entries = await state.get_history(limit=_PAGE, newest_first=True, before=oldest)
+    seen, oldest = 0, None
+    while seen < _LOOKED_THROUGH:
+        entries = await state.get_history(limit=_PAGE, newest_first=True, before=oldest, values=False)
         found += [_read(each) for each in entries if each.operation == "restore"]
         if len(entries) < _PAGE:
             return found, 0
         seen += _PAGE
-        size += sum(len(each.encoded or b"") for each in entries)
         oldest = entries[-1].revision
     return found, oldest or 0
 
 
 async def _at(state: SharedState, revision: int) -> list[Restore]:
     try:
-        entries = await state.get_history(limit=1, after=revision - 1)
+        entries = await state.get_history(limit=1, after=revision - 1, values=False)
     except RevisionUnavailableError:  # compacted, or of a state that was deleted since
         return []
     return [_read(each) for each in entries if each.operation == "restore" and each.revision == revision]

@@ -81,7 +81,7 @@ async def fork(given: Given, state: StateId, new: NewId = None, at: At = None) -
 
 async def _last(client: lastgood.Client, state_id: str) -> _Found:
     try:
-        entries = await client.state(state_id).get_history(limit=1, newest_first=True)
+        entries = await client.state(state_id).get_history(limit=1, newest_first=True, values=False)
     except CorruptDataError:
         return _Found(state_id, None, damaged=True)
     return _Found(state_id, entries[0] if entries else None)

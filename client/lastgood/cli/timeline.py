@@ -20,6 +20,7 @@ _NAMED = 3
 _LEAST = 24
 """In less room than that a value says nothing."""
 _ALL = "(all)"
+_LARGE = "(a large value)"
 
 
 def is_compound(entry: HistoryEntry) -> bool:
@@ -83,11 +84,11 @@ def _what(entry: HistoryEntry, changes: list[Difference] | None, width: int, *, 
     told = Text(_origin(entry, whole=whole))
     room = max(width - told.cell_len, 0)
     if not whole:
-        told.append_text(Text(shorten.value(entry.value, room)) if entry.existed else Text("(nothing)", "red"))
+        told.append_text(Text(_value(entry, room)) if entry.existed else Text("(nothing)", "red"))
     elif changes is not None:
         told.append_text(_named(changes, room))
     elif entry.operation != "fork":
-        told.append_text(_assigned(entry.path, entry.value, room) if entry.existed else _sign("removed", entry.path))
+        told.append_text(_written(entry, room) if entry.existed else _sign("removed", entry.path))
     told.truncate(width, overflow="ellipsis")
     return told
 
@@ -117,8 +118,21 @@ def _named(changes: list[Difference], width: int) -> Text:
 
 
 def _assigned(path: str, value: object, width: int) -> Text:
-    named = shorten.middle(plain(path) or _ALL, width // 2)
-    return Text(f"{named} = {shorten.value(value, width - cell_len(named) - len(' = '))}")
+    named = _place(path, width)
+    return Text(f"{named}{shorten.value(value, width - cell_len(named))}")
+
+
+def _written(entry: HistoryEntry, width: int) -> Text:
+    named = _place(entry.path, width)
+    return Text(f"{named}{_value(entry, width - cell_len(named))}")
+
+
+def _place(path: str, width: int) -> str:
+    return f"{shorten.middle(plain(path) or _ALL, width // 2)} = "
+
+
+def _value(entry: HistoryEntry, width: int) -> str:
+    return shorten.value(entry.value, width) if entry.carried else _LARGE
 
 
 def _listed(changes: list[Difference], count: int) -> Text:

@@ -65,7 +65,7 @@ async def trace(client: lastgood.Client, workflow_id: str, kills: Sequence[Row] 
         kills: what is not in the history: which agents were killed, and when.
     """
     state = client.state(workflow_id)
-    history = await state.get_history()
+    history = await state.get_history(values=False)
     checkpoints = [
         checkpoint
         for checkpoint in await client.checkpoints.list_checkpoints(workflow_id)

@@ -1,6 +1,6 @@
 """The past of a state: snapshots, restore, history, differences, forks."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,8 @@ from lastgood_proto.v1.history_pb2 import (
 from lastgood_proto.v1.redaction_pb2 import RedactRequest
 
 _HISTORY_PAGE = 1000
+_SMALL = 64 * 1024
+"""Bytes of a value that an entry carries in the history of a whole state."""
 
 
 class StatePast(StateHandle):
@@ -195,9 +197,13 @@ class StatePast(StateHandle):
         newest_first: bool = False,
         before: int | Snapshot | datetime | None = None,
         after: int | Snapshot | datetime | None = None,
+        values: bool = True,
         timeout: float | None = None,
     ) -> list[HistoryEntry]:
         """List the revisions in which the value at a path changed, also through an ancestor or a descendant.
+
+        An entry carries its value. Without a path only a small one, of up to 64 KiB, since that of a rollback is the whole
+        state; ``state.get(entry.path, at=entry.snapshot)`` fetches a larger one.
 
         Args:
             path: where; None lists every revision of the state.
@@ -205,7 +211,38 @@ class StatePast(StateHandle):
             newest_first: from the newest to the oldest, instead of the other way.
             before: only revisions before this one (a revision, a snapshot of this state, or an aware datetime).
             after: only revisions after this one.
+            values: whether the entries carry values; without them, a history costs little however large the values are.
             timeout: seconds for each page; None is the client's.
+        """
+        entries = self.iter_history(
+            path, limit=limit, newest_first=newest_first, before=before, after=after, values=values, timeout=timeout
+        )
+        return [entry async for entry in entries]
+
+    async def iter_history(
+        self,
+        path: str | None = None,
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+        before: int | Snapshot | datetime | None = None,
+        after: int | Snapshot | datetime | None = None,
+        values: bool = True,
+        timeout: float | None = None,
+    ) -> AsyncIterator[HistoryEntry]:
+        """Yield the entries of ``get_history``, and fetch them as they are asked for.
+
+        A long history, or one of large values, is then never in memory as a whole. What is written meanwhile may be among
+        the entries.
+
+        Args:
+            path: as for ``get_history``, and so all others.
+            limit: at most so many.
+            newest_first: from the newest to the oldest.
+            before: only revisions before this one.
+            after: only revisions after this one.
+            values: whether the entries carry values.
+            timeout: seconds for each page.
         """
         left = None if limit is None else arguments.check_count(limit, "limit")
         request = ListHistoryRequest(
@@ -214,17 +251,19 @@ class StatePast(StateHandle):
             before=await self._bound(before, "before", timeout),
             after=await self._bound(after, "after", timeout),
             newest_first=newest_first,
+            omit_values=not values,
+            max_value_bytes=_SMALL if path is None else None,
         )
-        found: list[HistoryEntry] = []
-        while left is None or len(found) < left:
-            request.page_size = 0 if left is None else min(left - len(found), _HISTORY_PAGE)
+        while left is None or left > 0:
+            request.page_size = 0 if left is None else min(left, _HISTORY_PAGE)
             answer = await self._call(LIST_HISTORY, request, timeout)
             read = convert.history_reader(self._state_id, answer.header, self._locator)
-            found.extend(map(read, answer.entries))
+            for each in answer.entries[:left]:
+                yield read(each)
             if not answer.next_page_token:
-                break
+                return
             request.page_token = answer.next_page_token
-        return found[:left]
+            left = None if left is None else left - len(answer.entries)
 
     async def lineage(self, *, timeout: float | None = None) -> Lineage | None:
         """Tell where this state was forked from; None where it was not forked."""

@@ -56,6 +56,7 @@ from lastgood.errors import (
     StepOrderError,
     TooLargeError,
     UnauthenticatedError,
+    ValueNotCarriedError,
     WorkflowBusyError,
 )
 from lastgood.maintenance import Backup, Problem, Verification
@@ -132,6 +133,7 @@ __all__ = [
     "Transaction",
     "UnauthenticatedError",
     "UndoneRevision",
+    "ValueNotCarriedError",
     "Verification",
     "WorkflowBusyError",
     "WorkflowStatus",

@@ -18,6 +18,7 @@ from lastgood_daemon.engine.history import HistoryItem
 from lastgood_daemon.engine.state import State
 from lastgood_daemon.store.protocol import CorruptRecordError, LogId, Store
 from lastgood_proto.paths import Path
+from lastgood_proto.values import MAX_BYTES
 
 
 class HistoryQuestion(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class HistoryQuestion(msgspec.Struct, frozen=True):
     before: int | None
     newest_first: bool
     limit: int
+    value_bytes: int = MAX_BYTES
+    """Values of more bytes are left out; 0: all are."""
 
     def span(self, state: State) -> Span:
         """Give what there is of that in a state. The one place that says where its log begins and ends."""
@@ -54,9 +57,10 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
         log, newest = LogId(state.state_id, state.incarnation), span.before - 1
         indexed = max(await indexing.reach(log, newest), state.kept.floor.revision)
         if newest - indexed <= MOST:  # or there was no room for the index
-            items = PathHistory(store, state, path, Candidates(store, log, indexed, newest)).items(span, question.limit + 1)
+            found = PathHistory(store, state, path, Candidates(store, log, indexed, newest), question.value_bytes)
+            items = found.items(span, question.limit + 1)
     try:
-        async for item in items or walk(store, state, path, span, question.limit + 1):
+        async for item in items or walk(store, state, path, span, question.limit + 1, question.value_bytes):
             yield item
     except (RewrittenError, CorruptRecordError) as error:
         if (await kept_of(store, LogId(state.state_id, state.incarnation))).floor.revision != state.kept.floor.revision:

@@ -37,13 +37,14 @@ class Base(NamedTuple):
 class PathHistory:
     """See the module. Not for the root."""
 
-    def __init__(self, store: Store, state: State, path: Path, candidates: Candidates) -> None:
+    def __init__(self, store: Store, state: State, path: Path, candidates: Candidates, value_bytes: int) -> None:
         self._store = store
         self._state = state
         self._log = LogId(state.state_id, state.incarnation)
         self._path = path
         self._floor = state.kept.floor.revision
         self._candidates = candidates
+        self._value_bytes = value_bytes
 
     async def items(self, span: Span, batch: int) -> AsyncIterator[HistoryItem]:
         """Give the revisions of a span in which the value changed. Looks at ``batch`` of them first, then at more."""
@@ -72,7 +73,7 @@ class PathHistory:
             found = await read_some(self._store, self._log, numbers)
             if not found:
                 break  # the state has been deleted meanwhile
-            seen, base = await asyncio.to_thread(_advance, self._path, base, found, first)
+            seen, base = await asyncio.to_thread(_advance, self._path, base, found, first, self._value_bytes)
             items += seen
         return items, base
 
@@ -114,14 +115,16 @@ class PathHistory:
         return tree, scope, floor + 1 if is_all or not found else found[-1].number
 
 
-def _advance(path: Path, base: Base, revisions: Sequence[Revision], first: int) -> tuple[list[HistoryItem], Base]:
+def _advance(
+    path: Path, base: Base, revisions: Sequence[Revision], first: int, value_bytes: int
+) -> tuple[list[HistoryItem], Base]:
     items: list[HistoryItem] = []
     tree, scope = base
     for number, entry in revisions:
         after = working(partial(advanced, tree, scope, number, entry))
         if number >= first:
             item = working(partial(seen_from, Step(entry, tree, after), path))
-            items += [] if item is None else [item]
+            items += [] if item is None else [item.trimmed(value_bytes)[0]]
         tree = after
     return items, Base(tree, scope)
 

@@ -1,5 +1,6 @@
 """A history by looking at every revision, on whole trees, from the nearest one that there is."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,9 @@ from lastgood_daemon.engine.state import State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.store.protocol import LogId, Store
 from lastgood_proto.paths import Path
+
+HELD_BYTES = 4 * 1024 * 1024
+"""Bytes of values that are held at a time."""
 
 
 class Span(NamedTuple):
@@ -27,29 +31,62 @@ class Span(NamedTuple):
         return self.after + 1 >= self.before
 
 
-async def walk(store: Store, state: State, path: Path | None, span: Span, batch: int) -> AsyncIterator[HistoryItem]:
-    """Give the revisions of a span in which a value changed. Looks at ``batch`` of them first, then at ever more."""
+async def walk(
+    store: Store, state: State, path: Path | None, span: Span, batch: int, value_bytes: int
+) -> AsyncIterator[HistoryItem]:
+    """Give the revisions of a span in which a value changed. Looks at ``batch`` of them first, then at ever more.
+
+    Values of more than ``value_bytes`` are left out. Of the others it holds ``HELD_BYTES`` at a time, and one.
+    """
     after, before, newest_first = span
     current: State | None = None
     while after + 1 < before:
         low, high = (max(after, before - 1 - batch), before - 1) if newest_first else (after, min(after + batch, before - 1))
         if current is None or newest_first:
             current = await _at_or_below(store, state, low)
-        items: list[HistoryItem] = []
+        held = _Held(path, low, value_bytes, newest_first=newest_first)
         # Nothing before is asked for again, so nothing is kept at hand.
-        current = await replay(store, current, partial(_judge, items, path, low), high, trail_from=high + 1)
-        for item in reversed(items) if newest_first else items:
+        current = await replay(store, current, held.judge, high, trail_from=high + 1)
+        for item in reversed(held.items) if newest_first else held.items:
             yield item
-        if current.revision < high:
+        if current.revision < high and not held.is_full:
             return  # the state has been deleted meanwhile
-        after, before = (after, low + 1) if newest_first else (high, before)
+        after, before = (after, held.after + 1) if newest_first else (current.revision, before)
         batch *= 2
 
 
-def _judge(items: list[HistoryItem], path: Path | None, after: int, steps: list[Step]) -> bool:
-    seen = (working(partial(seen_from, step, path)) for step in steps if step.after.revision > after)
-    items += [item for item in seen if item is not None]
-    return False
+class _Held:
+    """The items of some revisions, as many as may be held: of the newest ones, or of the oldest."""
+
+    def __init__(self, path: Path | None, after: int, value_bytes: int, *, newest_first: bool) -> None:
+        self.items: deque[HistoryItem] = deque()
+        self.after = after
+        """The revision after which all that have an item are here."""
+        self.is_full = False
+        self._sizes: deque[int] = deque()
+        self._size = 0
+        self._path = path
+        self._value_bytes = value_bytes
+        self._newest_first = newest_first
+
+    def judge(self, steps: list[Step]) -> bool:
+        """Look at revisions, and return whether that is enough. May take long."""
+        for step in steps:
+            seen = working(partial(seen_from, step, self._path)) if step.after.revision > self.after else None
+            if seen is not None:
+                self._hold(*seen.trimmed(self._value_bytes))
+        return self.is_full and not self._newest_first
+
+    def _hold(self, item: HistoryItem, size: int) -> None:
+        self.items.append(item)
+        self._sizes.append(size)
+        self._size += size
+        while len(self.items) > 1 and self._size > HELD_BYTES:
+            self.is_full = True
+            if not self._newest_first:
+                return
+            self.after = self.items.popleft().revision
+            self._size -= self._sizes.popleft()
 
 
 async def _at_or_below(store: Store, state: State, revision: int) -> State:

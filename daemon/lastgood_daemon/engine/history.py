@@ -7,6 +7,8 @@ are compared at the path itself, because a write may put back what was there.
 
 from typing import NamedTuple
 
+import msgspec
+
 from lastgood_daemon.engine.change import Change, Patch, Splice, simple
 from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.log import Entry
@@ -25,18 +27,38 @@ class Step(NamedTuple):
 
 
 class HistoryItem(NamedTuple):
-    """A revision as it looks from a path: ``node`` is what is there after it."""
+    """A revision as it looks from a path.
+
+    ``node`` is what is there after it. Where that is not wanted, or is longer than wanted, it is left out, and ``omitted``
+    says so: a history may go past many large values, and is not to hold them.
+    """
 
     path: Path
     revision: int
     operation: str
     entry: Entry
     node: Node | None
+    omitted: bool = False
+
+    @property
+    def existed(self) -> bool:
+        """Whether there is a value."""
+        return self.omitted or self.node is not None
 
     @property
     def source(self) -> Point | None:
         """Where a restore went back to, or what a fork copied."""
         return self.entry.edits[0].source if self.entry.edits else None
+
+    def trimmed(self, limit: int) -> tuple["HistoryItem", int]:
+        """Return it as it is listed, without a value of more than so many bytes; and how many the value in it has.
+
+        Of what the revision did only the source is listed. May take long.
+        """
+        first = tuple(msgspec.structs.replace(edit, changes=()) for edit in self.entry.edits[:1])
+        item = self._replace(entry=msgspec.structs.replace(self.entry, edits=first))
+        size = 0 if self.node is None else self.node.size_up_to(limit)
+        return (item._replace(node=None, omitted=True), 0) if size > limit else (item, size)
 
 
 def seen_from(step: Step, path: Path | None) -> HistoryItem | None:

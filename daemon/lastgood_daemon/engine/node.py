@@ -14,7 +14,7 @@ What is opened below inherits the revision of the whole: a part of a value has c
 Opening something large takes long, so ``body()`` does not: it raises ``LabourError``, and ``open()`` is the work.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -201,6 +201,33 @@ class Node:
                 parts += len(body.items)
                 below += body.items if parts <= MANY else []
         return parts > MANY or size > LONG_ENCODED
+
+    def size_up_to(self, limit: int) -> int:
+        """Return how many bytes the value has, or of a longer one just more than a limit. May take long."""
+        size = 0
+        for part in self._sizes():
+            size += part
+            if size > limit:
+                break
+        return size
+
+    def _sizes(self) -> Iterator[int]:
+        """Yield how many bytes each part of the value has, as long as they are asked for."""
+        encoded, body = self._encoded, self._body
+        if encoded is not None:
+            yield len(encoded)
+            return
+        if isinstance(body, Imaged):
+            body = body.open(body.data)  # for this once
+        if isinstance(body, MapBody):
+            yield len(map_head(len(body.entries)))
+            for name, entry in body.entries.items():
+                yield len(_encode(name))
+                yield from entry.node._sizes()  # noqa: SLF001 - its own class
+        elif isinstance(body, ListBody):
+            yield len(list_head(len(body.items)))
+            for item in body.items:
+                yield from item._sizes()  # noqa: SLF001 - its own class
 
     def _encode_into(self, parts: list[bytes], runs: list[bytes]) -> None:
         """Add the value to parts; where these become many, they become a run: to join millions at once takes too long."""

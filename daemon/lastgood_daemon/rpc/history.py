@@ -1,7 +1,9 @@
 """The operations of HistoryService."""
 
+import asyncio
 import secrets
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -17,6 +19,8 @@ from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, 
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import NoSuchDifferenceError
 from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.engine.history import HistoryItem
+from lastgood_daemon.engine.labour import working
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.rpc import responses
@@ -45,6 +49,7 @@ from lastgood_daemon.rpc.requests import (
 )
 from lastgood_proto.paths import Path
 from lastgood_proto.v1 import history_pb2
+from lastgood_proto.values import MAX_BYTES
 
 
 def create_snapshot(edge: Edge, request: history_pb2.CreateSnapshotRequest) -> Do:
@@ -194,7 +199,7 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
     ref = state_of(request.state)
     path = path_of(request.path) if request.HasField("path") else None
     after, before = target_of(request.after), target_of(request.before)
-    newest_first, values = request.newest_first, not request.omit_values
+    newest_first, value_bytes = request.newest_first, _value_bytes(request)
     (turned,) = numbers_of(request.page_token, 1)
 
     async def work() -> history_pb2.ListHistoryResponse:
@@ -206,11 +211,9 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
         state, lower, upper = await edge.authority.ask(lambda reader: _bounds(reader, ref, after, before))
         if turned:
             lower, upper = (lower, turned) if newest_first else (turned, upper)
-        question = HistoryQuestion(path, lower, upper, newest_first, size_of_page(request.page_size))
+        question = HistoryQuestion(path, lower, upper, newest_first, size_of_page(request.page_size), value_bytes)
         items = edge.authority.history(state, question)
-        made, more = await gather(
-            items, question.limit, lambda item: responses.history_entry(item, edge.time, values=values)
-        )
+        made, more = await gather(items, question.limit, partial(_history_entry, edge.time))
         return history_pb2.ListHistoryResponse(
             header=edge.headers.of_state(state),
             entries=made,
@@ -218,6 +221,19 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
         )
 
     return Run(work)
+
+
+def _value_bytes(request: history_pb2.ListHistoryRequest) -> int:
+    """Return the longest value that the entries are to carry."""
+    if request.omit_values:
+        return 0
+    return min(request.max_value_bytes, MAX_BYTES) if request.HasField("max_value_bytes") else MAX_BYTES
+
+
+async def _history_entry(time: responses.Time, item: HistoryItem) -> history_pb2.HistoryEntry:
+    if item.node is not None and item.node.is_long():
+        return await asyncio.to_thread(working, partial(responses.history_entry, item, time))
+    return responses.history_entry(item, time)
 
 
 def _bounds(reader: Reader, ref: StateRef, after: Target | None, before: Target | None) -> tuple[State, int, int | None]:

@@ -1,6 +1,6 @@
 """Pages: every list is answered in pieces of bounded count and size."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -103,14 +103,16 @@ def fill(items: Iterable[T], limit: int, make: Callable[[T], M]) -> Filled[T, M]
     return Filled(made, None)
 
 
-async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], M]) -> tuple[list[M], bool]:
+async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], Awaitable[M]]) -> tuple[list[M], bool]:
     """Make the messages of a page of items that are found one by one. Gives them, and whether there are more."""
     made: list[M] = []
     size = 0
     async for item in items:
         if len(made) == limit or size >= MAX_BYTES:
             return made, True
-        message = make(item)
+        message = await make(item)
+        if made and message.ByteSize() > MAX_BYTES:
+            return made, True  # it has a page of its own: with others it might be more than an answer can carry
         made.append(message)
         size += message.ByteSize()
     return made, False

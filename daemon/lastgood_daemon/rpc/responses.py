@@ -84,15 +84,16 @@ def difference(found: Difference) -> history_pb2.Difference:
     )
 
 
-def history_entry(item: HistoryItem, time: Time, *, values: bool = True) -> history_pb2.HistoryEntry:
-    """Give an entry of a history, with or without the value."""
+def history_entry(item: HistoryItem, time: Time) -> history_pb2.HistoryEntry:
+    """Return an entry of a history."""
     author = item.entry.author
     fence = common_pb2.Fence(workflow_id=author.workflow_id, attempt=author.attempt) if author.workflow_id else None
     return history_pb2.HistoryEntry(
         path=format_path(item.path),
         revision=item.revision,
-        existed=item.node is not None,
-        value=node_value(item.node) if values else None,
+        existed=item.existed,
+        value=node_value(item.node),
+        value_omitted=item.omitted,
         operation=item.operation,
         agent_id=author.agent_id,
         timestamp=time(item.entry.timestamp),

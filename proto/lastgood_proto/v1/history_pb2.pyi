@@ -654,6 +654,7 @@ class HistoryEntry(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
+    VALUE_OMITTED_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The path asked for; without one, the path of the operation."""
     revision: _builtins.int
@@ -666,9 +667,13 @@ class HistoryEntry(_message.Message):
     """Who wrote it; may be empty."""
     step: _builtins.int
     """The step of that attempt which was open; absent where none was."""
+    value_omitted: _builtins.bool
+    """There is a value, and it was left out: the request says so, or it is longer than any answer can be. It can be asked for by
+    StateService.Get, at this revision, as a whole or in parts.
+    """
     @_builtins.property
     def value(self) -> _common_pb2.Value:
-        """That value."""
+        """That value, unless it was left out."""
 
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
@@ -695,10 +700,11 @@ class HistoryEntry(_message.Message):
         fence: _common_pb2.Fence | None = ...,
         source: _common_pb2.SnapshotRef | None = ...,
         step: _builtins.int | None = ...,
+        value_omitted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "fence", b"fence", "source", b"source", "step", b"step", "timestamp", b"timestamp", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "agent_id", b"agent_id", "existed", b"existed", "fence", b"fence", "operation", b"operation", "path", b"path", "revision", b"revision", "source", b"source", "step", b"step", "timestamp", b"timestamp", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "agent_id", b"agent_id", "existed", b"existed", "fence", b"fence", "operation", b"operation", "path", b"path", "revision", b"revision", "source", b"source", "step", b"step", "timestamp", b"timestamp", "value", b"value", "value_omitted", b"value_omitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
     _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
@@ -720,6 +726,7 @@ class ListHistoryRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     OMIT_VALUES_FIELD_NUMBER: _builtins.int
+    MAX_VALUE_BYTES_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Only revisions in which the value at this path changed, also through an ancestor or a descendant. Absent: all."""
@@ -731,6 +738,8 @@ class ListHistoryRequest(_message.Message):
     """next_page_token of the page before."""
     omit_values: _builtins.bool
     """Entries without values, for those who want to know who wrote and when: nothing is encoded and sent that is not looked at."""
+    max_value_bytes: _builtins.int
+    """Entries without the values that are longer than this, in bytes; absent: without those only that no answer can carry."""
     value_format: _common_pb2.ValueFormat.ValueType
     """In which form the answer carries values."""
     @_builtins.property
@@ -756,14 +765,20 @@ class ListHistoryRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         omit_values: _builtins.bool = ...,
+        max_value_bytes: _builtins.int | None = ...,
         value_format: _common_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "path", b"path", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_value_bytes", b"_max_value_bytes", "_path", b"_path", "after", b"after", "before", b"before", "max_value_bytes", b"max_value_bytes", "path", b"path", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "after", b"after", "before", b"before", "newest_first", b"newest_first", "omit_values", b"omit_values", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_value_bytes", b"_max_value_bytes", "_path", b"_path", "after", b"after", "before", b"before", "max_value_bytes", b"max_value_bytes", "newest_first", b"newest_first", "omit_values", b"omit_values", "page_size", b"page_size", "page_token", b"page_token", "path", b"path", "state", b"state", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_value_bytes: _TypeAlias = _typing.Literal["max_value_bytes"]  # noqa: Y015
+    _WhichOneofArgType__max_value_bytes: _TypeAlias = _typing.Literal["_max_value_bytes", b"_max_value_bytes"]  # noqa: Y015
     _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
     _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_value_bytes) -> _WhichOneofReturnType__max_value_bytes | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__path) -> _WhichOneofReturnType__path | None: ...
 
 Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
