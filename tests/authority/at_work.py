@@ -13,7 +13,7 @@ from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.authority.outcomes import Done, Outcome, Refused, Resumed
 from lastgood_daemon.authority.sessions import Identity
-from lastgood_daemon.authority.submission import Submission
+from lastgood_daemon.authority.submission import PRESENT, Listener, Submission
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.edits import Set
 from lastgood_daemon.engine.log import Author
@@ -79,9 +79,15 @@ class Daemon:
         self.authority = Authority(store, budget)
         self.running = asyncio.create_task(self.authority.run())
 
-    def ask(self, command: Command, identity: Identity | None = None, deadline: float | None = None) -> Answer:
+    def ask(
+        self,
+        command: Command,
+        identity: Identity | None = None,
+        deadline: float | None = None,
+        listener: Listener = PRESENT,
+    ) -> Answer:
         answer: Answer = asyncio.get_running_loop().create_future()
-        self.authority.submit(Submission(command, answer.set_result, identity, deadline))
+        self.authority.submit(Submission(command, answer.set_result, identity, deadline, listener))
         return answer
 
     async def do(self, command: Command) -> Outcome:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.authority.at_work import LONG, SOON, Daemon, attempt, claim, give_up, reason, running, told, write
 
-from lastgood_daemon.authority import committer, waiting
+from lastgood_daemon.authority import committer, grants, waiting
 from lastgood_daemon.authority.commands.attempts import Claim, Resume
 from lastgood_daemon.authority.commands.leases import Release, Renew
 from lastgood_daemon.authority.commands.steps import BeginStep
@@ -339,3 +339,61 @@ async def test_one_that_found_it_taken_by_what_another_daemon_has_undone_looks_a
         one.store.turned += SOON
         assert await attempt(b) == 2
         await other.end()
+
+
+class Caller:
+    """One that may go, and come back."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+        self.has_heard = False
+
+
+async def test_one_that_is_gone_is_not_granted_it_and_has_a_moment_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "GONE_SECONDS", 0.2)
+    async with running(tmp_path) as daemon:
+        await attempt(daemon.ask(claim("a")))
+        gone, lost = Caller(), Caller()
+        b, c, d = daemon.ask(claim("b"), listener=gone), daemon.ask(claim("c"), listener=lost), daemon.ask(claim("d"))
+        await daemon.settled()
+        gone.is_there = lost.is_there = False
+        await daemon.do(give_up("a"))
+        assert await reason(b) == "WORKFLOW_BUSY"
+        assert await reason(c) == "WORKFLOW_BUSY"
+        assert await attempt(daemon.ask(claim("c"))) == 2, "it has come back to its place"
+        await daemon.settled()
+        assert not d.done()
+        await daemon.do(give_up("c"))
+        assert await attempt(d) == 3
+
+
+async def test_a_grant_that_nobody_has_heard_of_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grants, "GONE_SECONDS", 0.05)
+    async with running(tmp_path) as daemon:
+        await attempt(daemon.ask(claim("a")))
+        caller = Caller()
+        b, c = daemon.ask(claim("b"), listener=caller), daemon.ask(claim("c"))
+        await daemon.do(give_up("a"))
+        assert await attempt(b) == 2
+        caller.is_there = False
+        assert await attempt(c) == 3
+
+
+@pytest.mark.parametrize("what", ["heard", "connected", "back in time"])
+async def test_a_grant_that_may_have_been_heard_of_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(grants, "GONE_SECONDS", 0.05)
+    async with running(tmp_path) as daemon:
+        caller = Caller()
+        assert await attempt(daemon.ask(claim("a"), listener=caller)) == 1
+        b = daemon.ask(claim("b"))
+        caller.has_heard = what == "heard"
+        caller.is_there = what == "connected"
+        if what == "back in time":
+            await asyncio.sleep(0.07)
+            caller.is_there = True
+        await asyncio.sleep(0.3)
+        assert not b.done()
+        await daemon.do(give_up("a"))
+        assert await attempt(b) == 2

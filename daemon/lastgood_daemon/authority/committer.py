@@ -26,12 +26,13 @@ from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Claim
 from lastgood_daemon.authority.commands.leases import GiveUp
+from lastgood_daemon.authority.grants import Grants
 from lastgood_daemon.authority.holding import FAULT, Held, missing_of, outcome_of
 from lastgood_daemon.authority.imaging import is_due, write_image
 from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import Loader
-from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused
+from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused, Resumed
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
@@ -73,6 +74,7 @@ class Committer:
         self._loader = loader
         self._queue: deque[Submission] = deque()
         self._waiting_room = WaitingRoom(self._call_up)
+        self._grants = Grants(self._is_held, self._give_up)
         self._held = Held(store, world, loader, self._call_up, self.fail)
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -208,6 +210,9 @@ class Committer:
         for submission, outcome in answers:
             if outcome is not None:
                 submission.answer(outcome if refusal is None else self._recalled(submission.identity) or refusal)
+                command = submission.command
+                if isinstance(command, Claim) and command.wait and refusal is None and isinstance(outcome, Resumed):
+                    self._grants.watch(command, submission.listener)
 
     def _may_try_again(self, submission: Submission) -> bool:
         """Count a try in vain. With so many it is a fault of ours, and must not keep the daemon busy for ever."""
@@ -288,6 +293,15 @@ class Committer:
             raise
         waited = isinstance(command, GiveUp) and room.leave(command.workflow_id, command.claim_id)
         return Done() if waited else outcome
+
+    def _is_held(self, claim: Claim) -> bool:
+        workflow = self._world.workflows.get(claim.workflow_id)
+        lease = None if workflow is None else workflow.progress.lease
+        return lease is not None and lease.claim_id == claim.claim_id and lease.is_live(self._store.now())
+
+    def _give_up(self, claim: Claim) -> None:
+        log.info("giving up the lease of %s on %r: it was gone before it heard of it", claim.holder, claim.workflow_id)
+        self.submit(Submission(GiveUp(claim.workflow_id, claim.claim_id), lambda _: None))
 
     def _call_up(self, submissions: Sequence[Submission]) -> None:
         """Have claims that waited evaluated before anything else."""

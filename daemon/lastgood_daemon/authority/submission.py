@@ -3,12 +3,37 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.leases import Renew
 from lastgood_daemon.authority.outcomes import Outcome
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.workings import Workings
+
+
+class Listener(Protocol):
+    """The caller, as far as it matters whether an answer reaches it."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is connected."""
+        ...
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether it is known to have the answer."""
+        ...
+
+
+class Present:
+    """A caller within the daemon."""
+
+    is_there = True
+    has_heard = True
+
+
+PRESENT = Present()
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +47,7 @@ class Submission:
     deliver: Callable[[Outcome], None]
     identity: Identity | None = None
     deadline: float | None = None
+    listener: Listener = PRESENT
     waits: bool = False
     """Whether it is kept back for a workflow that is held."""
     until: float = math.inf

@@ -9,6 +9,8 @@ of its claim. So nobody waits on one call for hours, and the place of one that h
     b asks again   b waits, c waits
     a gives up     b is evaluated first, and holds it; c is evaluated next, and waits on
 
+A claimant without a connection is granted nothing; its place is kept for a moment, in which it may come back.
+
 A claim whose turn it is leaves. Where it must be evaluated again all the same, because something has to be brought into
 memory first or the store has moved, it takes its place again, before all others.
 """
@@ -20,8 +22,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lastgood_daemon.authority.commands.attempts import Claim
+from lastgood_daemon.authority.grants import GONE_SECONDS
 from lastgood_daemon.authority.outcomes import Refused
-from lastgood_daemon.authority.submission import Submission
+from lastgood_daemon.authority.submission import Listener, Submission
 from lastgood_daemon.engine.errors import WorkflowBusyError
 from lastgood_daemon.engine.workflow import Workflow
 
@@ -75,6 +78,9 @@ class WaitingRoom:
             busy = error
         # Where it is held and not busy, it is held by this claim: whoever asks has not heard that.
         if busy is None and (workflow.progress.holds(now) or next(iter(places), claim.claim_id) == claim.claim_id):
+            if place is not None and submission.waits and not submission.listener.is_there:
+                self._keep(place, submission, claim)
+                return None
             submission.waits = False
             self._vacate(claim.workflow_id, claim.claim_id)
             return YOUR_TURN
@@ -181,9 +187,25 @@ class WaitingRoom:
         place = self._places.get(claim.workflow_id, {}).get(claim.claim_id)
         if place is None or place.submission is None:
             return
-        submission, place.submission = place.submission, None
-        place.timer = asyncio.get_running_loop().call_later(KEPT_SECONDS, self.leave, claim.workflow_id, claim.claim_id)
+        self._keep(place, place.submission, claim)
+
+    def _keep(self, place: Place, submission: Submission, claim: Claim) -> None:
+        """Tell a claimant to ask again, and keep its place for as long as it is there, or may be about to come back."""
+        place.submission = None
+        place.called = False
+        self._look_later(place, submission.listener, claim, KEPT_SECONDS)
         submission.answer(_told(claim.workflow_id, place.busy))
+
+    def _look_later(self, place: Place, listener: Listener, claim: Claim, seconds: float) -> None:
+        pause = min(GONE_SECONDS, seconds)
+        loop = asyncio.get_running_loop()
+        place.timer = loop.call_later(pause, self._look, place, listener, claim, seconds - pause)
+
+    def _look(self, place: Place, listener: Listener, claim: Claim, seconds: float) -> None:
+        if seconds > 0 and listener.is_there:
+            self._look_later(place, listener, claim, seconds)
+        else:
+            self.leave(claim.workflow_id, claim.claim_id)
 
 
 _CLOSED = Refused("UNAVAILABLE", "the daemon is shutting down; nothing was written")

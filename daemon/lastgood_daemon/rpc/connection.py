@@ -23,6 +23,7 @@ from lastgood_daemon.rpc.incoming import pieces_of
 from lastgood_daemon.rpc.inflight import Hold, InFlight
 from lastgood_daemon.rpc.outbox import FULL_BYTES, Outbox
 from lastgood_daemon.rpc.parts import Parts
+from lastgood_daemon.rpc.presence import Presence, SessionCall
 from lastgood_daemon.rpc.unsettled import UnsettledWrites
 from lastgood_proto.v1.session_pb2 import Call, Reply, SessionResponse
 
@@ -72,6 +73,7 @@ class Connection:
         dispatcher: Dispatcher,
         inflight: InFlight,
         unsettled: UnsettledWrites,
+        presence: Presence,
         principal: Principal,
         session_id: str,
         abandon: Callable[[], None],
@@ -79,6 +81,7 @@ class Connection:
         self._dispatcher = dispatcher
         self._inflight = inflight
         self._unsettled = unsettled
+        self._presence = presence
         self._principal = principal
         self._session_id = session_id
         self._abandon = abandon
@@ -114,6 +117,7 @@ class Connection:
         try:
             for piece in pieces_of(message):
                 self._acknowledged = max(self._acknowledged, piece.acknowledged)
+                self._presence.acknowledged = max(self._presence.acknowledged, piece.acknowledged)
                 for call in piece.calls:
                     if self._is_full:
                         await self._room()
@@ -195,7 +199,8 @@ class Connection:
             self._unsettled.settle(write)
             self._answer(call, answer)
 
-        caller = Caller(Identity(self._session_id, call.sequence, self._acknowledged), call.deadline)
+        identity = Identity(self._session_id, call.sequence, self._acknowledged)
+        caller = Caller(identity, call.deadline, SessionCall(self._presence, call.sequence))
         write.submission = self._dispatcher.perform(call.translated, caller, settle)
 
     async def _perform_held(self, call: _Call) -> None:

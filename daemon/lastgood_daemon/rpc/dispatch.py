@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from lastgood_daemon.authority.holding import FAULT
 from lastgood_daemon.authority.outcomes import Outcome, Refused
 from lastgood_daemon.authority.sessions import Identity, digest_of
-from lastgood_daemon.authority.submission import Submission
+from lastgood_daemon.authority.submission import PRESENT, Listener, Submission
 from lastgood_daemon.authority.world import NotLoadedError
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.engine.labour import LabourError, bounded, working
@@ -88,6 +88,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     identity: Identity | None
     deadline: float | None
+    listener: Listener = PRESENT
 
 
 class Dispatcher:
@@ -234,7 +235,7 @@ async def _found_as_json(slow: Slow) -> Message | Long | Refused:
     return _responded(write_json, found)
 
 
-def _terms(caller: Caller, translated: Translated) -> tuple[Identity | None, float | None]:
+def _terms(caller: Caller, translated: Translated) -> tuple[Identity | None, float | None, Listener]:
     known = caller.identity
     bound = None if known is None else Identity(known.session_id, known.sequence, known.acknowledged, translated.digest)
-    return bound, caller.deadline
+    return bound, caller.deadline, caller.listener

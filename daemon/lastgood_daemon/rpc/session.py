@@ -22,6 +22,7 @@ from lastgood_daemon.rpc.errors import abort
 from lastgood_daemon.rpc.incoming import BrokenStreamError
 from lastgood_daemon.rpc.inflight import InFlight
 from lastgood_daemon.rpc.operations import Edge
+from lastgood_daemon.rpc.presence import Presence
 from lastgood_daemon.rpc.unsettled import UnsettledWrites
 from lastgood_proto.v1 import session_pb2
 
@@ -49,6 +50,7 @@ class SessionService:
         self._connections: dict[str, Connection] = {}
         # Those of a session stay as long as one of its connections, or a write that one of them has taken.
         self._unsettled: WeakValueDictionary[str, UnsettledWrites] = WeakValueDictionary()
+        self._presences: WeakValueDictionary[str, Presence] = WeakValueDictionary()
         self._ending = ""
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -90,7 +92,8 @@ class SessionService:
                 stands_still.set_result(None)
 
         unsettled = self._unsettled.setdefault(session_id, UnsettledWrites())
-        connection = Connection(self._dispatcher, self._inflight, unsettled, principal, session_id, abandon)
+        presence = self._presences.setdefault(session_id, Presence())
+        connection = Connection(self._dispatcher, self._inflight, unsettled, presence, principal, session_id, abandon)
         before = self._connections.get(session_id)
         if before is not None:
             before.end("the session was taken up by another connection")
@@ -101,9 +104,11 @@ class SessionService:
         await context.write(session_pb2.SessionResponse(opened=opened))
         reader = loop.create_task(connection.read(receive))
         writer = loop.create_task(connection.write(context.write))
+        presence.connections += 1
         try:
             await asyncio.wait([writer, stands_still], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            presence.connections -= 1
             if self._connections.get(session_id) is connection:
                 del self._connections[session_id]
             connection.close()

@@ -23,6 +23,7 @@ from lastgood_daemon.rpc.authorize import Principal, authenticate
 from lastgood_daemon.rpc.dispatch import OPERATIONS, Answer, Caller, Dispatcher, Long, Slow, Translated, encoded
 from lastgood_daemon.rpc.errors import abort
 from lastgood_daemon.rpc.inflight import InFlight
+from lastgood_daemon.rpc.presence import UnaryCall
 from lastgood_daemon.rpc.requests import text_of
 from lastgood_proto.v1 import (
     checkpoints_pb2,
@@ -122,11 +123,17 @@ class _Method:
         caller = Caller(
             Identity(key_session(key), 1) if key else None,
             None if remaining is None else loop.time() + remaining,
+            listener := UnaryCall(),
         )
         translated = await self._translated(request, principal)
         self._dispatcher.perform(translated, caller, _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.
-        answer = await asyncio.shield(answered)
+        try:
+            answer = await asyncio.shield(answered)
+            listener.has_heard = True
+        except asyncio.CancelledError:
+            listener.is_there = False
+            raise
         return await self._found(answer, context) if isinstance(answer, Slow) else answer
 
     async def _found(self, slow: Slow, context: aio.ServicerContext[Any, Any]) -> Message | bytes | Refused:

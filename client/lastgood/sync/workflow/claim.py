@@ -70,7 +70,8 @@ class Claim:
                 answer = self._ask_and_wait(request) if wait else self._connection.call(CLAIM, request)
                 if answer is not None:
                     break
-            self._hold(answer.attempt, asked)
+            # A claim that has waited renews at once: that tells the daemon that it has heard of the grant.
+            self._hold(answer.attempt, -math.inf if wait else asked)
         except BaseException as error:
             if not isinstance(error, LastgoodError) or isinstance(error, OutcomeUnknownError):
                 to_its_end(self._give_up, _PARTING_SECONDS)  # it may have been granted
