@@ -36,14 +36,15 @@ T = TypeVar("T")
 class Authority:
     """See the module. ``run`` must be running for commands to be answered."""
 
-    def __init__(self, store: Store, memory_budget: int = BUDGET) -> None:
+    def __init__(self, store: Store, memory_budget: int = BUDGET, folder: Path | None = None) -> None:
+        """Make one over a store. In ``folder`` there is room for what is too large for memory."""
         self._store = store
         self._world = World(memory_budget, self._moment)
         self.loader = Loader(store, self._world)
         self.background = Background(self.fail)
         self.indexing = Indexing(store, self.background)
         self._committer = Committer(store, self._world, self.loader, self.background, self.indexing)
-        self.importer = Importer(store, self.loader, self._committer.perform)
+        self.importer = Importer(store, self.loader, self._committer.perform, memory_budget, folder)
         self.housekeeper = Housekeeper(store, self._committer, self.loader, self.importer)
         self.redaction = RedactionDesk(store, self._world, self.loader, self._committer, self.background, self.housekeeper)
 

@@ -3,13 +3,14 @@
 What comes is checked and stored at once, as a hidden state with a name of its own; so an import of any size holds up nobody.
 When the last line has come, one command gives that state the name that it is to have: until then nobody sees anything of it.
 
-An import lives in memory as long as the daemon does. What one has left behind that was cut off is dropped by the next round
-of housekeeping, like a copy of a state that no checkpoint refers to.
+An import ends with the daemon, and is given up when no piece of it comes for a while. What one that was cut off has left
+behind is dropped at once, or by the next round of housekeeping, like a copy of a state that no checkpoint refers to.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -18,8 +19,10 @@ from lastgood_daemon.authority.commands.importing import Collect, Publish
 from lastgood_daemon.authority.commands.retention import DropCopy
 from lastgood_daemon.authority.compaction import follow
 from lastgood_daemon.authority.loader import Loader
+from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.authority.outcomes import Outcome, Refused, Written
-from lastgood_daemon.engine.errors import InvalidArgumentError, RefusedError, StateExistsError, TooLargeError
+from lastgood_daemon.authority.unfinished import UnfinishedLine
+from lastgood_daemon.engine.errors import InvalidArgumentError, RefusedError, StateExistsError
 from lastgood_daemon.engine.image import Image, encode_image
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
@@ -27,13 +30,13 @@ from lastgood_daemon.engine.portable.intake import Intake
 from lastgood_daemon.engine.state import About, State
 from lastgood_daemon.store import upkeep
 from lastgood_daemon.store.protocol import LogId, LogRow, Store
-from lastgood_proto.values import MAX_BYTES
 
 MAX_IMPORTS = 16
 """At a time."""
-IDLE = 600_000_000
-"""Microseconds after which an import that does not go on is forgotten."""
-MAX_LINE = 8 * MAX_BYTES
+IDLE_SECONDS = 30.0
+"""After which an import that does not go on is given up."""
+PRESSED_SECONDS = 3.0
+"""The same, while all that are under way have taken in more than the memory budget."""
 STEP_LINES = 500
 STEP_BYTES = 512 * 1024
 """Of lines that are read, and stored, at a time."""
@@ -50,15 +53,15 @@ class Piece(NamedTuple):
 class _Import:
     """One that is under way."""
 
-    def __init__(self, import_id: str, now: int) -> None:
+    def __init__(self, import_id: str, now: int, folder: Path | None) -> None:
         self.import_id = import_id
-        self.touched = now
+        self.touch()
         about = About(born=True, hidden=True, created_at=now)
         self.collecting = State(f"import-{uuid4().hex}", about)
         self.intake = Intake(self.collecting)
         self.lock = asyncio.Lock()
         self.received = 0
-        self.rest: list[bytes] = []
+        self.rest = UnfinishedLine(folder)
         self.stored = False
         self.failed: RefusedError | None = None
         self.published: Point | None = None
@@ -67,36 +70,52 @@ class _Import:
     def state_id(self) -> str:
         return self.collecting.state_id
 
+    def touch(self) -> None:
+        """Note that it goes on."""
+        self.touched = asyncio.get_running_loop().time()
+
+    def has_stood_still(self, seconds: float) -> bool:
+        """Whether it has not gone on for so long."""
+        return not self.lock.locked() and asyncio.get_running_loop().time() - self.touched >= seconds
+
     def lines_with(self, piece: Piece) -> list[bytes]:
-        """Give the lines that a piece completes; keeps what is left of it."""
+        """Give the lines that a piece completes; keeps what is left of it. It may go to the disk: work for a thread.
+
+        Raises:
+            RefusedError: the line is too large, for the format or for the disk.
+        """
         self.received += len(piece.data)
-        lines: list[bytes] = []
-        first, *others = piece.data.split(b"\n")
-        self.rest.append(first)
-        for other in others:
-            lines.append(b"".join(self.rest))
-            self.rest = [other]
+        *ends, begun = piece.data.split(b"\n")
+        lines = [self.rest.ended(ends[0]), *ends[1:]] if ends else []
+        self.rest.add(begun)
         if piece.last:
-            lines.append(b"".join(self.rest))
-        if sum(map(len, self.rest)) > MAX_LINE:
-            what = "a line of the export"
-            raise TooLargeError(what, sum(map(len, self.rest)), MAX_LINE)
+            lines.append(self.rest.ended(b""))
         return lines
 
 
 class Importer:
     """See the module."""
 
-    def __init__(self, store: Store, loader: Loader, hand_in: Callable[[Command], Awaitable[Outcome]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        loader: Loader,
+        hand_in: Callable[[Command], Awaitable[Outcome]],
+        budget: int = BUDGET,
+        folder: Path | None = None,
+    ) -> None:
+        """Make one that keeps to a budget of bytes, and puts what is too large for memory into a folder, without a name."""
         self._store = store
+        self._budget = budget
+        self._folder = folder
+        self._watching: asyncio.Task[None] | None = None
         self._loader = loader
         self._hand_in = hand_in
         self._under_way: dict[str, _Import] = {}
 
     def holds(self, state_id: str) -> bool:
         """Whether a state is one that an import is about to become."""
-        now = self._store.now()
-        return any(each.state_id == state_id and now - each.touched < IDLE for each in self._under_way.values())
+        return any(each.state_id == state_id and not each.has_stood_still(IDLE_SECONDS) for each in self._under_way.values())
 
     async def take(self, state_id: str, import_id: str, piece: Piece, author: Author) -> Point | None:
         """Take in a piece of the text; with the last one, gives the present revision of the state that has come of it.
@@ -121,7 +140,7 @@ class Importer:
                 raise found.failed
             if found.published is not None:
                 return found.published
-            found.touched = self._store.now()
+            found.touch()
             try:
                 await self._take(found, piece)
                 return await self._publish(found, state_id, author) if piece.last else None
@@ -130,17 +149,30 @@ class Importer:
                 raise
             except BaseException:
                 self._under_way.pop(import_id, None)
+                found.rest.close()
                 raise
 
     async def _begin(self, import_id: str) -> _Import:
-        now = self._store.now()
-        for each in [each for each in self._under_way.values() if now - each.touched >= IDLE]:
-            await self._fail(each, _cut_off())
+        await self._give_up_idle()
         if import_id not in self._under_way:
             if len(self._under_way) >= MAX_IMPORTS:
-                raise Refused("OVERLOADED", f"{MAX_IMPORTS} imports are under way already").error()
-            self._under_way[import_id] = _Import(import_id, now)
+                text = f"{MAX_IMPORTS} imports are under way already; nothing was written, try again when one has ended"
+                raise Refused("OVERLOADED", text).error()
+            self._under_way[import_id] = _Import(import_id, self._store.now(), self._folder)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
         return self._under_way[import_id]
+
+    async def _watch(self) -> None:
+        """Give up what does not go on, while anything is under way."""
+        while self._under_way:
+            await asyncio.sleep(min(PRESSED_SECONDS, IDLE_SECONDS / 4))
+            await self._give_up_idle()
+
+    async def _give_up_idle(self) -> None:
+        seconds = PRESSED_SECONDS if sum(each.received for each in self._under_way.values()) > self._budget else IDLE_SECONDS
+        for each in [each for each in self._under_way.values() if each.has_stood_still(seconds)]:
+            await self._fail(each, _cut_off())
 
     async def _take(self, found: _Import, piece: Piece) -> None:
         if piece.offset + len(piece.data) <= found.received and not piece.last:
@@ -148,7 +180,7 @@ class Importer:
         if piece.offset != found.received:
             field = "offset"
             raise InvalidArgumentError(field, f"is {piece.offset}; the import has got to {found.received}")
-        lines = found.lines_with(piece)
+        lines = await asyncio.to_thread(found.lines_with, piece)
         while lines:
             before, whole = found.intake.state.chain, found.intake.kept.floor.revision
             read, rows = await asyncio.to_thread(_read, found.intake, lines)
@@ -184,12 +216,14 @@ class Importer:
         if not isinstance(written, Written):
             raise TypeError(written)
         found.published = written.point
+        found.rest.close()
         self._under_way.pop(found.import_id, None)
         return written.point
 
     async def _fail(self, found: _Import, refusal: RefusedError) -> None:
         found.failed = refusal
         self._under_way.pop(found.import_id, None)
+        found.rest.close()
         if found.stored:
             await self._hand_in(DropCopy(found.state_id, _ALWAYS))
 
@@ -221,4 +255,5 @@ def _read(intake: Intake, lines: Sequence[bytes]) -> tuple[int, list[LogRow]]:
 
 def _cut_off() -> RefusedError:
     field = "import_id"
-    return InvalidArgumentError(field, "the import was cut off, by a restart of the daemon say; nothing of it is left")
+    problem = f"the import was cut off, by a restart of the daemon or because no piece came for {IDLE_SECONDS:g} s"
+    return InvalidArgumentError(field, f"{problem}; nothing of it is left, begin again")

@@ -60,7 +60,7 @@ async def serve(config: Config, folder: DataFolder) -> int:
     if supervised():
         folder.mark_as_service()
     store = SqliteStore.open(folder.database)
-    authority = Authority(store, config.memory)
+    authority = Authority(store, config.memory, folder.path)
     info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
     server = RpcServer(authority, info, config.token, config.memory)
     info.address = await _listen(config, folder, server)
