@@ -13,6 +13,7 @@ from tests.support.waiting import until
 from lastgood_daemon.store.protocol import (
     Append,
     BackupRefusedError,
+    DamagedPageError,
     Head,
     LogId,
     LogRow,
@@ -162,7 +163,7 @@ async def test_what_breaks_aside_breaks_nothing_else(path: Path) -> None:
     path.write_bytes(content[:at] + b"\xff" * 16 + content[at + 16 :])
     async with opened(path) as store, store.aside() as reading:
         for _ in range(2):
-            with pytest.raises(StoreBrokenError, match="malformed"):
+            with pytest.raises(DamagedPageError, match=r"wf/1.*malformed"):
                 await reading.read_log(ONE, 0, 9)
             assert (await reading.head(ONE)).revision == 3
         assert await store.commit([Unit([append(BIG, 301, 301)])]) == [DONE]

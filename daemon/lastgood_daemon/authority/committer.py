@@ -39,6 +39,7 @@ from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.store.protocol import (
+    CorruptRecordError,
     Moved,
     Store,
     StoreBrokenError,
@@ -204,6 +205,12 @@ class Committer:
             self._look_again(layer)
             self._queue_again([each for each, outcome in answers if outcome is not None and self._may_try_again(each)])
             return
+        except CorruptRecordError as error:
+            log.error("a group met damage; nothing of it was written: %s", error)  # noqa: TRY400 - expected, no traceback
+            if len(group) > 1:
+                await self._commit_singly(layer, answers)
+                return
+            refusal = Refused("CORRUPT", str(error))
         finally:
             self._world.in_flight = set()
         self._look_again(layer)
@@ -213,6 +220,18 @@ class Committer:
                 command = submission.command
                 if isinstance(command, Claim) and command.wait and refusal is None and isinstance(outcome, Resumed):
                     self._grants.watch(command, submission.listener)
+
+    async def _commit_singly(self, layer: Layer, answers: Sequence[tuple[Submission, Outcome | None]]) -> None:
+        """Commit the commands of a group that met damage one by one, so that it refuses only those that touch it."""
+        for submission, _ in reversed(answers):
+            self._waiting_room.take_back(submission)
+        self._look_again(layer)
+        for submission, outcome in answers:
+            if outcome is not None and not submission.answered:
+                if self.broken is not None:
+                    submission.answer(SHUTTING_DOWN)
+                else:
+                    await self._commit([submission])
 
     def _may_try_again(self, submission: Submission) -> bool:
         """Count a try in vain. With so many it is a fault of ours, and must not keep the daemon busy for ever."""

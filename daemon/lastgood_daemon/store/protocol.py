@@ -128,6 +128,10 @@ class CorruptRecordError(Exception):
     """A record does not match its checksum."""
 
 
+class DamagedPageError(CorruptRecordError):
+    """A page of the file that a call needs cannot be read. Nothing of the call was written; other calls may go on."""
+
+
 class BackupRefusedError(Exception):
     """A backup cannot be made where it was asked for; the message says why. Nothing is left behind there."""
 

@@ -7,7 +7,9 @@ FULL; IOERR_WRITE with errno ENOSPC or EDQUOT            full: no commit frame r
 any other I/O error                                      broken: the commit may or may not be there after a restart
                                                          (a failed fsync is not "not written"; IOERR_SHMSIZE, even
                                                          with ENOSPC, comes *after* the fsync of the commit)
-CORRUPT, NOTADB, CANTOPEN, READONLY, PROTOCOL, INTERNAL  broken: the file is not what it was
+CORRUPT, NOTADB, IOERR_READ, IOERR_SHORT_READ and such   damaged: a page cannot be read. That touches what lies on it, and
+                                                         nothing else, so it does not break the store (``lane``)
+CANTOPEN, READONLY, PROTOCOL, INTERNAL                   broken: the file is not what it was
 CONSTRAINT                                               broken: the file contradicts itself (a head below its rows)
 BUSY, LOCKED                                             broken: somebody else writes into the file
 =======================================================  ==========================================================
@@ -37,6 +39,23 @@ _BROKEN = (
     apsw.PermissionsError,
     apsw.NoLFSError,
 )
+
+
+_UNREADABLE = frozenset(
+    {
+        apsw.SQLITE_IOERR_READ,
+        apsw.SQLITE_IOERR_SHORT_READ,
+        apsw.SQLITE_IOERR_CORRUPTFS,
+        apsw.SQLITE_IOERR_DATA,
+    }
+)
+
+
+def is_damaged_page(error: BaseException) -> bool:
+    """Whether an error of SQLite says no more than that a page cannot be read."""
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return True
+    return isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) in _UNREADABLE
 
 
 def translated(error: BaseException, connection: apsw.Connection | None) -> BaseException:

@@ -8,9 +8,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.protocol import DamagedPageError, StoreBrokenError
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite.faults import translated
+from lastgood_daemon.store.sqlite.faults import is_damaged_page, translated
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Lane:
 
         Raises:
             StoreFullError: there is no room; what it began is rolled back.
+            DamagedPageError: a page that it needs cannot be read; the same. Later calls may not need it.
             StoreBrokenError: the storage failed, now or before.
         """
         self._fault.check()
@@ -78,7 +79,9 @@ class Lane:
             raise outward from error
 
     def _judged(self, error: BaseException) -> BaseException:
-        outward = translated(error, self._connection)
+        outward: BaseException = DamagedPageError(f"a page is damaged ({error})")
+        if not is_damaged_page(error):
+            outward = translated(error, self._connection)
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -12,7 +12,17 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from lastgood_daemon.store.protocol import ChainedRow, Damaged, Head, LogId, LogRow, Record, RecordKey, StoreBrokenError
+from lastgood_daemon.store.protocol import (
+    ChainedRow,
+    Damaged,
+    DamagedPageError,
+    Head,
+    LogId,
+    LogRow,
+    Record,
+    RecordKey,
+    StoreBrokenError,
+)
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import images, places, reading, schema
 from lastgood_daemon.store.sqlite.errors import ForeignFileError, OldFormatError
@@ -92,12 +102,29 @@ class SqliteReader:
 
     async def _read(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_when_closed()
-        return await self._reader.run(function, *args, **kwargs)
+        try:
+            return await self._reader.run(function, *args, **kwargs)
+        except DamagedPageError as error:
+            message = f"{_subject(args)}: {error}"
+            raise DamagedPageError(message) from error
 
     def _refuse_when_closed(self) -> None:
         if self._closing is not None:
             message = "the store is closed"
             raise StoreBrokenError(message)
+
+
+def _subject(asked: Sequence[object]) -> str:
+    """Name what was asked for."""
+    match asked:
+        case (LogId(state_id), *_):
+            return f"state {state_id!r}"
+        case (RecordKey(kind, owner, key),):
+            return f"the record kind={kind!r} owner={owner!r} key={key!r}"
+        case (str(kind), str(owner)):
+            return f"the records kind={kind!r} owner={owner!r}"
+        case _:
+            return "the storage"
 
 
 @contextlib.asynccontextmanager

@@ -17,8 +17,10 @@ from lastgood_daemon.store.protocol import (
     Record,
     RecordKey,
 )
+from lastgood_daemon.store.sqlite import around
 from lastgood_daemon.store.sqlite.checksum import log_checksum, record_checksum
 from lastgood_daemon.store.sqlite.connection import fetch, has_types
+from lastgood_daemon.store.sqlite.faults import is_damaged_page
 from lastgood_daemon.store.sqlite.packing import unpacked
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -147,7 +149,12 @@ def list_records(connection: apsw.Connection, kind: str, after_owner: str, limit
     """Records of a kind by owner and key; the last owner of a page is complete, so that the next page loses nothing."""
     if limit < 1:
         return []
-    return [_checked(row) for row in fetch(connection, _OF_KIND, (kind, after_owner, limit))]
+    try:
+        return [_checked(row) for row in fetch(connection, _OF_KIND, (kind, after_owner, limit))]
+    except apsw.Error as error:
+        if not is_damaged_page(error):
+            raise
+        return around.records(connection, kind, after_owner, limit, _checked)
 
 
 def kinds(connection: apsw.Connection) -> list[str]:
@@ -159,8 +166,13 @@ def kinds(connection: apsw.Connection) -> list[str]:
 
 
 def list_logs(connection: apsw.Connection, after: LogId | None, limit: int) -> list[tuple[LogId, Head]]:
-    """Logs by state and life."""
-    rows = fetch(connection, _LOGS, (*(after or ("", 0)), limit))
+    """Logs by state and life; where a page is damaged, past that, and with empty heads."""
+    try:
+        rows = fetch(connection, _LOGS, (*(after or ("", 0)), limit))
+    except apsw.Error as error:
+        if not is_damaged_page(error):
+            raise
+        return [(log, _EMPTY) for log in around.logs(connection, after or LogId("", 0), limit)]
     if not all(has_types(row, str, int, int, bytes, int) for row in rows):
         message = "what is noted of a log is damaged"
         raise CorruptRecordError(message)

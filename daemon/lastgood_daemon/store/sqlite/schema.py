@@ -198,9 +198,19 @@ def identify(connection: apsw.Connection, path: Path) -> Identity:
     facts = _facts(connection, path)
     if facts["format"] != format_of(connection):
         raise ForeignFileError(path, "its table meta contradicts its user_version")
-    latest = max(_number(connection, query) for query in _LATEST)
     daemon_id = str(facts["daemon_id"])
-    return Identity(daemon_id=daemon_id, copy_id=str(facts.get("copy_id", daemon_id)), latest=latest)
+    return Identity(daemon_id=daemon_id, copy_id=str(facts.get("copy_id", daemon_id)), latest=_latest(connection, path))
+
+
+def _latest(connection: apsw.Connection, path: Path) -> int:
+    """Read the highest time in the file. Where a damaged page is in the way, it is at most that of its last change."""
+    found = []
+    for query in _LATEST:
+        try:
+            found.append(_number(connection, query))
+        except apsw.CorruptError:
+            found.append(path.stat().st_mtime_ns // 1000)
+    return max(found)
 
 
 def make_another_copy(connection: apsw.Connection) -> None:

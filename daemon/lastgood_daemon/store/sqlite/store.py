@@ -16,7 +16,16 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import apsw
 
-from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow, Outcome, StoreBrokenError, StoreFullError, Unit
+from lastgood_daemon.store.protocol import (
+    CorruptRecordError,
+    DamagedPageError,
+    LogId,
+    LogRow,
+    Outcome,
+    StoreBrokenError,
+    StoreFullError,
+    Unit,
+)
 from lastgood_daemon.store.sqlite import compacting, images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.backup import Backup
@@ -41,7 +50,7 @@ class SqliteStore(SqliteReader):
         self, path: Path, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity, clock: Clock
     ) -> None:
         """Use ``open``."""
-        fault = Fault()
+        self._fault = fault = Fault()
         super().__init__(reader, fault)
         self._path = path
         self._wal_pages = 0
@@ -119,9 +128,25 @@ class SqliteStore(SqliteReader):
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Write the units durably, in one transaction. Once it has begun, cancelling does not stop it."""
-        if not self._clock.is_saved:
-            await self.keep_time()
-        return await self._write(writing.commit, units, self.now())
+        try:
+            if not self._clock.is_saved:
+                await self.keep_time()
+            return await self._write(writing.commit, units, self.now())
+        except DamagedPageError as error:
+            await self._probe()
+            touched = sorted({append.log.state_id for unit in units for append in unit.appends})
+            what = f"state {', '.join(map(repr, touched[:3]))}" if touched else "the storage"
+            message = f"{what}: {error}; nothing was written"
+            raise DamagedPageError(message) from error
+
+    async def _probe(self) -> None:
+        """Go on after damage only where others can still write."""
+        try:
+            await self._write(writing.probe)
+        except DamagedPageError as error:
+            message = f"the storage failed underneath: no commit goes on: {error}"
+            self._fault.message = message
+            raise StoreBrokenError(message) from error
 
     async def expire(self, kind: str, before: int) -> int:
         """Delete old records of a kind; how many."""
@@ -223,10 +248,10 @@ def _started(writer: apsw.Connection, latest: int) -> Clock:
     """Start the clock, and write that down: however often a daemon starts, time goes on."""
     try:
         found = reading.record(writer, writing.TIMELINE)
-    except CorruptRecordError:
+    except (CorruptRecordError, apsw.CorruptError):
         found = None  # then times are shown as they were stored; ``verify`` tells of it
     clock = Clock(latest, None if found is None else Timeline.decoded(found.value))
-    with contextlib.suppress(apsw.FullError), clock.saving() as data:
+    with contextlib.suppress(apsw.FullError, apsw.CorruptError), clock.saving() as data:
         writing.put_timeline(writer, data, clock.now())
     return clock
 

@@ -79,12 +79,22 @@ def commit(connection: apsw.Connection, units: Sequence[Unit], now: int) -> list
     except MemoryError as error:  # it may have come after the fsync
         message = "SQLite ran out of memory while it committed"
         raise StoreBrokenError(message) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:  # as if it had been met before, nothing would have been written
+        message = f"a damaged page was met by a commit: {error}"
+        raise StoreBrokenError(message) from error
     return outcomes
 
 
 def put_timeline(connection: apsw.Connection, data: bytes, now: int) -> None:
     """Write down the timeline, and that the store has reached a moment."""
     connection.execute(_PUT_RECORD, (*TIMELINE, 1, now, data, record_checksum(TIMELINE, 1, now, data)))
+
+
+def probe(connection: apsw.Connection) -> None:
+    """Commit something that changes nothing, to see whether commits in general go on."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE meta SET value = value WHERE name = 'format'")
+    connection.execute("COMMIT")
 
 
 def expire(connection: apsw.Connection, kind: str, before: int) -> int:
