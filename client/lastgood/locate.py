@@ -1,5 +1,6 @@
 """Which daemon: an address, or the folder that it owns. The only I/O is reading where a daemon says that it is."""
 
+import ipaddress
 import json
 import os
 import shlex
@@ -129,6 +130,19 @@ def check_address(address: str) -> str:
                 return address
     text = f"an address is 'unix:/path' or 'host:port', not {address!r}"
     raise InvalidArgumentError(text, field="address")
+
+
+def is_on_this_machine(address: str) -> bool:
+    """Whether an address is a Unix socket or a loopback one. Names other than localhost may resolve to anything."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_port(text: str) -> bool:

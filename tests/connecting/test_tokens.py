@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from grpc import StatusCode, aio
@@ -75,3 +76,39 @@ async def test_a_session_without_it_never_opens(guarded: DaemonProcess) -> None:
 
 async def test_what_the_token_is_stands_nowhere_in_the_log(guarded: DaemonProcess) -> None:
     assert TOKEN not in guarded.log.read_text()
+
+
+async def test_an_empty_variable_is_none(guarded: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LASTGOOD_TOKEN", "")
+    with pytest.raises(lastgood.UnauthenticatedError, match="wants a token"):
+        await lastgood.connect(guarded.address, timeout=20.0)
+    with pytest.raises(lastgood.InvalidArgumentError, match="empty"):
+        await lastgood.connect(guarded.address, token="", timeout=20.0)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1:7411", "agents.invalid:7411", "[2001:db8::1]:7411", "127.0.0.1.invalid:1"])
+async def test_one_is_not_sent_in_the_clear(address: str) -> None:
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"without TLS.*tls=") as refused:
+        await lastgood.connect(address, token=TOKEN, timeout=5.0)
+    assert TOKEN not in str(refused.value)
+
+
+async def test_backups_over_the_network(tmp_path: Path) -> None:
+    root = tmp_path / "backups"
+    root.mkdir()
+    (root / "out").symlink_to(tmp_path)
+    for configured in (True, False):
+        flags = ("--backup-dir", str(root)) if configured else ()
+        process = DaemonProcess(tmp_path / "data", "--address", "127.0.0.1:0", *flags, forked=True).start()
+        try:
+            async with lastgood.connect(process.address, timeout=20.0) as client:
+                outside = [tmp_path / "elsewhere", root, root / ".." / "elsewhere", root / "out" / "elsewhere"]
+                for path in outside if configured else [root / "fine"]:
+                    with pytest.raises(lastgood.PermissionDeniedError, match=r"backup_dir|--backup-dir"):
+                        await client.backup(path)
+                if configured:
+                    assert (await client.backup(root / "fine")).size > 0
+            assert process.stop() == 0
+        finally:
+            process.close()
+    assert not (tmp_path / "elsewhere").exists()

@@ -53,6 +53,23 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("flags", "variables", "says"),
+    [
+        (("--token", ""), {}, "token is empty"),
+        (("--address", "0.0.0.0:0", "--tls-certificate", "c", "--tls-key", "k"), {}, "LASTGOOD_TOKEN"),
+        (("--address", "0.0.0.0:0", "--tls-certificate", "c", "--tls-key", "k"), {"LASTGOOD_TOKEN": ""}, "LASTGOOD_TOKEN"),
+    ],
+)
+def test_an_address_that_anyone_could_use_is_refused(
+    tmp_path: Path, flags: tuple[str, ...], variables: dict[str, str], says: str
+) -> None:
+    done = failing("--data-dir", str(tmp_path / "data"), *flags, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("first", range(5), ids=["flag", "variable", "LASTGOOD_CONFIG", "file", "default"])
 def test_the_first_that_says_something_counts(tmp_path: Path, config: Path, first: int) -> None:
     folders = [tmp_path / f"folder{index}" for index in range(4)] + [tmp_path / "home" / "state" / "lastgood"]

@@ -33,7 +33,7 @@ from lastgood.errors import (
     OutcomeUnknownError,
     TooLargeError,
 )
-from lastgood.locate import Location
+from lastgood.locate import Location, is_on_this_machine
 from lastgood.models import ServerInfo
 from lastgood.operations import GET_SERVER_INFO, Operation, Request, Response
 from lastgood.transport import forks, framing
@@ -80,7 +80,7 @@ class Connection:
     ) -> None:
         self.location = location
         self.closed = False
-        self._token = os.environ.get("LASTGOOD_TOKEN") if token is None else token
+        self._token = token or os.environ.get("LASTGOOD_TOKEN") or None  # an empty one is none
         self._credentials = credentials
         self.timeout = check_timeout(timeout)
         self._finder = Finder(location, autostart=autostart)
@@ -216,6 +216,7 @@ class Connection:
         conversation: Conversation | None = None
         try:
             address = await self._finder.find(met_before=self._server is not None)
+            self._refuse_clear_text(address)
             link = Link(address, self._token, self._credentials)
             try:
                 self._adopt(await link.open(self._session_id, __version__))
@@ -231,6 +232,15 @@ class Connection:
             _log.exception("the client failed")
             self._fail_all(InternalError(f"the client failed: {error!r}"))
         return conversation is not None and conversation.answered
+
+    def _refuse_clear_text(self, address: str) -> None:
+        """Keep a token from being read by everyone between here and the daemon."""
+        if self._token is not None and self._credentials is None and not is_on_this_machine(address):
+            text = (
+                f"the token is not sent to {address} without TLS, where anyone on the way could read it: "
+                "connect with tls=True or tls=CERTIFICATE, or without a token"
+            )
+            raise InvalidArgumentError(text, field="tls")
 
     def _adopt(self, opened: SessionOpened) -> None:
         """Go on in the session that the daemon has opened."""

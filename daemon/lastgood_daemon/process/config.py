@@ -18,6 +18,8 @@ from msgspec import Meta
 
 from lastgood_daemon.authority.memory import BUDGET
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 
 class ConfigurationError(ValueError):
     """What is configured is wrong; says in one line what is."""
@@ -39,6 +41,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Path | None, Meta(description="PEM file, for an address on the network", extra={"value": "FILE"})
     ] = None
     tls_key: Annotated[Path | None, Meta(description="PEM file", extra={"value": "FILE"})] = None
+    backup_dir: Annotated[
+        Path | None,
+        Meta(description="the folder below which clients on the network may have backups made", extra={"value": "DIR"}),
+    ] = None
     memory: Annotated[
         int,
         Meta(
@@ -66,10 +72,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if (self.tls_certificate is None) != (self.tls_key is None):
             message = "tls-certificate and tls-key go together"
             raise ValueError(message)
+        if self.token == "":
+            message = "token is empty; name one, or leave it out"
+            raise ValueError(message)
         if self.address is not None and not self.address.startswith("unix:"):
             host = self.address.rpartition(":")[0].strip("[]")
-            if self.tls_certificate is None and host not in {"localhost", "127.0.0.1", "::1"}:
+            if self.tls_certificate is None and host not in _LOOPBACK:
                 message = f"address {self.address} is on the network; give tls-certificate and tls-key, or a loopback one"
+                raise ValueError(message)
+            if self.token is None and host not in _LOOPBACK:
+                message = f"address {self.address} is on the network; set LASTGOOD_TOKEN, which clients must present"
                 raise ValueError(message)
 
 
@@ -120,7 +132,7 @@ def _flags() -> argparse.ArgumentParser:
 
 def _of_environment() -> dict[str, str]:
     found = {name: os.environ.get(f"LASTGOOD_{name.upper()}") for name in Config.__struct_fields__}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value}  # an empty variable counts as not set
 
 
 def _of_file() -> dict[str, Any]:

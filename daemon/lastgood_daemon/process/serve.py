@@ -62,7 +62,7 @@ async def serve(config: Config, folder: DataFolder) -> int:
     store = SqliteStore.open(folder.database)
     authority = Authority(store, config.memory, folder.path)
     info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
-    server = RpcServer(authority, info, config.token, config.memory)
+    server = RpcServer(authority, info, config.token, config.memory, config.backup_dir)
     info.address = await _listen(config, folder, server)
     committing = asyncio.create_task(authority.run())
     folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted))

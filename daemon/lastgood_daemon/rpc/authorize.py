@@ -19,6 +19,15 @@ class UnauthenticatedError(RefusedError):
     reason = "UNAUTHENTICATED"
 
 
+class PermissionDeniedError(RefusedError):
+    """The caller is known, and may not do that."""
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
 class Principal(NamedTuple):
     """Who calls."""
 

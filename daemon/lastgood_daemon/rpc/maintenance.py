@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.rpc.authorize import PermissionDeniedError
 from lastgood_daemon.rpc.errors import OverloadedError
 from lastgood_daemon.rpc.operations import Edge, Operation, Run, of_nothing
 from lastgood_daemon.store.protocol import BackupRefusedError, StoreFullError
@@ -17,7 +18,7 @@ def backup(edge: Edge, request: maintenance_pb2.BackupRequest) -> Run:
     if not request.path:
         field = "path"
         raise InvalidArgumentError(field, "is empty")
-    folder = Path(request.path)
+    folder = _allowed(edge, Path(request.path))
 
     async def work() -> maintenance_pb2.BackupResponse:
         log.info("making a backup at %s", folder)
@@ -32,6 +33,23 @@ def backup(edge: Edge, request: maintenance_pb2.BackupRequest) -> Run:
         return maintenance_pb2.BackupResponse(header=edge.headers.of_none(), path=str(folder), bytes=size)
 
     return Run(work)
+
+
+def _allowed(edge: Edge, folder: Path) -> Path:
+    """Return where a backup may be made: on a Unix socket the caller is the daemon's own user, on the network anyone."""
+    if edge.server.address.startswith("unix:") or "\0" in str(folder) or not folder.is_absolute():
+        return folder  # what is wrong with a path is said elsewhere
+    if edge.backups is None:
+        message = (
+            "this daemon makes no backups for clients on the network; name a folder for them when starting it: "
+            "lastgood serve --backup-dir DIR, or LASTGOOD_BACKUP_DIR"
+        )
+        raise PermissionDeniedError(message)
+    root, resolved = edge.backups.resolve(), folder.resolve()
+    if root not in resolved.parents:
+        message = f"for clients on the network this daemon makes backups only below {root} (its setting backup_dir)"
+        raise PermissionDeniedError(message)
+    return resolved
 
 
 def verify(edge: Edge, request: maintenance_pb2.VerifyRequest) -> Run:

@@ -5,6 +5,7 @@ itself; ``dispatch`` does.
 """
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -47,6 +48,8 @@ class Edge(msgspec.Struct, frozen=True):
     authority: Authority
     headers: Headers
     server: ServerInfo
+    backups: Path | None
+    """The folder below which clients on the network may have backups made."""
 
     def time(self, moment: int) -> Timestamp:
         """Return a moment of the store as the time of the wall."""

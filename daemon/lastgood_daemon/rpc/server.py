@@ -1,5 +1,7 @@
 """The gRPC server: its services, its limits, and the order in which it ends."""
 
+from pathlib import Path
+
 import grpc
 from grpc import aio
 
@@ -41,8 +43,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 class RpcServer:
     """See the module."""
 
-    def __init__(self, authority: Authority, info: ServerInfo, token: str | None, memory: int) -> None:
-        edge = Edge(authority, Headers(authority.daemon_id), info)
+    def __init__(self, authority: Authority, info: ServerInfo, token: str | None, memory: int, backups: Path | None) -> None:
+        edge = Edge(authority, Headers(authority.daemon_id), info, backups)
         dispatcher = Dispatcher(edge)
         self._dispatcher = dispatcher
         interceptors = () if token is None else (Door(token),)
