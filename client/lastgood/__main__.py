@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lastgood.cli import programs
+from lastgood.cli.words import in_order
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and give its exit status: 0, 1 (it failed) or 2 (usage)."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = in_order(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in programs.PROGRAMS:
         return programs.run(words[0], words[1:])
     gc.disable()  # nothing of what is imported is garbage, and looking for it takes time

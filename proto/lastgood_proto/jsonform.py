@@ -21,8 +21,14 @@ from typing import Any
 _TAGS = frozenset({"$bytes", "$datetime", "$float", "$map"})
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""What JSON lets stand in a text, but a terminal may take for a command, or turns the line around."""
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+    "\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
+)
+"""What JSON lets stand in a text, but a terminal may take for a command, turns the line around, or does not show.
+
+The characters of the categories Cf, Zl and Zp but for the two joiners, which belong to words and emoji; and the C1 controls.
+"""
 
 
 class NotAValueError(ValueError):
@@ -89,7 +95,7 @@ def from_plain(read: Any) -> Any:  # noqa: ANN401 - any value of the model
 def text_of(document: object, *, ascii_only: bool = False, indent: int | None = None) -> str:
     """Give a document, which ``to_json`` has been applied to where it carries values, as a JSON text."""
     text = json.dumps(document, ensure_ascii=ascii_only, indent=indent, separators=None if indent else (",", ":"))
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f"), text)
 
 
 def text_pieces(document: object) -> Iterator[str]:

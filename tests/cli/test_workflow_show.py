@@ -150,7 +150,8 @@ async def test_effects_of_all_kinds(command: Command, client: lastgood.Client, s
     async with workflow.step(0, "a") as step:
         with pytest.raises(ValueError, match="declined"):
             await step.once("1 fails", declined, failures=ValueError)
-        await step.once("2 is done", object)
+        with pytest.raises(lastgood.InvalidValueError):
+            await step.once("2 is done", object)
     await leave_in_doubt(workflow.step(1, "a"), "3 runs twice")
     await leave_in_doubt(workflow.step(1, "a"), "3 runs twice")
     await workflow.try_resume()

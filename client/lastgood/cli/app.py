@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+import typer.main
 
-from lastgood.cli.command import USAGE
+from lastgood.cli.command import USAGE, USAGE_ERRORS, complain
+from lastgood.cli.words import wants_json
 from lastgood.version import __version__
 
 COMMANDS = {
@@ -50,19 +52,25 @@ Examples:
   lastgood history trip
 
 The daemon is that of --data-dir or --address, of LASTGOOD_ADDRESS or LASTGOOD_DATA_DIR, or else that of
-~/.local/state/lastgood; it is started where none runs. Exit status: 0, 1 where the operation failed, 2 for wrong usage."""
+~/.local/state/lastgood; it is started where none runs. The options that all commands take may stand before the command, too.
+Exit status: 0; 1 where the operation failed, with one line on stderr, which is JSON with --json; 2 for wrong usage."""
 
 Version = Annotated[bool, typer.Option("--version", is_eager=True, show_default=False, help="Print the version.")]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command line, and give its exit status."""
-    app = make_app(arguments[0] if arguments else "")
+    app = typer.main.get_command(make_app(arguments[0] if arguments else ""))
     try:
-        app(args=list(arguments), prog_name="lastgood")
+        status = app.main(args=list(arguments), prog_name="lastgood", standalone_mode=False)
+    except USAGE_ERRORS as error:
+        if not wants_json(arguments):
+            error.show()
+            return error.exit_code
+        return complain("lastgood", error.format_message(), error.exit_code, as_json=True)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def make_app(name: str = "") -> typer.Typer:
@@ -73,6 +81,7 @@ def make_app(name: str = "") -> typer.Typer:
         epilog=_EPILOG,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_root)
     for module in [COMMANDS[name]] if name in COMMANDS else dict.fromkeys(COMMANDS.values()):

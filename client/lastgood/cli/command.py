@@ -10,11 +10,12 @@ arguments and options; it gives the exit status, None being 0. ::
 import asyncio
 import inspect
 import itertools
+import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 import typer
 from typer.core import TyperCommand
@@ -24,6 +25,8 @@ from lastgood.cli.options import Given
 from lastgood.cli.terminal import plain
 from lastgood.errors import InvalidArgumentError, InvalidValueError, LastgoodError
 
+USAGE_ERRORS = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
+"""What typer raises where a command line makes no sense; it has no public name for that."""
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
@@ -52,7 +55,11 @@ def command(
 
         def run(**values: Any) -> None:  # noqa: ANN401 - as the command line has them
             given = Given(**{each: values.pop(each) for each in common})
-            status = run_safely(name, lambda: asyncio.run(body(given, **values)))  # type: ignore[call-arg]  # by its signature
+            status = run_safely(
+                name,
+                lambda: asyncio.run(body(given, **values)),  # type: ignore[call-arg]  # by its signature
+                as_json=given.json,
+            )
             raise typer.Exit(status)
 
         parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *common.values())]
@@ -80,7 +87,7 @@ class _WithNumbers(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def run_safely(name: str, run: Callable[[], int | None]) -> int:
+def run_safely(name: str, run: Callable[[], int | None], *, as_json: bool = False) -> int:
     """Run something; what goes wrong is said in one line, and becomes the exit status."""
     try:
         status = run() or 0
@@ -90,23 +97,45 @@ def run_safely(name: str, run: Callable[[], int | None]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it could not be written, nor can what is left
         if isinstance(error, BrokenPipeError):
             return FAILED  # nobody reads on, and nobody needs to be told
-        return complain(name, f"{error}{hint(error)}", USAGE if _is_usage(error) else FAILED)
+        status = USAGE if _is_usage(error) else FAILED
+        return complain(name, f"{error}{hint(error)}", status, as_json=as_json, error=error)
     except KeyboardInterrupt:
-        return complain(name, "interrupted", INTERRUPTED)
+        return complain(name, "interrupted", INTERRUPTED, as_json=as_json)
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except Exception as error:  # noqa: BLE001 - nobody is to see a traceback who has not asked for it
         if os.environ.get("LASTGOOD_DEBUG"):
             traceback.print_exc()
         kind = type(error).__name__
-        return complain(name, f"a fault of lastgood itself: {kind}: {error} (LASTGOOD_DEBUG=1 shows where)", FAILED)
+        text = f"a fault of lastgood itself: {kind}: {error} (LASTGOOD_DEBUG=1 shows where)"
+        return complain(name, text, FAILED, as_json=as_json, error=error)
     return status
 
 
-def complain(name: str, why: str, status: int) -> int:
-    """Say in one line what is wrong, and give the status back."""
-    sys.stderr.write(f"lastgood {name}: {plain(' '.join(why.split()))}\n")
+def complain(name: str, why: str, status: int, *, as_json: bool = False, error: Exception | None = None) -> int:
+    """Say on standard error, in one line, what is wrong, and return the status.
+
+    Args:
+        name: of the command.
+        why: the text.
+        status: the exit status.
+        as_json: as ``{"error": {"reason", "message", …}}``, with the attributes of the error.
+        error: what it is about, where it is an error of the client.
+    """
+    text = " ".join(why.split())
+    if as_json:
+        sys.stderr.write(json.dumps({"error": _document(text, status, error)}) + "\n")
+    else:
+        sys.stderr.write(f"lastgood {name}: {plain(text)}\n")
     return status
+
+
+def _document(text: str, status: int, error: Exception | None) -> dict[str, object]:
+    reason = "USAGE" if status == USAGE else "FAILED"
+    if not isinstance(error, LastgoodError):
+        return {"reason": reason, "message": text}
+    simple = {name: value for name, value in vars(error).items() if isinstance(value, str | int | float)}
+    return {**simple, "reason": error.reason, "message": text}
 
 
 def _is_usage(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from lastgood import ServerInfo
 from lastgood.cli import jsonform, programs
 from lastgood.cli.command import command
 from lastgood.cli.failures import FailedError
-from lastgood.cli.options import Given
+from lastgood.cli.options import Given, not_running
 from lastgood.cli.render import Cell, Page, Row, size
 from lastgood.errors import DaemonUnavailableError, IncompatibleDaemonError
 from lastgood.locate import Endpoint, Location, read_endpoint
@@ -98,7 +98,7 @@ def _not_running(given: Given, location: Location, why: str) -> int:
     if given.json:
         folder = location.folder
         _write(running=False, address=None if folder else location.target, data_dir=str(folder) if folder else None)
-    raise FailedError(why or f"no daemon runs for {location}. To start one: {location.how_to_start}")
+    raise FailedError(why) if why else not_running(location)
 
 
 def _write(**known: object) -> None:

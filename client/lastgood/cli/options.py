@@ -3,6 +3,8 @@
 import getpass
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,11 +12,13 @@ import typer
 
 import lastgood
 from lastgood.arguments import check_path
-from lastgood.cli.failures import WrongUsageError
+from lastgood.cli import completing
+from lastgood.cli.failures import FailedError, WrongUsageError
 from lastgood.cli.jsonform import NotAValueError, from_json
 from lastgood.errors import PathError
-from lastgood.locate import Location, locate
+from lastgood.locate import Location, locate, may_autostart
 from lastgood.transport.connection import DEFAULT_TIMEOUT
+from lastgood.transport.finder import answering
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,30 @@ class Given:
             raise WrongUsageError(text)
         return locate(self.address, self.data_dir)
 
-    def connect(self, *, autostart: bool = True) -> lastgood.Client:
-        """Give a client of that daemon; ``async with`` connects it."""
-        self.location()
-        return lastgood.connect(
+    @asynccontextmanager
+    async def connect(self, *, autostart: bool = True) -> AsyncIterator[lastgood.Client]:
+        """Connect to that daemon.
+
+        Raises:
+            FailedError: none runs in the folder, and none may be started: a command does not wait for one.
+        """
+        location = self.location()
+        wanted = None if autostart and not self.no_autostart else False
+        if location.folder is not None and not may_autostart(autostart=wanted) and await answering(location.folder) is None:
+            raise not_running(location)
+        async with lastgood.connect(
             self.address,
             data_dir=self.data_dir,
             agent_id=_who() if self.agent_id is None else self.agent_id,
             timeout=self.timeout,
-            autostart=None if autostart and not self.no_autostart else False,
-        )
+            autostart=wanted,
+        ) as client:
+            yield client
+
+
+def not_running(location: Location) -> FailedError:
+    """Return the error for a daemon that does not run."""
+    return FailedError(f"no daemon runs for {location}. To start one: {location.how_to_start}")
 
 
 def _who() -> str:
@@ -96,8 +114,14 @@ def read_argument(text: str, what: str, otherwise: str = "") -> Any:  # noqa: AN
         raise WrongUsageError(message) from None
 
 
-StateId = Annotated[str, typer.Argument(metavar="STATE", show_default=False, help="Id of a state.")]
-WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", show_default=False, help="Id of a workflow.")]
+StateId = Annotated[
+    str,
+    typer.Argument(metavar="STATE", show_default=False, help="Id of a state.", autocompletion=completing.states),
+]
+WorkflowId = Annotated[
+    str,
+    typer.Argument(metavar="WORKFLOW", show_default=False, help="Id of a workflow.", autocompletion=completing.workflows),
+]
 Path = Annotated[
     str,
     typer.Argument(
