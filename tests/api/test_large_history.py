@@ -1,8 +1,15 @@
 """api.md: ``get_history(…, values=…)``, ``iter_history``; a history costs what is looked at, however large values are."""
 
-import pytest
+from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
+from tests.support.daemons import DaemonProcess
+
+import lastgood
 from lastgood import HistoryEntry, SharedState, ValueNotCarriedError
+from lastgood_daemon.rpc import history as rpc_history
+from lastgood_daemon.rpc import responses
 
 TRIES = 20
 LARGE = 200_000
@@ -72,8 +79,22 @@ async def test_pages_are_fetched_as_they_are_asked_for(state: SharedState, path:
     assert limited == [entry.revision for entry in listed[:7]]
 
 
-async def test_a_value_that_no_answer_can_carry_does_not_hinder_the_others(state: SharedState) -> None:
-    half = b"x" * (36 << 20)
+def _carry_no_more_than_a_megabyte() -> None:
+    for module in (rpc_history, responses):
+        setattr(module, "MAX_BYTES", 1 << 20)  # noqa: B010 - mypy lets nobody assign what the module has imported
+
+
+@pytest.fixture
+async def small_answers(tmp_path: Path) -> AsyncIterator[SharedState]:
+    """A state of a daemon whose answers carry no more than a megabyte, instead of 64."""
+    process = DaemonProcess(tmp_path / "data", forked=True, mutant=_carry_no_more_than_a_megabyte).start()
+    async with lastgood.connect(data_dir=process.folder, autostart=False, timeout=20.0) as client:
+        yield client.state("large")
+    process.close()
+
+
+async def test_a_value_that_no_answer_can_carry_does_not_hinder_the_others(small_answers: SharedState) -> None:
+    state, half = small_answers, b"x" * 600_000
     await state.append("list", half)
     await state.append("list", half)  # each call is small enough, and the list is not
     await state.append("list", 1)
