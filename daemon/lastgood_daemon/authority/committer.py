@@ -48,7 +48,9 @@ from lastgood_daemon.store.protocol import (
 )
 
 MAX_GROUP = 256
-"""Commands of one transaction: bounds how long evaluating a group holds the event loop."""
+"""Commands of one transaction."""
+TURN_SECONDS = 0.002
+"""Evaluating commands, or answering them, before others have a turn."""
 MAX_GROUP_BYTES = 64 * 1024 * 1024
 """Bytes after which a transaction takes no more commands."""
 MAX_WAITING = 16_384
@@ -107,6 +109,7 @@ class Committer:
                     raise self.broken
                 if self._draining and not self._held:
                     return
+                self._world.let_go()
                 self._wake.clear()
                 await self._wake.wait()
             async with self._turn:
@@ -190,12 +193,19 @@ class Committer:
 
     async def _commit(self, group: Sequence[Submission]) -> None:
         now = self._store.now()
+        self._world.let_go()
         self._world.trim(now)
         layer = Layer(self._world)
-        answers = [(submission, self._evaluate(layer, submission, now)) for submission in group]
-        unit = layer.unit(self._world)
-        self._world.in_flight = layer.names
+        answers: list[tuple[Submission, Outcome | None]] = []
+        turns = _Turns()
         try:
+            for submission in group:
+                answers.append((submission, self._evaluate(layer, submission, now)))
+                if turns.is_over:
+                    self._world.in_flight = layer.names
+                    await turns.next()
+            unit = layer.unit(self._world)
+            self._world.in_flight = layer.names
             refusal = None if unit is None else await self._store_unit(layer, unit)
         except _MovedError as moved:
             log.info("someone else has written to the store; evaluating again: %s", moved)
@@ -220,6 +230,8 @@ class Committer:
                 command = submission.command
                 if isinstance(command, Claim) and command.wait and refusal is None and isinstance(outcome, Resumed):
                     self._grants.watch(command, submission.listener)
+            if turns.is_over:
+                await turns.next()
 
     async def _commit_singly(self, layer: Layer, answers: Sequence[tuple[Submission, Outcome | None]]) -> None:
         """Commit the commands of a group that met damage one by one, so that it refuses only those that touch it."""
@@ -331,6 +343,24 @@ class Committer:
         """Put commands that have been evaluated in vain in front of those that have not."""
         self._queue.extendleft(reversed(submissions))
         self._bytes += sum(submission.command.size for submission in submissions)
+
+
+class _Turns:
+    """Lets others have the event loop when one has had it for a while."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ends = self._loop.time() + TURN_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has been a while."""
+        return self._loop.time() > self._ends
+
+    async def next(self) -> None:
+        """Wait for the next turn."""
+        await asyncio.sleep(0)
+        self._ends = self._loop.time() + TURN_SECONDS
 
 
 class _MovedError(Exception):

@@ -6,6 +6,7 @@ from functools import partial
 from lastgood_daemon.authority.background import Background
 from lastgood_daemon.authority.records import kept_of
 from lastgood_daemon.authority.rows import PAGE, Revision, read_on
+from lastgood_daemon.engine.labour import let_go
 from lastgood_daemon.engine.places import places_of
 from lastgood_daemon.store.protocol import Append, LogId, Store
 from lastgood_daemon.store.upkeep import Place
@@ -70,10 +71,20 @@ async def index_page(store: Store, log: LogId) -> bool:
     begun = max(indexed, (await kept_of(store, log)).floor.revision)
     async for page in read_on(store, log, begun, min(head, begun + PAGE)):
         until = page[-1].number
-        await store.add_places(log, indexed, until, await asyncio.to_thread(_places, page))
+        found = await asyncio.to_thread(_places, page)
+        await store.add_places(log, indexed, until, found)
+        await asyncio.to_thread(let_go, found)
         indexed = until
     return begun < indexed < head
 
 
 def _places(page: list[Revision]) -> list[Place]:
-    return [Place(*place, number) for number, entry in page for place in places_of(entry.changes())]
+    """Return the places of revisions, and let go of these."""
+    found: list[Place] = []
+    while page:
+        number, entry = page.pop()
+        found.extend(Place(*place, number) for place in places_of(entry.changes()))
+        edits = list(entry.edits)
+        del entry
+        let_go(edits)
+    return found

@@ -348,7 +348,8 @@ class Layer:
             note = world.images.pop(log, None)
             if note is not None:
                 world.images[to] = note
-        world.states.update(self.staged.states)
+        for state in self.staged.states.values():
+            world.put(state)
         world.workflows.update(self.staged.workflows)
         world.retentions.update(self.staged.retentions)
         for session_id, session in self.staged.sessions.items():

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -55,8 +54,6 @@ class Loader:
         self.store = store
         self._world = world
         self._under_way: dict[Need, asyncio.Task[None]] = {}
-        # Of its own: what takes seconds here must not keep those waiting whose calls are read, or answered, in a thread.
-        self._labours = ThreadPoolExecutor(1, "lastgood-labour")
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """Ask the world, and bring what is missing until it can answer."""
@@ -114,7 +111,7 @@ class Loader:
             case ReservedNeed(state_id):
                 await world.workings.released(state_id)
             case LabourNeed(_, work):
-                await asyncio.get_running_loop().run_in_executor(self._labours, work)
+                await asyncio.get_running_loop().run_in_executor(world.workings.thread, work)
 
     async def _state(self, state_id: str) -> State:
         about = self._decoded(await self.store.record(state_key(state_id)), About) or About()

@@ -15,8 +15,9 @@ So a small write hardly ever waits for a large one, and a large one is worked ou
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.engine.labour import LabourError, bounded, working
@@ -25,6 +26,15 @@ _KEPT = 3
 """Results of a command that are kept besides the last: a claim writes what the state begins with, and rolls back."""
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class Large(Protocol):
+    """A command that may consist of very many parts."""
+
+    def let_go(self) -> None:
+        """Free them, piece by piece. Only when the command is answered."""
+        ...
 
 
 class _Known(NamedTuple):
@@ -43,6 +53,9 @@ class Workings:
     """See the module. Each lasts until its command is answered."""
 
     def __init__(self) -> None:
+        # Of its own: what takes seconds here must not keep those waiting whose calls are read, or answered, in a thread.
+        self.thread = ThreadPoolExecutor(1, "lastgood-labour")
+        """Where all of it is worked out, and let go of."""
         self._known: dict[int, list[_Known]] = {}
         self._reserved: dict[str, _Reservation] = {}
 
@@ -104,8 +117,10 @@ class Workings:
             reservation.ended.set_result(None)
 
     def forget(self, command: object) -> None:
-        """End what there is of a command: it is answered."""
+        """End what there is of a command: it is answered, and nobody needs what it has brought along."""
         self._known.pop(id(command), None)
+        if isinstance(command, Large):
+            self.thread.submit(command.let_go)
         for state_id, reservation in list(self._reserved.items()):
             if reservation.command is command:
                 del self._reserved[state_id]

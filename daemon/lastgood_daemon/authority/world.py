@@ -16,12 +16,13 @@ from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.versions import Versions
 from lastgood_daemon.authority.workings import Workings
 from lastgood_daemon.engine.errors import TimeUnavailableError
+from lastgood_daemon.engine.freeing import take_apart
 from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.engine.log import Entry, Other, decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
-from lastgood_daemon.engine.trail import Trail
+from lastgood_daemon.engine.trail import Mark, Trail
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree
 from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import LogId, LogRow, RecordKey
@@ -259,6 +260,7 @@ class World:
         self.part_bytes: dict[str, int] = {}
         """How many bytes the snapshots of states, and the parts of workflows, have above ``PER_PART`` each."""
         self.workings = Workings()
+        self._gone: list[Mark | Tree] = []
         self.versions = Versions()
         self.trees: Recent[Point, Tree] = Recent(64)
         """Earlier contents that were rebuilt from the log."""
@@ -271,6 +273,21 @@ class World:
         """Have all sessions read anew: some of their records are gone."""
         self.sessions = Recent(MAX_SESSIONS)
         self.versions.forget_sessions()
+
+    def put(self, state: State) -> None:
+        """Have a state be as it is now."""
+        before = self.states.get(state.state_id)
+        self.states[state.state_id] = state
+        if before is not None:
+            self._gone.extend(before.trail.left_behind(state.trail))
+            if before.incarnation != state.incarnation:
+                self._gone.append(before.tree)
+
+    def let_go(self) -> None:
+        """Have what takes long to let go of be freed elsewhere. To be called when nothing else refers to it any more."""
+        if self._gone:
+            self.workings.thread.submit(take_apart, self._gone)
+            self._gone = []
 
     def weigh(self, name: str) -> None:
         """Note what the state and the workflow of an id weigh now."""
@@ -304,6 +321,7 @@ class World:
         self.workflows.pop(name, None)
         if state is not None:
             self.images.pop(LogId(name, state.incarnation), None)
+            self._gone.extend((*state.trail.marks.values(), state.tree))
         self.retentions.pop(name, None)
         self.part_bytes.pop(name, None)
         self.versions.forget(name)

@@ -72,6 +72,11 @@ def working(ask: Callable[[], T]) -> T:
         _at_once.reset(token)
 
 
+def is_elsewhere() -> bool:
+    """Whether long work is done at once, as in a thread."""
+    return _at_once.get()
+
+
 def bounded(subject: object, work: Callable[[], T]) -> T:
     """Do work that may turn out to be long; ``work`` has no effect but its result.
 

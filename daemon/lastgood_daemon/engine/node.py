@@ -21,7 +21,7 @@ import msgspec
 from immutables import Map
 
 from lastgood_daemon.engine.encoded import is_list, is_map, joined, length_in, list_head, map_head, open_list, open_map
-from lastgood_daemon.engine.labour import LONG_BYTES, labour, spend
+from lastgood_daemon.engine.labour import LONG_BYTES, labour, let_go, spend
 from lastgood_daemon.engine.order import RUN, in_order
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_proto.paths import Path
@@ -252,6 +252,17 @@ class Node:
                 item._encode_into(parts, runs)  # noqa: SLF001 - its own class
                 if len(parts) > _RUN:
                     _run(parts, runs)
+
+    def take_apart(self) -> "list[Node]":
+        """Return what is right below, which is not below this any more: only of a node that nothing else refers to."""
+        body, self._body = self._body, None
+        if isinstance(body, MapBody):
+            entries = [*body.entries.items()]
+            del body
+            below = [entry.node for _, entry in entries]
+            let_go(entries)
+            return below
+        return [*body.items] if isinstance(body, ListBody) else []
 
     def value(self) -> object:
         """Give the value as Python objects of their own."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from immutables import Map
 
 from lastgood_daemon.engine.change import Change, Put, SimpleChange, Splice, simple
+from lastgood_daemon.engine.labour import is_elsewhere, let_go
 from lastgood_daemon.engine.log import Author, Other
 from lastgood_daemon.engine.stored_value import content_of
 from lastgood_daemon.engine.tree import Tree
@@ -29,12 +30,16 @@ class Mark(NamedTuple):
     touched: tuple[Path, ...]
     author: Author
     size: int
+    long: bool
+    """Whether it was long work to make it: then it may have replaced, and may consist of, very many parts."""
 
     @classmethod
     def of(cls, tree: Tree, changes: Iterable[Change], author: Author) -> "Mark":
         """Return the mark of a revision that these changes have made."""
         made = [inner for change in changes for inner in simple(change)]
-        return cls(tree, tuple(change.path for change in made), author, sum(map(_size, made)))
+        touched, size = tuple(change.path for change in made), sum(map(_size, made))
+        let_go(made)
+        return cls(tree, touched, author, size, is_elsewhere())
 
 
 class Trail(NamedTuple):
@@ -54,6 +59,17 @@ class Trail(NamedTuple):
             marks = marks.delete(oldest)
             oldest += 1
         return Trail(marks, oldest, size)
+
+    def left_behind(self, later: "Trail") -> list[Mark]:
+        """Return the revisions that a later trail has not at hand any more, where it takes long to let go of them.
+
+        What a revision has replaced goes with the one before it.
+        """
+        end = self.oldest + len(self.marks)
+        gone = [self.marks[revision] for revision in range(self.oldest, min(later.oldest, end) if later.oldest else end)]
+        following = self.marks.get(later.oldest) or later.marks.get(later.oldest)
+        is_long = any(mark.long for mark in gone) or (following is not None and following.long)
+        return gone if is_long else []
 
     def tree(self, revision: int) -> Tree | None:
         """Give the content at a revision; nothing where it is not at hand."""

@@ -31,7 +31,7 @@ def _write(context: common_pb2.WriteContext, *edits: tuple[str, Edit]) -> Write:
     if size > MAX_BYTES:
         what = "the call"
         raise TooLargeError(what, size, MAX_BYTES)
-    return Write(state_of(context.state), author_of(context), precondition_of(context), edits, size)
+    return Write(state_of(context.state), author_of(context), precondition_of(context), list(edits), size)
 
 
 def _size(edit: Edit) -> int:

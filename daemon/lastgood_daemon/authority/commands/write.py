@@ -1,5 +1,7 @@
 """Writing into a state: set, update, merge, append, increment, delete, and transactions of them."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from lastgood_daemon.authority.commands.authorship import admit
@@ -19,7 +21,7 @@ class Write(msgspec.Struct, frozen=True):
     state: StateRef
     author: Author
     precondition: Precondition
-    edits: tuple[tuple[str, Edit], ...]
+    edits: Sequence[tuple[str, Edit]]
     size: int
 
     def evaluate(self, layer: Layer, now: int) -> Written:
@@ -30,6 +32,14 @@ class Write(msgspec.Struct, frozen=True):
         if made is None:
             return Written(state.point(), existed=False)
         return Written(layer.put(state, made).point(), number=made.number)
+
+    def let_go(self) -> None:
+        """See ``Large``."""
+        if isinstance(self.edits, list):
+            let_go(self.edits)
+        if isinstance(self.precondition.paths, dict):
+            while self.precondition.paths:
+                self.precondition.paths.popitem()
 
     def _work_out(self, state: State, author: Author, now: int) -> Made | None:
         """Return the next revision; nothing where there is none."""

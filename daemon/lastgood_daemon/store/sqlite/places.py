@@ -11,6 +11,9 @@ from lastgood_daemon.store.protocol import CorruptRecordError, LogId
 from lastgood_daemon.store.sqlite.connection import fetch
 from lastgood_daemon.store.upkeep import Place
 
+AT_A_TIME = 2_000
+"""Places that are written in one transaction, while commits wait."""
+
 _LOG = "(SELECT number FROM logs WHERE state_id = ? AND incarnation = ?)"
 _INDEX = f"SELECT number, indexed FROM indexes WHERE log = {_LOG}"
 _MAKE = (
@@ -38,7 +41,10 @@ def indexed(connection: apsw.Connection, log: LogId) -> int:
 
 
 def add(connection: apsw.Connection, log: LogId, after: int, until: int, places: Sequence[Place]) -> None:
-    """Index some more revisions, in one transaction; only where those up to ``after`` are what is indexed so far."""
+    """Index some more revisions, in one transaction; only where those up to ``after`` are what is indexed so far.
+
+    With ``until`` as ``after``, these are some places of the next revisions: they count when the last ones are there.
+    """
     connection.execute("BEGIN IMMEDIATE")
     found = fetch(connection, _INDEX, log) or fetch(connection, _MAKE, log)
     if not found or found[0][1] != after:  # the log has gone meanwhile, or somebody else was faster
@@ -82,7 +88,8 @@ def find(
     index = fetch(connection, _INDEX, log)
     if not index:
         return []
-    number = index[0][0]
+    number, indexed_until = index[0]
+    before = min(before, indexed_until + 1)  # of later revisions perhaps only some places are there
     found: set[int] = set()
     query = _FIND.format(order="DESC" if newest_first else "ASC")
     for place, only_exact in places:

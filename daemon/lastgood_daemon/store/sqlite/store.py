@@ -186,7 +186,9 @@ class SqliteStore(SqliteReader):
 
     async def add_places(self, log: LogId, after: int, until: int, places_: Sequence[Place]) -> None:
         """Index some more revisions of a log."""
-        await self._write(places.add, log, after, until, places_)
+        for begin in range(0, max(len(places_), 1), places.AT_A_TIME):
+            end = begin + places.AT_A_TIME
+            await self._write(places.add, log, after, until if end >= len(places_) else after, places_[begin:end])
 
     async def forget_index(self, log: LogId) -> None:
         """Throw the index of a log away."""

@@ -1,0 +1,35 @@
+"""Taking apart what nothing else refers to any more, piece by piece.
+
+To free a map of 100,000 names in one go holds the interpreter for tens of milliseconds, whichever thread does it. So a tree
+is walked from its root, as far as it is not shared with another version, and let go of a few nodes at a time.
+"""
+
+import sys
+
+from lastgood_daemon.engine.labour import let_go
+from lastgood_daemon.engine.node import Node
+from lastgood_daemon.engine.trail import Mark
+from lastgood_daemon.engine.tree import Tree
+
+_MINE = 2
+"""References to what only one variable refers to, as ``getrefcount`` counts them."""
+
+
+def take_apart(gone: list[Mark | Tree]) -> None:
+    """Let go of revisions; what others refer to, too, stays as it is."""
+    while gone:
+        each = gone.pop()
+        root = each.root if isinstance(each, Tree) else each.tree.root
+        touched = [] if isinstance(each, Tree) else [*each.touched]
+        del each
+        let_go(touched)
+        below = [root]
+        del root
+        _let_go_of(below)
+
+
+def _let_go_of(below: list[Node]) -> None:
+    while below:
+        node = below.pop()
+        if sys.getrefcount(node) == _MINE:
+            below.extend(node.take_apart())
