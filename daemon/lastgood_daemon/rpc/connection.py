@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.rpc.authorize import Principal
-from lastgood_daemon.rpc.dispatch import Caller, Dispatcher, Long, Slow, Translated, encoded
+from lastgood_daemon.rpc.dispatch import LONG_REQUEST_BYTES, Caller, Dispatcher, Long, Slow, Translated, encoded
 from lastgood_daemon.rpc.errors import status_of
 from lastgood_daemon.rpc.incoming import pieces_of
 from lastgood_daemon.rpc.inflight import Hold, InFlight
@@ -33,8 +33,6 @@ MAX_UNANSWERED_BYTES = 2 * 1024 * 1024
 """What these may come to; one call may be larger."""
 SLOW_READS = 4
 """Of one connection, that are worked on at a time."""
-LONG_CALL_BYTES = 512 * 1024
-"""A call that is larger is translated in a thread."""
 LARGE_MESSAGE_BYTES = 2 * 1024 * 1024
 """A message that is larger is counted among what is in flight. One with a part is smaller, and the part is counted."""
 SLICE_SECONDS = 0.001
@@ -139,7 +137,7 @@ class Connection:
 
     async def _read(self, call: Call, arrived: float) -> _Call:
         size = call.ByteSize()
-        if size > LONG_CALL_BYTES:
+        if size > LONG_REQUEST_BYTES:
             return await asyncio.to_thread(self._translated, call, size, arrived)
         return self._translated(call, size, arrived)
 

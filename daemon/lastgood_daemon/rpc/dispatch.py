@@ -37,6 +37,9 @@ from lastgood_daemon.store.protocol import CorruptRecordError, StoreBrokenError
 
 log = logging.getLogger(__name__)
 
+LONG_REQUEST_BYTES = 16 * 1024
+"""A request that is larger is translated in a thread: it may consist of a thousand parts, which take 4 ms."""
+
 OPERATIONS: dict[str, Operation] = {
     **state.OPERATIONS,
     **history.OPERATIONS,

@@ -18,9 +18,18 @@ from grpc import aio
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity, key_session
 from lastgood_daemon.engine.errors import RefusedError
-from lastgood_daemon.engine.labour import LONG_BYTES
 from lastgood_daemon.rpc.authorize import Principal, authenticate
-from lastgood_daemon.rpc.dispatch import OPERATIONS, Answer, Caller, Dispatcher, Long, Slow, Translated, encoded
+from lastgood_daemon.rpc.dispatch import (
+    LONG_REQUEST_BYTES,
+    OPERATIONS,
+    Answer,
+    Caller,
+    Dispatcher,
+    Long,
+    Slow,
+    Translated,
+    encoded,
+)
 from lastgood_daemon.rpc.errors import abort
 from lastgood_daemon.rpc.inflight import InFlight
 from lastgood_daemon.rpc.presence import UnaryCall
@@ -92,7 +101,7 @@ class _Method:
         self._write = OPERATIONS[self._name].verb == "write"
 
     async def _translated(self, request: Message, principal: Principal) -> Translated:
-        if request.ByteSize() > LONG_BYTES:
+        if request.ByteSize() > LONG_REQUEST_BYTES:
             return await asyncio.to_thread(self._dispatcher.translate, self._name, request, principal)
         return self._dispatcher.translate(self._name, request, principal)
 
