@@ -17,8 +17,7 @@ BEAT = SECOND // 4
 PAUSE = SECOND
 TOLERANCE = SECOND // 10
 """By how much the wall clock may go another way before that is an epoch."""
-_NOISE = SECOND // 50
-"""Microseconds within which two clocks must be read to be compared."""
+_NOISE = SECOND // 200
 
 _RUNNING = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 
@@ -33,6 +32,15 @@ def wall() -> int:
     return time.time_ns() // 1000
 
 
+def _both() -> tuple[int, int, bool]:
+    """Read both clocks: the wall, the running one no earlier, and whether they were read close enough to be compared."""
+    for _ in range(5):
+        before, shown, after = running(), wall(), running()
+        if after - before <= _NOISE:
+            break
+    return shown, after, after - before <= _NOISE
+
+
 class Clock:
     """See the module. To be used from one thread."""
 
@@ -40,9 +48,8 @@ class Clock:
         """Go on from the latest moment in the file (0: it is new), and its timeline."""
         self.timeline = timeline or Timeline()
         self._saved: Timeline | None = self.timeline
-        self._last = running()
         self._limits: list[int] = []
-        shown = wall()
+        shown, self._last, _ = _both()
         if not latest:
             self._now = max(shown, 1)
             return
@@ -68,10 +75,10 @@ class Clock:
 
     def compare(self) -> None:
         """Begin an epoch where the wall clock has gone another way than this one."""
-        before, shown, after = running(), wall(), running()
+        shown, seen, is_exact = _both()
         epochs = self.timeline.epochs
-        offset = shown - self._now
-        if after - before > _NOISE or abs(offset - epochs[-1].offset) <= TOLERANCE:
+        offset = shown - self._now - (0 if self._limits else seen - self._last)
+        if not is_exact or abs(offset - epochs[-1].offset) <= TOLERANCE:
             return
         if not self.is_saved and not epochs[-1].leap:  # nothing was written in it
             self.timeline = self.timeline.without_last()
