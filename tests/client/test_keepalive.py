@@ -21,6 +21,7 @@ class Connection:
     """Answers renewals as it is told to: with the errors one after the other, the last of them for ever."""
 
     timeout = 5.0
+    is_beside = False
 
     def __init__(self, *answers: Exception | None) -> None:
         self.asked: list[tuple[float, int, float]] = []
@@ -28,6 +29,9 @@ class Connection:
         self.may_answer.set()
         self._answers = list(answers)
         self.task: asyncio.Task[None] | None = None
+
+    def answers(self, answers: list[Exception | None]) -> None:
+        self._answers = list(answers)
 
     def spawn(self, function: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         task = self.task = asyncio.get_running_loop().create_task(function(self))
@@ -116,6 +120,32 @@ async def test_a_renewal_that_takes_too_long_does_not_hide_the_loss() -> None:
     connection.may_answer.set()
     await _ended(connection)
     assert (len(connection.asked), claim.lost) == (1, 1)
+
+
+async def test_past_its_time_a_silent_daemon_beside_it_is_asked() -> None:
+    """It stands still, and has let go of nothing."""
+    connection = Connection(OutcomeUnknownError("silent"))
+    connection.is_beside = True
+    claim = Claim(connection)
+    await until(lambda: time.monotonic() > claim.begun + 2 * LEASE)
+    assert claim.lost == 0
+    connection.answers([None])
+    asked = len(connection.asked)
+    await until(lambda: len(connection.asked) >= asked + 2)
+    assert claim.lost == 0
+    connection.answers([LeaseLostError("too late")])
+    await _ended(connection)
+    assert (claim.lost, claim.keepalive.lost) == (1, "too late")
+
+
+async def test_past_its_time_it_is_lost_when_the_daemon_beside_it_has_gone() -> None:
+    connection = Connection(OutcomeUnknownError("silent"))
+    connection.is_beside = True
+    claim = Claim(connection)
+    await until(lambda: time.monotonic() > claim.begun + 2 * LEASE)
+    connection.is_beside = False
+    await _ended(connection)
+    assert (claim.lost, claim.keepalive.expired) == (1, True)
 
 
 async def test_a_closed_client_ends_it_quietly() -> None:

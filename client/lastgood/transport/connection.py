@@ -93,6 +93,8 @@ class Connection:
         self._spawned: set[asyncio.Task[None]] = set()
         self._session_id = ""
         self._server: ServerInfo | None = None
+        self.is_beside = False
+        """Whether it is connected by a socket of this machine: what is silent there stands still, and is not cut off."""
         self._trouble = ""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -220,9 +222,11 @@ class Connection:
             link = Link(address, self._token, self._credentials)
             try:
                 self._adopt(await link.open(self._session_id, __version__))
+                self.is_beside = address.startswith("unix:")
                 conversation = Conversation(link, self._ledger, self._wake, self._give_up)
                 await conversation.run()
             finally:
+                self.is_beside = False
                 await link.close()
         except LinkBrokenError as error:
             self._trouble = str(error)

@@ -16,6 +16,8 @@ from lastgood_proto.v1.workflows_pb2 import RenewRequest
 _PARTS = 3
 """A lease is renewed when this part of it has passed, so that two renewals may fail."""
 _PAUSE = 0.2
+_STILL = 1.0
+"""How long a daemon beside us that is silent is asked at a time, once the lease is over by our own reckoning."""
 
 
 class Spawner(Protocol):
@@ -29,7 +31,9 @@ class Keepalive:
     """Renews the lease of an attempt until it is ended, or the lease is lost.
 
     It holds nothing of whoever made it, so that a claim that nobody holds any more can end it and expire. Times are those
-    of the monotonic clock, which goes on while a process stands still.
+    of the monotonic clock, which goes on while a process stands still. Past its time the lease is lost without asking, as
+    another may have it by then; not where the daemon is connected by a socket of this machine, and does not answer: such a
+    daemon stands still itself, and grants nothing meanwhile.
 
     Attributes:
         workflow_id: the workflow.
@@ -82,20 +86,23 @@ class Keepalive:
     async def _run(self, connection: Connection) -> None:
         while not self._ended:
             now = time.monotonic()
-            if now >= self._deadline:
+            if now >= self._deadline and connection.is_beside:
+                # The daemon has let go of nothing: it stands still, and so does its time. Or we did: it will say so.
+                await self._renew(connection, now, _STILL)
+            elif now >= self._deadline:
                 self.expired = True
                 self._lose(f"it was not renewed within {self._lease:g} s")
             elif (due := min(self._renewed + self._lease / _PARTS, self._deadline)) > now:
                 await asyncio.sleep(due - now)
             else:
-                await self._renew(connection, now)
+                await self._renew(connection, now, min(connection.timeout, self._deadline - now))
 
-    async def _renew(self, connection: Connection, now: float) -> None:
+    async def _renew(self, connection: Connection, now: float, timeout: float) -> None:
         attempt = self.attempt
         fence = Fence(workflow_id=self.workflow_id, attempt=attempt)
         request = RenewRequest(context=ChangeContext(fence=fence), workflow_id=self.workflow_id)
         try:
-            await connection.call(RENEW, request, timeout=min(connection.timeout, self._deadline - now))
+            await connection.call(RENEW, request, timeout=timeout)
         except (FencedError, LeaseLostError) as error:
             if self.attempt == attempt and not self._moving:
                 self._lose(str(error))
