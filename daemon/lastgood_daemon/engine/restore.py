@@ -38,8 +38,10 @@ _ENTRIES_A_MICROSECOND = 2
 def bridge(now: Node, target: Node, within: Iterable[Path] = ((),)) -> list[Change]:
     """Give the changes that turn what ``now`` has at these paths into what ``target`` has there."""
     changes: list[Change] = []
+    paths = tuple(within)
+    spend(len(paths) * _PATH_COST)
     # Shortened first: two paths may part at the same place, and what is there is bridged once.
-    for path in minimal(_shortened(now, target, path) for path in within):
+    for path in minimal(_shortened(now, target, path) for path in paths):
         old, new = find(now, path[:-1]), find(target, path[:-1])
         if not path:
             _bridge(now, target, path, changes)
@@ -80,7 +82,6 @@ def bridge_paths(now: Tree, target: Node, paths: Iterable[Path]) -> Iterator[tup
         PathError: what is above a path now does not let it be put there.
     """
     for path in _in_turn(target, paths):
-        spend(_PATH_COST)
         changes = _bridge_path(now, target, path) if path else bridge(now.root, target)
         yield path, changes
         root = now.root
@@ -98,7 +99,6 @@ def restored(now: Tree, target: Node, paths: Iterable[Path]) -> Node:
         PathError: what is above a path now does not let it be put there.
     """
     for path in _in_turn(target, paths):
-        spend(_PATH_COST)
         if not path:
             return target
         old, new, parent = now.find(path), find(target, path), now.find(path[:-1])
@@ -123,6 +123,8 @@ def _position(target: Node, path: Path) -> int | None:
 
 def _in_turn(target: Node, paths: Iterable[Path]) -> list[Path]:
     """Return the paths in the order in which they are restored."""
+    paths = tuple(paths)
+    spend(len(paths) * _PATH_COST)
     by_index = [*sorted_in_runs(minimal(paths), key=_index_key)]
     gone = {path for path in by_index if find(target, path) is None}
     return [*(path for path in by_index if path not in gone), *(path for path in reversed(by_index) if path in gone)]

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from lastgood_daemon.authority.targets import Target
 from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.point import Point
 
 MAX_ITEMS = 1000
@@ -90,13 +91,22 @@ class Filled(NamedTuple, Generic[T, M]):
     following: T | None
 
 
+_MESSAGE_COST = 5
+"""Of making one; see ``spend``."""
+
+
 def fill(items: Iterable[T], limit: int, make: Callable[[T], M]) -> Filled[T, M]:
-    """Make the messages of a page of items, from where the page begins; looks at no more of them than it takes and one."""
+    """Make the messages of a page of items, from where the page begins; looks at no more of them than it takes and one.
+
+    Raises:
+        LabourError: it takes long.
+    """
     made: list[M] = []
     size = 0
     for item in items:
         if len(made) == limit or size >= MAX_BYTES:
             return Filled(made, item)
+        spend(_MESSAGE_COST)
         message = make(item)
         made.append(message)
         size += message.ByteSize()

@@ -78,7 +78,6 @@ def snapshot(state_id: str, incarnation: int, found: Snapshot, time: Time) -> hi
 
 def difference(found: Difference) -> history_pb2.Difference:
     """Give a difference."""
-    spend(5)
     return history_pb2.Difference(
         path=format_path(found.path), kind=KINDS[found.kind], old=node_value(found.old), new=node_value(found.new)
     )

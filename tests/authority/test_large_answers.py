@@ -1,0 +1,110 @@
+"""Answers that take long are made beside the event loop, whatever they are about; others are answered meanwhile."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from tests.authority.at_work import Daemon, running
+from tests.support.grpcurl import MODULES, of
+
+from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
+from lastgood_daemon.authority.commands.write import Write
+from lastgood_daemon.authority.outcomes import Refused, Written
+from lastgood_daemon.authority.targets import StateRef
+from lastgood_daemon.engine.edits import Set
+from lastgood_daemon.engine.labour import working
+from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.preconditions import Precondition
+from lastgood_daemon.rpc import dispatch
+from lastgood_daemon.rpc.authorize import Principal
+from lastgood_daemon.rpc.dispatch import Caller, Dispatcher, Long, Slow
+from lastgood_daemon.rpc.operations import Edge
+from lastgood_daemon.rpc.responses import Headers
+from lastgood_daemon.rpc.unary import operation_name
+from lastgood_proto.v1.server_pb2 import ServerInfo
+from lastgood_proto.values import encode
+
+KEYS = 3_000
+PATHS = [f"m.k{number}" for number in range(200)]
+
+
+async def written(daemon: Daemon, path: str, value: object) -> None:
+    edit = Set(tuple(path.split(".")), encode(value))
+    outcome = await daemon.do(Write(StateRef("s"), Author(), Precondition(), (("set", edit),), 1))
+    assert isinstance(outcome, Written)
+
+
+async def asked(daemon: Daemon, method: str, **request: object) -> Message | bytes | Refused:
+    """Ask as the edge does; a large answer is its bytes."""
+    service, name = method.split(".")
+    message = ParseDict(request, getattr(MODULES[service][0], f"{name}Request")())
+    dispatcher = Dispatcher(Edge(daemon.authority, Headers("id"), ServerInfo(), None))
+    translated = dispatcher.translate(operation_name(name), message, Principal("tester"))
+    answered: asyncio.Future[Message | Slow | Refused] = asyncio.get_running_loop().create_future()
+    dispatcher.perform(translated, Caller(None, None), answered.set_result)
+    answer = await answered
+    found = await answer.find() if isinstance(answer, Slow) else answer
+    return await asyncio.to_thread(dispatch.encoded, found) if isinstance(found, Long) else found
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("State.Read", {"path": "m"}),
+        ("State.Read", {"path": "m.k1", "pending": [{"path": path, "set": {"json": "1"}} for path in PATHS]}),
+        ("State.ListKeys", {"path": "m"}),
+        ("History.Diff", {"old": {"revision": 1}}),
+        ("History.Diff", {"old": {"content": {"json": '{"m": {}}'}}, "new": {"revision": 1}}),
+        ("History.Preview", {"target": {"revision": 1}}),
+        ("History.Preview", {"target": {"revision": 1}, "paths": PATHS}),
+        ("History.ListSnapshots", {}),
+    ],
+)
+async def test_others_are_answered_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, request_: dict[str, Any]
+) -> None:
+    beside, go_on = threading.Event(), threading.Event()
+
+    def held(work: Callable[[], object]) -> object:
+        assert threading.current_thread() is not threading.main_thread()
+        beside.set()
+        assert go_on.wait(20)
+        return working(work)
+
+    async with running(tmp_path) as daemon:
+        for more in (0, 1):
+            await written(daemon, "m", {f"k{number}": [number + more] for number in range(KEYS)})
+        await written(daemon, "m.k0", "so that it is opened")
+        if method == "History.ListSnapshots":
+            for number in range(1_001):
+                await daemon.do(TakeSnapshot(StateRef("s"), Author(), f"s{number}", None, None, 1))
+        monkeypatch.setattr(dispatch, "working", held)
+        answered = asyncio.create_task(asked(daemon, method, state=of("s"), **request_))
+        try:
+            assert await asyncio.to_thread(beside.wait, 20)
+            await written(daemon, "other", 1)
+            assert isinstance(await asked(daemon, "State.Read", state=of("s"), path="other"), Message)
+            assert not answered.done()
+        finally:
+            go_on.set()
+        assert isinstance(await answered, bytes)
+
+
+async def test_small_answers_need_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "working", None)
+    async with running(tmp_path) as daemon:
+        for more in (0, 1):
+            await written(daemon, "m", {f"k{number}": number + more for number in range(100)})
+        requests: dict[str, dict[str, Any]] = {
+            "State.Read": {"path": "m"},
+            "State.ListKeys": {"path": "m"},
+            "History.Diff": {"old": {"revision": 1}},
+            "History.Preview": {"target": {"revision": 1}},
+        }
+        for method, request in requests.items():
+            assert isinstance(await asked(daemon, method, state=of("s"), **request), Message)
