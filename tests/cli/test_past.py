@@ -248,3 +248,44 @@ def test_targets_that_are_none(command: Command, trip: str) -> None:
     assert "2 snapshots have the label 'before-review': name one by its id, such as " in complaint
     [first, _] = command.json("snapshots", trip)["snapshots"]
     assert command.json("diff", trip, first["snapshot_id"])["differences"] == []
+
+
+async def test_an_append_shows_what_was_appended(command: Command, client: lastgood.Client, state_id: str) -> None:
+    state = client.state(state_id, agent_id="me")
+    await state.append("log", "first")
+    await state.append("log", {"n": 2}, 3)
+
+    assert lines(command.says("history", state_id))[1:] == [
+        '1  TIME  me  append  log = ["first"]',
+        '2  TIME  me  append  log + [{"n": 2}, 3]',
+    ]
+
+
+async def test_a_redaction_says_so(command: Command, client: lastgood.Client, state_id: str) -> None:
+    state = client.state(state_id, agent_id="me")
+    await state.set("key", "sk-live-0123456789")
+    await state.redact("sk-live-0123456789")
+
+    assert lines(command.says("history", state_id))[-1].endswith("redact  a text was replaced in all revisions up to here")
+
+
+async def test_what_retention_has_dropped_is_mentioned(command: Command, client: lastgood.Client, state_id: str) -> None:
+    state = client.state(state_id, agent_id="me")
+    for number in range(5):
+        await state.set("x", number)
+    await client.set_retention(lastgood.Retention(revisions=2), state_id)
+    await client.compact(state_id)
+
+    gone = "what came before revision 4 has been compacted"
+    assert command.says("history", state_id).splitlines()[0] == gone
+    assert command.says("history", state_id, "--newest-first").splitlines()[-1] == gone
+    assert command.json("history", state_id)["oldest"] == 4
+
+    await client.set_retention(lastgood.Retention(revisions=1), state_id)
+    await client.compact(state_id)
+    assert command.says("history", state_id) == (
+        f"nothing of that in the history of {state_id}, which is at revision 5; "
+        "what came before revision 5 has been compacted\n"
+    )
+    [found] = [each for each in command.json("states")["states"] if each["state"] == state_id]
+    assert (found["revision"], found["timestamp"]) == (5, None)

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
             lastgood history trip --after before-review --json | jq .history
         """,
         document="""
-            {"state", "path", "revision", "earlier", "history":
+            {"state", "path", "revision", "oldest", "earlier", "history":
               [{"revision", "path", "operation", "agent_id", "attempt", "step",
                 "timestamp", "source": {"state", "revision"}, "existed", "value"}]}
         """,
@@ -84,17 +84,21 @@ async def history(
         entries = await handle.get_history(path, limit=most and most + 1, newest_first=True, before=ends[0], after=ends[1])
         earlier, entries = most is not None and len(entries) > most, entries[:most]
         changes = {} if given.json or path is not None else await _changes(handle, entries)
+        oldest = await _oldest(handle)
     if not newest_first:
         entries.reverse()
     if given.json:
         jsonform.write({
-            "state": state, "path": path, "revision": revision, "earlier": earlier,
+            "state": state, "path": path, "revision": revision, "oldest": oldest, "earlier": earlier,
             "history": [jsonform.entry_document(each) for each in entries],
         })  # fmt: skip
-    elif entries:
-        _show(entries, changes, earlier=earlier, newest_first=newest_first, whole=path is None)
+        return
+    given_up = "" if oldest <= 1 else f"what came before revision {oldest} has been compacted"
+    if entries:
+        _show(entries, changes, earlier=earlier, newest_first=newest_first, whole=path is None, given_up=given_up)
     else:
-        say(f"nothing of that in the history of {state}, which is at revision {revision}")
+        gone = f"; {given_up}" if given_up else ""
+        say(f"nothing of that in the history of {state}, which is at revision {revision}{gone}")
 
 
 async def diff(given: Given, state: StateId, old: Old, new: New = None) -> None:
@@ -117,6 +121,15 @@ async def diff(given: Given, state: StateId, old: Old, new: New = None) -> None:
         say(f"no difference between {targets.describe(from_)} and {'now' if to is None else targets.describe(to)}")
 
 
+async def _oldest(handle: SharedState) -> int:
+    """Return the oldest revision that there still is."""
+    try:
+        await handle.exists("", at=1)
+    except RevisionUnavailableError as error:
+        return error.oldest or 1
+    return 1
+
+
 async def _changes(handle: SharedState, entries: list[HistoryEntry]) -> dict[int, list[Difference]]:
     """What the revisions have changed of which the value at the path does not say it."""
     room = asyncio.Semaphore(_TOGETHER)
@@ -134,12 +147,18 @@ async def _changes(handle: SharedState, entries: list[HistoryEntry]) -> dict[int
 
 
 def _show(
-    entries: list[HistoryEntry], changes: dict[int, list[Difference]], *, earlier: bool, newest_first: bool, whole: bool
+    entries: list[HistoryEntry],
+    changes: dict[int, list[Difference]],
+    *,
+    earlier: bool,
+    newest_first: bool,
+    whole: bool,
+    given_up: str,
 ) -> None:
     page = Page()
-    note = "earlier revisions are not shown: --limit 0 shows all"
-    if earlier and not newest_first:
+    note = "earlier revisions are not shown: --limit 0 shows all" if earlier else given_up
+    if note and not newest_first:
         page.line(note, DIM)
     timeline.show(page, entries, changes, whole=whole)
-    if earlier and newest_first:
+    if note and newest_first:
         page.line(note, DIM)

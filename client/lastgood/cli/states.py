@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
 class _Found(NamedTuple):
     state_id: str
+    revision: int
     last: HistoryEntry | None
     damaged: bool = False
 
@@ -83,15 +84,17 @@ async def _last(client: lastgood.Client, state_id: str) -> _Found:
     try:
         entries = await client.state(state_id).get_history(limit=1, newest_first=True, values=False)
     except CorruptDataError:
-        return _Found(state_id, None, damaged=True)
-    return _Found(state_id, entries[0] if entries else None)
+        return _Found(state_id, 0, None, damaged=True)
+    if entries:
+        return _Found(state_id, entries[0].revision, entries[0])
+    return _Found(state_id, await client.state(state_id).revision(), None)  # its history has been compacted
 
 
 def _document(found: _Found) -> dict[str, object]:
     last = found.last
     return {
         "state": found.state_id,
-        "revision": last.revision if last else 0,
+        "revision": found.revision,
         "agent_id": last.agent_id if last else "",
         "timestamp": jsonform.time_text(last.timestamp) if last else None,
         "damaged": found.damaged,
@@ -112,5 +115,5 @@ def _row(found: _Found) -> Row:
     if found.damaged:
         return Row([named, Cell("damaged", "bold red")])
     if last is None:
-        return Row([named, Cell("0")])
-    return Row([named, Cell(str(last.revision)), Cell(moment(last.timestamp)), Cell(last.agent_id or "-", "cyan")])
+        return Row([named, Cell(str(found.revision)), Cell("-"), Cell("-")])
+    return Row([named, Cell(str(found.revision)), Cell(moment(last.timestamp)), Cell(last.agent_id or "-", "cyan")])

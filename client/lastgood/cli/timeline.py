@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,8 +15,8 @@ from lastgood.cli.terminal import plain
 
 ROLLBACK = "⟲"
 
-_SINGLE = frozenset({"set", "append", "increment", "delete"})
-"""Operations that write at their path and nowhere else."""
+_SINGLE = frozenset({"set", "increment", "delete"})
+"""Operations that write at their path and nowhere else, and of which the value there says what they did."""
 _NAMED = 3
 _LEAST = 24
 """In less room than that a value says nothing."""
@@ -25,7 +26,7 @@ _LARGE = "(a large value)"
 
 def is_compound(entry: HistoryEntry) -> bool:
     """Whether what it did is seen by comparing it with the revision before, and not by its value."""
-    return entry.operation not in _SINGLE and entry.operation != "fork"
+    return entry.operation not in _SINGLE | {"fork", "redact"}
 
 
 def show(page: Page, entries: Sequence[HistoryEntry], changes: Mapping[int, list[Difference]], *, whole: bool) -> None:
@@ -87,6 +88,8 @@ def _what(entry: HistoryEntry, changes: list[Difference] | None, width: int, *, 
         told.append_text(Text(_value(entry, room)) if entry.existed else Text("(nothing)", "red"))
     elif changes is not None:
         told.append_text(_named(changes, room))
+    elif entry.operation == "redact":
+        told.append("a text was replaced in all revisions up to here", DIM)
     elif entry.operation != "fork":
         told.append_text(_written(entry, room) if entry.existed else _sign("removed", entry.path))
     told.truncate(width, overflow="ellipsis")
@@ -111,14 +114,23 @@ def _named(changes: list[Difference], width: int) -> Text:
         return Text("nothing changed", DIM)
     [first, *others] = changes
     if not others and first.kind != "removed" and width > _LEAST:
-        return _assigned(first.path, first.new, width)
+        added = _appended(first)
+        return _assigned(first.path, first.new, width) if added is None else _assigned(first.path, added, width, sign="+")
     listed = [_listed(changes, count) for count in range(min(_NAMED, len(changes)), 0, -1)]
     in_short = Text(f"{len(changes):,} change{'s' if others else ''}")
     return next((line for line in listed if line.cell_len <= width), in_short)
 
 
-def _assigned(path: str, value: object, width: int) -> Text:
-    named = _place(path, width)
+def _appended(change: Difference) -> list[Any] | None:
+    """Return the items that a list has got at its end, where nothing else of it has changed."""
+    old, new = change.old, change.new
+    if change.kind != "changed" or not isinstance(old, list) or not isinstance(new, list) or len(new) <= len(old):
+        return None
+    return new[len(old) :] if new[: len(old)] == old else None
+
+
+def _assigned(path: str, value: object, width: int, *, sign: str = "=") -> Text:
+    named = _place(path, width, sign)
     return Text(f"{named}{shorten.value(value, width - cell_len(named))}")
 
 
@@ -127,8 +139,8 @@ def _written(entry: HistoryEntry, width: int) -> Text:
     return Text(f"{named}{_value(entry, width - cell_len(named))}")
 
 
-def _place(path: str, width: int) -> str:
-    return f"{shorten.middle(plain(path) or _ALL, width // 2)} = "
+def _place(path: str, width: int, sign: str = "=") -> str:
+    return f"{shorten.middle(plain(path) or _ALL, width // 2)} {sign} "
 
 
 def _value(entry: HistoryEntry, width: int) -> str:
