@@ -212,3 +212,16 @@ async def test_a_restore_of_many_parts_is_worked_out_elsewhere(tmp_path: Path, m
             restored = await daemon.do(Restore(StateRef("wf"), ANN, Precondition(), content, (), 1))
         assert revision(restored) == 2
         assert count() < 1_000
+
+
+async def test_very_many_small_writes_of_one_session_delay_another_by_a_few(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        many, other = [await daemon.authority.open_session("") for _ in range(2)]
+        told_before: list[Outcome] = []
+        answers = [daemon.ask(small("a"), Identity(many, number)) for number in range(1, 1_001)]
+        late = daemon.ask(small("b"), Identity(other, 1))
+        for answer in (*answers, late):
+            answer.add_done_callback(lambda done: told_before.append(done.result()))
+        await told(answers[-1])
+        assert told_before.index(late.result()) < 300
+        assert [revision(answer.result()) for answer in answers] == list(range(1, 1_001)), "in their order"

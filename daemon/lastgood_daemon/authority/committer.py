@@ -18,7 +18,6 @@ the daemon must end.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -33,6 +32,7 @@ from lastgood_daemon.authority.indexing import Indexing
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, EffectKnown, Outcome, Refused, Resumed
+from lastgood_daemon.authority.queue import Queue
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.waiting import YOUR_TURN, WaitingRoom
@@ -75,7 +75,7 @@ class Committer:
         self._indexing = indexing
         self._world = world
         self._loader = loader
-        self._queue: deque[Submission] = deque()
+        self._queue = Queue()
         self._waiting_room = WaitingRoom(self._call_up)
         self._grants = Grants(self._is_held, self._give_up)
         self._held = Held(store, world, loader, self._call_up, self.fail)
@@ -186,7 +186,7 @@ class Committer:
         group: list[Submission] = []
         size = 0
         while self._queue and len(group) < MAX_GROUP and size < MAX_GROUP_BYTES:
-            group.append(self._queue.popleft())
+            group.append(self._queue.pop())
             size += group[-1].command.size
         self._bytes -= size
         return group
@@ -224,6 +224,12 @@ class Committer:
         finally:
             self._world.in_flight = set()
         self._look_again(layer)
+        await self._answer(answers, refusal, turns)
+
+    async def _answer(
+        self, answers: Sequence[tuple[Submission, Outcome | None]], refusal: Refused | None, turns: "_Turns"
+    ) -> None:
+        """Tell what the commands of a group have come to; ``refusal``: why none of it was written."""
         for submission, outcome in answers:
             if outcome is not None:
                 submission.answer(outcome if refusal is None else self._recalled(submission.identity) or refusal)
@@ -341,7 +347,7 @@ class Committer:
 
     def _queue_again(self, submissions: Sequence[Submission]) -> None:
         """Put commands that have been evaluated in vain in front of those that have not."""
-        self._queue.extendleft(reversed(submissions))
+        self._queue.put_first(submissions)
         self._bytes += sum(submission.command.size for submission in submissions)
 
 

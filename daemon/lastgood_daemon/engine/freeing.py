@@ -6,6 +6,7 @@ is walked from its root, as far as it is not shared with another version, and le
 
 import sys
 
+from lastgood_daemon.engine.graves import Grave
 from lastgood_daemon.engine.labour import let_go
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.trail import Mark
@@ -19,13 +20,13 @@ def take_apart(gone: list[Mark | Tree]) -> None:
     """Let go of revisions; what others refer to, too, stays as it is."""
     while gone:
         each = gone.pop()
-        root = each.root if isinstance(each, Tree) else each.tree.root
+        tree = each if isinstance(each, Tree) else each.tree
+        below, buried = [tree.root], [tree.graves]
         touched = [] if isinstance(each, Tree) else [*each.touched]
-        del each
+        del each, tree
         let_go(touched)
-        below = [root]
-        del root
         _let_go_of(below)
+        _let_go_of_graves(buried)
 
 
 def _let_go_of(below: list[Node]) -> None:
@@ -33,3 +34,14 @@ def _let_go_of(below: list[Node]) -> None:
         node = below.pop()
         if sys.getrefcount(node) == _MINE:
             below.extend(node.take_apart())
+
+
+def _let_go_of_graves(below: list[Grave]) -> None:
+    while below:
+        grave = below.pop()
+        if sys.getrefcount(grave) > _MINE or not len(grave.below):
+            continue
+        names = [*grave.below.items()]
+        del grave
+        below.extend(child for _, child in names)
+        let_go(names)
