@@ -123,7 +123,7 @@ class CheckpointManager(Unpicklable):
         found: list[Checkpoint] = []
         while True:
             answer = await connection.call(LIST_CHECKPOINTS, request, timeout=timeout)
-            where = answer.header.daemon_id, connection.location.target
+            where = answer.header, connection.location.target
             found.extend(convert.checkpoint_from(each, *where) for each in answer.checkpoints)
             if not answer.next_page_token:
                 return found
@@ -157,7 +157,7 @@ class CheckpointManager(Unpicklable):
         await self._fill_in(request, state, timeout)
         connection = self._source()
         answer = await connection.call(CREATE_CHECKPOINT, request, timeout=timeout)
-        return convert.checkpoint_from(answer.checkpoint, answer.header.daemon_id, connection.location.target)
+        return convert.checkpoint_from(answer.checkpoint, answer.header, connection.location.target)
 
     async def _fill_in(
         self, request: CreateCheckpointRequest, state: SharedState | Snapshot | dict[str, Any], timeout: float | None
@@ -185,7 +185,7 @@ class CheckpointManager(Unpicklable):
         answer = await connection.call(GET_CHECKPOINT, request, timeout=timeout)
         if not answer.HasField("checkpoint"):
             return None
-        return convert.checkpoint_from(answer.checkpoint, answer.header.daemon_id, connection.location.target)
+        return convert.checkpoint_from(answer.checkpoint, answer.header, connection.location.target)
 
     async def _delete(
         self, workflow_id: str, step: int | None, fence: Fence | None, timeout: float | None, *, effects: bool

@@ -140,13 +140,14 @@ class Client(Unpicklable):
             token: that workflow's ``join_token``. Once its attempt is over, what is written is refused with FencedError.
             agent_id: recorded as the author of what is written through it; None is the client's.
         """
-        attempt, separator, workflow_id = arguments.check_text(token, "token", limit=MAX_PATH_BYTES).partition("@")
+        begun, separator, workflow_id = arguments.check_text(token, "token", limit=MAX_PATH_BYTES).partition("@")
+        attempt, _, copy_id = begun.partition("-")
         if not (separator and workflow_id and attempt.isascii() and attempt.isdigit() and 0 < int(attempt) < 2**64):
             text = f"token is the join_token of a workflow, such as '3@wf-123', not {token!r}"
             raise InvalidArgumentError(text, field="token")
         arguments.check_text(workflow_id, "token")
         author = self._agent_id if agent_id is None else arguments.check_text(agent_id, "agent_id", empty=True)
-        fence = Fence(workflow_id=workflow_id, attempt=int(attempt))
+        fence = Fence(workflow_id=workflow_id, attempt=int(attempt), copy_id=copy_id)
         return SharedState._of(workflow_id, self._connected, agent_id=author, fence=fence)  # noqa: SLF001 - as the workflow itself does
 
     async def list_states(self, *, timeout: float | None = None) -> list[str]:

@@ -55,15 +55,26 @@ def time_to(moment: datetime) -> Timestamp:
 
 def server_from(wire: server_pb2.ServerInfo) -> models.ServerInfo:
     """Give a daemon's description."""
-    return models.ServerInfo(version=wire.version, address=wire.address, data_dir=wire.data_dir, daemon_id=wire.daemon_id)
+    return models.ServerInfo(
+        version=wire.version,
+        address=wire.address,
+        data_dir=wire.data_dir,
+        daemon_id=wire.daemon_id,
+        copy_id=wire.copy_id,
+    )
 
 
 def reference_to(snapshot: models.Snapshot) -> common_pb2.SnapshotRef:
     """Name a snapshot's revision to the daemon that has it."""
-    return common_pb2.SnapshotRef(state_id=snapshot.state_id, incarnation=snapshot.incarnation, revision=snapshot.revision)
+    return common_pb2.SnapshotRef(
+        state_id=snapshot.state_id,
+        incarnation=snapshot.incarnation,
+        revision=snapshot.revision,
+        copy_id=snapshot.copy_id,
+    )
 
 
-def snapshot_from(wire: history_pb2.Snapshot, daemon_id: str, address: str) -> models.Snapshot:
+def snapshot_from(wire: history_pb2.Snapshot, header: common_pb2.ResponseHeader, address: str) -> models.Snapshot:
     """Give a snapshot that somebody took."""
     return models.Snapshot(
         state_id=wire.ref.state_id,
@@ -73,8 +84,9 @@ def snapshot_from(wire: history_pb2.Snapshot, daemon_id: str, address: str) -> m
         metadata=map_from(wire.metadata) if wire.HasField("metadata") else None,
         snapshot_id=wire.snapshot_id,
         incarnation=wire.ref.incarnation,
-        daemon_id=daemon_id,
+        daemon_id=header.daemon_id,
         address=address,
+        copy_id=header.copy_id,
     )
 
 
@@ -82,7 +94,7 @@ def history_reader(
     state_id: str, header: common_pb2.ResponseHeader, address: str
 ) -> Callable[[history_pb2.HistoryEntry], models.HistoryEntry]:
     """Give the function that reads the entries of one answer."""
-    incarnation, daemon_id = header.incarnation, header.daemon_id
+    incarnation, daemon_id, copy_id = header.incarnation, header.daemon_id, header.copy_id
 
     def read(wire: history_pb2.HistoryEntry) -> models.HistoryEntry:
         timestamp = time_from(wire.timestamp)
@@ -100,6 +112,7 @@ def history_reader(
                 incarnation=incarnation,
                 daemon_id=daemon_id,
                 address=address,
+                copy_id=copy_id,
             ),
             attempt=wire.fence.attempt if wire.HasField("fence") else None,
             step=wire.step if wire.HasField("step") else None,
@@ -156,10 +169,15 @@ def metrics_from(wire: checkpoints_pb2.ExecutionMetrics) -> ExecutionMetrics:
 
 def checkpoint_ref_to(checkpoint: Checkpoint) -> common_pb2.CheckpointRef:
     """Name a checkpoint to the daemon that has it."""
-    return common_pb2.CheckpointRef(workflow_id=checkpoint.workflow_id, step=checkpoint.step, attempt=checkpoint.attempt)
+    return common_pb2.CheckpointRef(
+        workflow_id=checkpoint.workflow_id,
+        step=checkpoint.step,
+        attempt=checkpoint.attempt,
+        copy_id=checkpoint.state_snapshot.copy_id,
+    )
 
 
-def checkpoint_from(wire: checkpoints_pb2.Checkpoint, daemon_id: str, address: str) -> Checkpoint:
+def checkpoint_from(wire: checkpoints_pb2.Checkpoint, header: common_pb2.ResponseHeader, address: str) -> Checkpoint:
     """Give a checkpoint."""
     return Checkpoint(
         workflow_id=wire.ref.workflow_id,
@@ -172,8 +190,9 @@ def checkpoint_from(wire: checkpoints_pb2.Checkpoint, daemon_id: str, address: s
             revision=wire.snapshot.revision,
             created_at=time_from(wire.snapshot_created_at) if wire.HasField("snapshot_created_at") else None,
             incarnation=wire.snapshot.incarnation,
-            daemon_id=daemon_id,
+            daemon_id=header.daemon_id,
             address=address,
+            copy_id=header.copy_id,
         ),
         metrics=metrics_from(wire.metrics) if wire.HasField("metrics") else None,
         metadata=map_from(wire.metadata) if wire.HasField("metadata") else None,

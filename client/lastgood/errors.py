@@ -274,6 +274,23 @@ class FencedError(LastgoodError):
     current: int | None = None
 
 
+class StoreReplacedError(LastgoodError):
+    """Another store, or another copy of the store, answers than the one that was meant. Nothing was written.
+
+    The store was restored from a backup, copied, or moved, or the address is another daemon's by now. What is known of the
+    former one (revisions, attempts, conditions, snapshots) means other things here. A client that has met the former one is
+    refused from then on; connect again, and begin with what is there.
+
+    Attributes:
+        met: the copy that was meant.
+        found: the one that answers.
+    """
+
+    reason = "STORE_REPLACED"
+    met: str = ""
+    found: str = ""
+
+
 class WorkflowBusyError(LastgoodError):
     """Someone else holds a live claim on the workflow.
 
@@ -441,6 +458,7 @@ ERROR_OF_REASON: dict[str, type[LastgoodError]] = {
             RevisionConflictError,
             RevisionUnavailableError,
             FencedError,
+            StoreReplacedError,
             WorkflowBusyError,
             LeaseLostError,
             StepOrderError,

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lastgood.errors import InvalidArgumentError
@@ -55,6 +55,7 @@ class Endpoint:
         daemon_id: of its store.
         version: of its package.
         autostarted: whether a client started it.
+        secret: by which it shows that it wrote this; empty where it is not known who should answer.
     """
 
     address: str
@@ -62,6 +63,7 @@ class Endpoint:
     daemon_id: str = ""
     version: str = ""
     autostarted: bool = False
+    secret: str = field(default="", repr=False)
 
 
 def locate(
@@ -155,16 +157,22 @@ def may_autostart(*, autostart: bool | None = None, environment: Mapping[str, st
 
 
 def read_endpoint(folder: Path) -> Endpoint | None:
-    """Where the folder's daemon says that it listens; None where none says so. It may be gone since."""
+    """Return where the folder's daemon says that it listens; None where none says so. It may be gone since.
+
+    What was written in another folder is not said of this one: in a copied folder, it would lead to the original's daemon.
+    """
     try:
         content = json.loads((folder / ENDPOINT_FILE).read_bytes())
-        address = check_address(content["address"])
+        place = folder.stat()
+        if (content["device"], content["inode"]) != (place.st_dev, place.st_ino):
+            return None
+        return Endpoint(
+            address=check_address(content["address"]),
+            pid=int(content["pid"]),
+            daemon_id=str(content["daemon_id"]),
+            version=str(content["version"]),
+            autostarted=bool(content["autostarted"]),
+            secret=str(content["secret"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Endpoint(
-        address=address,
-        pid=int(content.get("pid") or 0),
-        daemon_id=str(content.get("daemon_id") or ""),
-        version=str(content.get("version") or ""),
-        autostarted=bool(content.get("autostarted")),
-    )

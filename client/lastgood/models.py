@@ -30,6 +30,7 @@ class Snapshot:
             nothing.
         incarnation: which life of the state: 1 for a new id, one more after each deletion.
         daemon_id: the store that has it.
+        copy_id: which copy of it: another one in a backup, a copied folder, and after a backup was put in place.
         address: where that was found: a folder (absolute path), ``unix:/path`` or ``host:port``.
     """
 
@@ -42,6 +43,7 @@ class Snapshot:
     incarnation: int = field(default=0, repr=False)
     daemon_id: str = field(default="", repr=False)
     address: str = field(default="", repr=False, compare=False)
+    copy_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,16 @@ class ServerInfo:
         address: where it listens: ``unix:/path`` or ``host:port``.
         data_dir: the folder it owns.
         daemon_id: of its store: made once with the store, the same across restarts.
+        copy_id: of its copy of the store: the same across restarts, another one in a backup, in a copied folder, and after a
+            backup was put in place.
     """
 
     version: str
     address: str
     data_dir: str
     daemon_id: str
+    copy_id: str = ""
+
+    def is_copy(self, daemon_id: str, copy_id: str) -> bool:
+        """Whether it has that store, and that copy of it; an empty ``copy_id`` means any."""
+        return self.daemon_id == daemon_id and copy_id in {"", self.copy_id}

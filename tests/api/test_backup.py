@@ -176,12 +176,12 @@ async def test_a_session_of_the_store_is_none_of_its_backup(own_daemon: DaemonPr
 
 
 async def test_an_idempotency_key_of_a_unary_call_stays_one(own_daemon: DaemonProcess, tmp_path: Path) -> None:
-    async def count(address: str) -> str:
+    async def count(address: str) -> tuple[str, int]:
         unary = Grpcurl(address)
         context = into("s") | {"idempotency_key": "once"}
         answer = await unary("State.Increment", context=context, path="n", by={"json": "1"})
         await unary.close()
-        return str(answer)
+        return str(answer.value), answer.header.revision
 
     first = await count(own_daemon.address)
     async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as client:

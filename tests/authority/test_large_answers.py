@@ -43,7 +43,7 @@ async def asked(daemon: Daemon, method: str, **request: object) -> Message | byt
     """Ask as the edge does; a large answer is its bytes."""
     service, name = method.split(".")
     message = ParseDict(request, getattr(MODULES[service][0], f"{name}Request")())
-    dispatcher = Dispatcher(Edge(daemon.authority, Headers("id"), ServerInfo(), None))
+    dispatcher = Dispatcher(Edge(daemon.authority, Headers("id", "copy"), ServerInfo(), None))
     translated = dispatcher.translate(operation_name(name), message, Principal("tester"))
     answered: asyncio.Future[Message | Slow | Refused] = asyncio.get_running_loop().create_future()
     dispatcher.perform(translated, Caller(None, None), answered.set_result)

@@ -237,7 +237,7 @@ class Anything:
 
 async def flip(folder: Path) -> tuple[int, list[str]]:
     """Flip a bit of a value in a file that cuts have been through, again and again; the times that it was served."""
-    random = Random(1)
+    random = Random(2)
     ledger, tally = Ledger(random), Tally()
     path = folder / "lastgood.db"
     with forgetful(folder, random) as disk:

@@ -1,6 +1,7 @@
 """Which daemon a client goes to."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,13 +126,29 @@ def test_autostart(argument: bool | None, variable: str, *, allowed: bool) -> No
     assert may_autostart(autostart=argument, environment={"LASTGOOD_AUTOSTART": variable}) is allowed
 
 
+def write_endpoint(folder: Path, **more: object) -> None:
+    place = folder.stat()
+    known = {"address": "unix:/x", "pid": 7, "daemon_id": "d", "version": "1", "autostarted": False, "secret": "s"}
+    (folder / "endpoint.json").write_text(json.dumps({**known, "device": place.st_dev, "inode": place.st_ino, **more}))
+
+
 def test_an_endpoint_is_read(tmp_path: Path) -> None:
-    (tmp_path / "endpoint.json").write_text(json.dumps({"address": "unix:/x", "pid": 7, "later": "field"}))
+    write_endpoint(tmp_path, later="field")
 
     endpoint = read_endpoint(tmp_path)
 
     assert endpoint is not None
     assert (endpoint.address, endpoint.pid, endpoint.autostarted) == ("unix:/x", 7, False)
+    assert "secret" not in repr(endpoint)
+
+
+def test_an_endpoint_that_was_written_in_another_folder_is_none(tmp_path: Path) -> None:
+    write_endpoint(tmp_path)
+    copy = tmp_path.with_name("copy")
+    shutil.copytree(tmp_path, copy)
+
+    assert read_endpoint(copy) is None
+    assert read_endpoint(tmp_path) is not None
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"address": 5}', '{"address": "nonsense"}'])

@@ -60,6 +60,7 @@ _SURFACE = {
     "StateNotFoundError",
     "Step",
     "StepOrderError",
+    "StoreReplacedError",
     "StepStatus",
     "TooLargeError",
     "Transaction",

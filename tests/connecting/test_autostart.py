@@ -306,3 +306,26 @@ def test_it_is_reaped_when_it_ends_before_the_one_that_started_it(folder: Path) 
         wait_until(lambda: not Path(f"/proc/{pid}").exists())
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+HOLD_THE_LOCK = """
+    import fcntl, os, sys
+    lock = os.open(sys.argv[1] + "/daemon.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+async def test_no_daemon_is_started_while_another_has_the_folder_and_does_not_answer(folder: Path) -> None:
+    folder.mkdir()
+    with subprocess.Popen(script(HOLD_THE_LOCK, folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(lastgood.DaemonUnavailableError, match=r"another daemon has the folder .* does not answer"):
+            await lastgood.connect(data_dir=folder, timeout=2.5)
+        assert not (folder / "daemon.log").exists(), "none has been started in vain"
+        holder.stdin.close()
+        async with lastgood.connect(data_dir=folder, timeout=20.0) as client:
+            assert (await client.server_info()).data_dir == str(folder)

@@ -71,7 +71,8 @@ def winner_of(pair: list[DaemonProcess]) -> DaemonProcess:
 STARTING = """
     import os, sys
     from pathlib import Path
-    from lastgood_daemon.process.folder import DataFolder, Endpoint
+    from lastgood_daemon.process.endpoint import Endpoint
+    from lastgood_daemon.process.folder import DataFolder
     with DataFolder(Path(sys.argv[1])) as folder:
         print("owned", flush=True)
         sys.stdin.readline()

@@ -124,7 +124,7 @@ async def test_closing_ends_a_backup_and_leaves_nothing_of_it(path: Path, tmp_pa
         with pytest.raises(StoreBrokenError, match="closed"):
             await task
     assert [each.name for each in tmp_path.iterdir()] == ["live"]
-    assert [each.name for each in path.parent.iterdir()] == ["lastgood.db"]
+    assert {each.name for each in path.parent.iterdir()} == {"lastgood.db", "lastgood.db-id"}
 
 
 # Aside.

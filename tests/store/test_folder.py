@@ -10,17 +10,24 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lastgood_daemon.process import folder as module
-from lastgood_daemon.process.folder import DataFolder, Endpoint, FolderInUseError, FolderRefusedError
+from lastgood_daemon.process.endpoint import Endpoint
+from lastgood_daemon.process.filesystem import FolderRefusedError, mounts_of_this_machine, refuse_network
+from lastgood_daemon.process.folder import DataFolder
+from lastgood_daemon.process.lock import FolderInUseError, FolderLostError
+from lastgood_daemon.process.sockets import SocketFile, SocketTakenError
 
 HOLD = """
 import os, sys
-from lastgood_daemon.process.folder import DataFolder, Endpoint
+from lastgood_daemon.process.endpoint import Endpoint
+from lastgood_daemon.process.folder import DataFolder
 folder = DataFolder(sys.argv[1])
 if len(sys.argv) > 2:
     folder.publish(Endpoint(sys.argv[2], os.getpid(), "id", "0.1", False))
@@ -30,7 +37,7 @@ sys.stdin.read()
 
 
 def endpoint(address: str = "unix:/x", pid: int | None = None) -> Endpoint:
-    return Endpoint(address, pid or os.getpid(), "some-uuid", "0.1.0", autostarted=True)
+    return Endpoint(address, pid or os.getpid(), "some-uuid", "0.1.0", autostarted=True, secret="a secret")  # noqa: S106 - of nothing
 
 
 def mode(path: Path) -> int:
@@ -70,6 +77,17 @@ def bind(path: Path) -> None:
         server.bind(str(path))
 
 
+@contextlib.contextmanager
+def listening(at: SocketFile) -> Iterator[None]:
+    """Listen there, as a daemon does."""
+    with socket.socket(socket.AF_UNIX) as server:
+        with at.binding():
+            at.path.unlink(missing_ok=True)  # as gRPC does
+            server.bind(str(at.path))
+            server.listen()
+        yield
+
+
 # One daemon a folder
 
 
@@ -91,6 +109,16 @@ def test_a_second_process_is_refused_before_the_first_has_an_address(tmp_path: P
         with pytest.raises(FolderInUseError) as caught:
             DataFolder(tmp_path)
         assert (caught.value.pid, caught.value.address) == (other.pid, None)
+
+
+def test_a_process_that_the_kernel_does_not_name_is_not_named(tmp_path: Path) -> None:
+    """What the file says may be the number of any process by now, or be meant in another container."""
+    with held_by_another_process(tmp_path):
+        (tmp_path / "daemon.lock").write_text("1\n")
+        with pytest.raises(FolderInUseError) as caught:
+            DataFolder(tmp_path)
+        assert caught.value.pid is None
+        assert "kill" not in str(caught.value)
 
 
 def test_the_same_process_is_refused_too(tmp_path: Path) -> None:
@@ -118,7 +146,8 @@ def test_what_a_killed_daemon_left_is_taken_over(short: Path) -> None:
     (short / "daemon.lock").write_text("1" * 30)
     with DataFolder(short) as folder:
         assert not (short / "endpoint.json").exists()
-        assert not folder.socket().exists()
+        with listening(folder.socket()):
+            assert folder.socket().is_there
         assert (short / "daemon.lock").read_text() == f"{os.getpid()}\n"
 
 
@@ -191,19 +220,68 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_socket_is_in_the_folder_where_it_fits(short: Path) -> None:
     with DataFolder(short) as folder:
-        assert folder.socket() == short / "daemon.sock"
-        bind(folder.socket())
+        assert folder.socket().path == short / "daemon.sock"
+        with listening(folder.socket()):
+            assert {file.name for file in short.iterdir()} == {"daemon.lock", "daemon.sock"}
     assert not (short / "daemon.sock").exists()
 
 
-def test_a_stale_socket_is_removed_and_anything_else_is_not(short: Path) -> None:
+def test_a_dead_socket_is_replaced_and_anything_else_is_not(short: Path) -> None:
+    bind(short / "daemon.sock")
     with DataFolder(short) as folder:
-        bind(folder.socket())
-        bind(folder.socket())  # binds again only where nothing is in the way
-        folder.socket().write_text("a file")
+        for _ in range(2):
+            with listening(folder.socket()):
+                assert folder.socket().is_there
+        assert {file.name for file in short.iterdir()} == {"daemon.lock", "daemon.sock"}
+        folder.socket().path.unlink()
+        (short / "daemon.sock").write_text("a file")
         with pytest.raises(FolderRefusedError, match="in the way"):
             folder.socket()
+    assert (short / "daemon.sock").read_text() == "a file"
+
+
+def test_a_socket_at_which_another_process_listens_is_refused(short: Path) -> None:
+    path = short / "taken.sock"
+    with DataFolder(short / "a") as one, DataFolder(short / "b") as other:
+        held = other.socket(path)
+        with listening(one.socket(path)):
+            with pytest.raises(SocketTakenError, match=rf"listens at unix:{path}\. Stop it, or name another address"):
+                other.socket(path)
+            with pytest.raises(SocketTakenError), listening(held):
+                pass
+            assert one.socket(path).is_there
+        assert {file.name for file in short.glob("*.sock")} == {"taken.sock"}, "what is not its own, it leaves alone"
+
+
+def test_of_two_that_begin_at_once_one_gets_the_socket(short: Path) -> None:
+    def begin(_: int) -> bool:
+        with socket.socket(socket.AF_UNIX) as server:
+            at = SocketFile(short / "daemon.sock")
+            everyone.wait(30)
+            try:
+                with at.binding():
+                    at.path.unlink()
+                    server.bind(str(at.path))
+                    server.listen()
+            except SocketTakenError:
+                return False
+            finally:
+                everyone.wait(30)
+            return True
+
+    for _ in range(10):
+        everyone = threading.Barrier(8)
+        bind(short / "daemon.sock")  # a dead one, which each finds in the way
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(begin, range(8))) == 1
         (short / "daemon.sock").unlink()
+
+
+def test_a_socket_of_somebody_else_is_not_removed(short: Path) -> None:
+    with DataFolder(short) as folder, listening(folder.socket()):
+        (short / "daemon.sock").unlink()
+        bind(short / "daemon.sock")
+    assert (short / "daemon.sock").exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "percent%41", "hash#", "question?", "comma,"])
@@ -212,12 +290,13 @@ def test_where_it_does_not_fit_it_has_a_private_folder(short: Path, name: str, m
     runtime.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     with DataFolder(short / name) as folder, DataFolder(short / (name + "2")) as neighbour:
-        path = folder.socket()
-        assert path == folder.socket()
-        assert path != neighbour.socket()
+        path = folder.socket().path
+        assert path == folder.socket().path
+        assert path != neighbour.socket().path
         assert path.parent.parent == runtime
         assert mode(path.parent) == 0o700
-        bind(path)
+        with listening(folder.socket()):
+            pass
     assert list(runtime.iterdir()) == [], "it is tidied up"
 
 
@@ -227,15 +306,16 @@ def test_the_longest_path_that_fits_is_used_and_can_be_bound(short: Path, monkey
     for length, inside in ((limit, True), (limit + 1, False)):
         path = short / ("ü" + "x" * (length - len(str(short)) - len("/ü/daemon.sock") - 1))
         with DataFolder(path) as folder:
-            assert (folder.socket().parent == path) is inside
-            bind(folder.socket())
+            assert (folder.socket().path.parent == path) is inside
+            with listening(folder.socket()):
+                pass
 
 
 def test_without_a_runtime_folder_it_is_in_the_temporary_one(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short / "missing"))
     monkeypatch.setattr(tempfile, "tempdir", str(short))
     with DataFolder(short / ("x" * 200)) as folder:
-        assert folder.socket().parent.parent == short
+        assert folder.socket().path.parent.parent == short
 
 
 @pytest.mark.parametrize("trap", ["symlink", "open", "foreign"])
@@ -244,7 +324,7 @@ def test_a_private_folder_that_is_not_private_is_refused(short: Path, trap: str,
         pytest.skip("only root can give a folder away")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short))
     with DataFolder(short / ("x" * 200)) as folder:
-        private = folder.socket().parent
+        private = folder.socket().path.parent
     if trap == "symlink":
         (short / "elsewhere").mkdir(0o700)
         private.symlink_to(short / "elsewhere")
@@ -271,6 +351,9 @@ def test_the_endpoint_is_published_whole_and_withdrawn(tmp_path: Path) -> None:
             "daemon_id": "some-uuid",
             "version": "0.1.0",
             "autostarted": True,
+            "secret": "a secret",
+            "device": tmp_path.stat().st_dev,
+            "inode": tmp_path.stat().st_ino,
         }
         folder.publish(endpoint("127.0.0.1:5001"))
         assert "5001" in folder.endpoint.read_text()
@@ -281,6 +364,7 @@ def test_the_endpoint_is_published_whole_and_withdrawn(tmp_path: Path) -> None:
 def test_an_endpoint_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with DataFolder(tmp_path) as folder:
         folder.publish(endpoint())
+        folder.endpoint.unlink()
         folder.endpoint.write_text("of another")
     assert (tmp_path / "endpoint.json").read_text() == "of another"
 
@@ -291,6 +375,57 @@ def test_a_reader_never_sees_half_an_endpoint(tmp_path: Path) -> None:
         with folder.endpoint.open() as before:
             folder.publish(endpoint("unix:/b"))
             assert "a" * 1000 in before.read(), "replaced, not overwritten"
+
+
+# What goes missing while a daemon has it
+
+
+def test_what_is_removed_is_put_back(tmp_path: Path) -> None:
+    with DataFolder(tmp_path) as folder:
+        folder.publish(endpoint())
+        assert folder.look() == []
+        whole = folder.endpoint.read_bytes()
+        for lose in (folder.endpoint.unlink, lambda: folder.endpoint.write_text("")):
+            lose()
+            assert folder.look() == ["endpoint.json"]
+            assert folder.endpoint.read_bytes() == whole
+        (tmp_path / "daemon.lock").unlink()
+        assert folder.look() == ["daemon.lock"]
+        assert folder.look() == []
+        with pytest.raises(FolderInUseError):
+            DataFolder(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"daemon.lock"}
+
+
+def test_a_folder_that_is_gone_or_another_one_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with DataFolder(path) as folder:
+        folder.publish(endpoint())
+        path.rename(tmp_path / "elsewhere")
+        with pytest.raises(FolderLostError, match="removed, renamed or replaced"):
+            folder.look()
+        with DataFolder(path) as another:
+            another.publish(endpoint())
+            with pytest.raises(FolderLostError):
+                folder.look()
+            folder.close()
+            assert another.endpoint.exists()
+            assert another.look() == []
+
+
+def test_a_lock_that_another_daemon_has_taken_is_lost(tmp_path: Path) -> None:
+    with DataFolder(tmp_path) as folder:
+        (tmp_path / "daemon.lock").unlink()
+        with held_by_another_process(tmp_path), pytest.raises(FolderLostError, match="another daemon"):
+            folder.look()
+
+
+def test_a_lock_file_that_was_removed_lets_nobody_in_while_the_daemon_listens(short: Path) -> None:
+    with DataFolder(short) as folder, listening(folder.socket()):
+        (short / "daemon.lock").unlink()
+        with pytest.raises(FolderInUseError):
+            DataFolder(short)
+        assert folder.socket().is_there
 
 
 # File systems
@@ -323,12 +458,12 @@ ROOT = b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw"
 )
 def test_network_file_systems_are_refused(mounts: list[bytes], refused: str | None) -> None:
     with pytest.raises(FolderRefusedError, match=refused) if refused else contextlib.nullcontext():
-        module._refuse_network(Path("/data/my agents/x"), mounts)  # noqa: SLF001 - nfs cannot be mounted in a test
+        refuse_network(Path("/data/my agents/x"), mounts)
 
 
 def test_a_data_folder_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = [ROOT, b"30 27 0:40 / %s rw - nfs server:/x rw" % os.fsencode(tmp_path).replace(b" ", b"\\040")]
-    monkeypatch.setattr(module, "_mounts", lambda: mounts)
+    monkeypatch.setattr(module, "mounts_of_this_machine", lambda: mounts)
     with pytest.raises(FolderRefusedError, match="local disk"):
         DataFolder(tmp_path)
 
@@ -341,7 +476,7 @@ def test_a_file_system_that_grants_every_lock_is_refused(tmp_path: Path, monkeyp
 
 @pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="Linux lists its mounts there")
 def test_the_mounts_of_this_machine_are_understood() -> None:
-    mounts = module._mounts()  # noqa: SLF001
+    mounts = mounts_of_this_machine()
     assert any(line.split(b" ")[4] == b"/" for line in mounts)
 
 

@@ -57,7 +57,7 @@ async def test_the_files_are_for_their_owner_only(path: Path) -> None:
     async with opened(path) as store:
         await store.commit([Unit([append(ONE, 1, 1)])])
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
-        assert modes == {"lastgood.db": 0o600, "lastgood.db-wal": 0o600, "lastgood.db-shm": 0o600}
+        assert modes == dict.fromkeys(("lastgood.db", "lastgood.db-wal", "lastgood.db-shm", "lastgood.db-id"), 0o600)
 
 
 async def test_the_wal_does_not_grow_without_bounds(path: Path) -> None:

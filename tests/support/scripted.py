@@ -10,7 +10,7 @@ from grpc import aio
 
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.rpc.errors import status_of
-from lastgood_proto.v1 import server_pb2, session_pb2, session_pb2_grpc, state_pb2
+from lastgood_proto.v1 import process_pb2, process_pb2_grpc, server_pb2, session_pb2, session_pb2_grpc, state_pb2
 
 Scene = Callable[["Stage"], Awaitable[None]]
 
@@ -60,6 +60,21 @@ class Stage:
         await self.answer(call, set=response)
 
 
+class Identified(process_pb2_grpc.ProcessServiceServicer):
+    """Says that it is the scripted daemon."""
+
+    async def Identify(  # noqa: N802 - as in the contract
+        self, request: process_pb2.IdentifyRequest, context: aio.ServicerContext[Any, Any]
+    ) -> process_pb2.IdentifyResponse:
+        del request, context
+        return process_pb2.IdentifyResponse(daemon_id="scripted")
+
+    async def ShutDown(  # noqa: N802
+        self, request: process_pb2.ShutDownRequest, context: aio.ServicerContext[Any, Any]
+    ) -> process_pb2.ShutDownResponse:
+        raise NotImplementedError
+
+
 class ScriptedDaemon(session_pb2_grpc.SessionServiceServicer):
     """Plays one scene a connection, and then ends that connection; the last one again and again."""
 
@@ -67,6 +82,7 @@ class ScriptedDaemon(session_pb2_grpc.SessionServiceServicer):
         self.address = f"unix:{path}"
         self._scenes = list(scenes)
         self._server = aio.server()
+        process_pb2_grpc.add_ProcessServiceServicer_to_server(Identified(), self._server)
         session_pb2_grpc.add_SessionServiceServicer_to_server(self, self._server)
         self._server.add_insecure_port(self.address)
 

@@ -6,10 +6,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from lastgood.errors import DaemonUnavailableError
 from lastgood.locate import read_endpoint
+from lastgood.transport.autostart import is_owned
+from lastgood.transport.shutdown import shut_down
 
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.01
@@ -57,13 +60,16 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _end_daemon(folder: Path) -> None:
+    """End the daemon over its socket: the process id in a file may be anybody's."""
     endpoint = read_endpoint(folder)
     if endpoint is None:
         return
     deadline = time.monotonic() + _STOP_SECONDS
-    with suppress(ProcessLookupError):
-        os.kill(endpoint.pid, signal.SIGTERM)
-        while time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-            os.kill(endpoint.pid, 0)  # raises once it is gone
-        os.kill(endpoint.pid, signal.SIGKILL)
+    try:
+        shut_down(endpoint)
+    except DaemonUnavailableError:
+        return  # it has ended by itself
+    while read_endpoint(folder) is not None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    while is_owned(folder) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)

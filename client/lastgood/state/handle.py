@@ -145,7 +145,8 @@ class StateHandle(Unpicklable):
         own = self._source()
         if own is connection:
             return True
-        return (await own.server(timeout)).daemon_id == (await connection.server(timeout)).daemon_id
+        server = await own.server(timeout)
+        return (await connection.server(timeout)).is_copy(server.daemon_id, server.copy_id)
 
     async def _content(self, timeout: float | None) -> Value:
         """The whole tree, encoded."""

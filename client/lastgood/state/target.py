@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from lastgood import arguments, convert
-from lastgood.errors import DaemonUnavailableError, InvalidArgumentError
+from lastgood.errors import DaemonUnavailableError, InvalidArgumentError, StoreReplacedError
 from lastgood.models import Snapshot
 from lastgood.operations import READ
 from lastgood.progress import Checkpoint
@@ -63,7 +63,7 @@ async def is_at(snapshot: Snapshot, connection: Connection, timeout: float | Non
     if not snapshot.daemon_id:
         return True
     server = await connection.server(timeout)
-    return server.daemon_id == snapshot.daemon_id
+    return server.is_copy(snapshot.daemon_id, snapshot.copy_id)
 
 
 async def content_of(snapshot: Snapshot, timeout: float | None) -> Value:
@@ -71,8 +71,9 @@ async def content_of(snapshot: Snapshot, timeout: float | None) -> Value:
 
     Raises:
         DaemonUnavailableError: that daemon cannot be reached.
+        StoreReplacedError: where it was, there is another copy of its store now.
     """
-    connection = connection_to(snapshot.daemon_id, snapshot.address)
+    connection = connection_to(snapshot.daemon_id, snapshot.copy_id, snapshot.address)
     server = await connection.server(timeout)
     if server.daemon_id != snapshot.daemon_id:
         text = (
@@ -80,6 +81,13 @@ async def content_of(snapshot: Snapshot, timeout: float | None) -> Value:
             "connect to the right one first"
         )
         raise DaemonUnavailableError(text)
+    if not server.is_copy(snapshot.daemon_id, snapshot.copy_id):
+        text = (
+            f"the snapshot is of copy {snapshot.copy_id} of the store, and at {snapshot.address} is copy {server.copy_id} "
+            f"now: the store was restored or copied since, and revision {snapshot.revision} is something else there. Look "
+            "up what you mean (list_snapshots, get_snapshot, list_checkpoints), and restore that"
+        )
+        raise StoreReplacedError(text, met=snapshot.copy_id, found=server.copy_id)
     request = ReadRequest(
         state=StateRef(state_id=snapshot.state_id, incarnation=snapshot.incarnation),
         at=Target(snapshot=convert.reference_to(snapshot)),

@@ -124,7 +124,7 @@ class CheckpointManager(Unpicklable):
         found: list[Checkpoint] = []
         while True:
             answer = connection.call(LIST_CHECKPOINTS, request, timeout=timeout)
-            where = answer.header.daemon_id, connection.location.target
+            where = answer.header, connection.location.target
             found.extend(convert.checkpoint_from(each, *where) for each in answer.checkpoints)
             if not answer.next_page_token:
                 return found
@@ -158,7 +158,7 @@ class CheckpointManager(Unpicklable):
         self._fill_in(request, state, timeout)
         connection = self._source()
         answer = connection.call(CREATE_CHECKPOINT, request, timeout=timeout)
-        return convert.checkpoint_from(answer.checkpoint, answer.header.daemon_id, connection.location.target)
+        return convert.checkpoint_from(answer.checkpoint, answer.header, connection.location.target)
 
     def _fill_in(
         self, request: CreateCheckpointRequest, state: SharedState | Snapshot | dict[str, Any], timeout: float | None
@@ -186,7 +186,7 @@ class CheckpointManager(Unpicklable):
         answer = connection.call(GET_CHECKPOINT, request, timeout=timeout)
         if not answer.HasField("checkpoint"):
             return None
-        return convert.checkpoint_from(answer.checkpoint, answer.header.daemon_id, connection.location.target)
+        return convert.checkpoint_from(answer.checkpoint, answer.header, connection.location.target)
 
     def _delete(
         self, workflow_id: str, step: int | None, fence: Fence | None, timeout: float | None, *, effects: bool

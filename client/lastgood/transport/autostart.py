@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError
+from lastgood.locate import Endpoint
 from lastgood.transport.link import LinkBrokenError
 
 AUTOSTART_LOCK = "autostart.lock"
@@ -23,12 +25,15 @@ DAEMON_LOCK = "daemon.lock"
 
 LOG_FILE = "daemon.log"
 
-Probe = Callable[[Path], Awaitable[str | None]]
-"""Gives the address of a folder's daemon if one takes connections."""
+Probe = Callable[[Path], Awaitable[Endpoint | None]]
+"""Returns the endpoint of a folder's daemon, if one takes connections."""
 
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60.0
 _AGAIN_SECONDS = 0.5
+_LONGEST_AGAIN_SECONDS = 8.0
+_OWNED_SECONDS = 1.0
+"""How long a daemon that has the folder may take to answer, before that is told to the caller, who tries again."""
 _TAIL_BYTES = 2000
 
 _KEPT = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE"})
@@ -36,8 +41,8 @@ _KEPT_PREFIXES = ("LC_", "XDG_", "LASTGOOD_")
 _DROPPED = frozenset({"LASTGOOD_ADDRESS", "LASTGOOD_DATA_DIR", "LASTGOOD_AUTOSTART"})
 
 
-async def start_daemon(folder: Path, probe: Probe) -> str:
-    """Have a daemon for the folder, started by this process or by another one, and give its address.
+async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
+    """Have a daemon for the folder, started by this process or by another one, and return its endpoint.
 
     Raises:
         LinkBrokenError: it has not come about yet; trying again may help.
@@ -58,26 +63,49 @@ async def start_daemon(folder: Path, probe: Probe) -> str:
         raise DaemonUnavailableError(text) from error
 
 
-async def _start_alone(folder: Path, probe: Probe, lock: int, deadline: float) -> str:
+async def _start_alone(folder: Path, probe: Probe, lock: int, deadline: float) -> Endpoint:
     """Start one, unless whoever holds the lock does."""
     while not _take(lock, fcntl.LOCK_EX):
-        if (address := await probe(folder)) is not None:
-            return address
+        if (endpoint := await probe(folder)) is not None:
+            return endpoint
         await _pause(folder, deadline)
+    again = _AGAIN_SECONDS
     while True:
-        if (address := await probe(folder)) is not None:
-            return address
-        if (address := await _start_once(folder, probe, deadline)) is not None:
-            return address
-        # It was killed, or another daemon has the folder: one that answers soon, or that is about to end.
-        again = time.monotonic() + _AGAIN_SECONDS
-        while time.monotonic() < again:
-            if (address := await probe(folder)) is not None:
-                return address
+        if (endpoint := await _owner(folder, probe)) is not None:
+            return endpoint
+        if (endpoint := await _start_once(folder, probe, deadline)) is not None:
+            return endpoint
+        # It was killed. What kills one is likely to kill the next, so each gets more time than the one before.
+        until = time.monotonic() + again * random.uniform(0.5, 1.0)  # noqa: S311 - spreads starts, hides nothing
+        while time.monotonic() < until:
+            if (endpoint := await probe(folder)) is not None:
+                return endpoint
             await _pause(folder, deadline)
+        again = min(2 * again, _LONGEST_AGAIN_SECONDS)
 
 
-async def _start_once(folder: Path, probe: Probe, deadline: float) -> str | None:
+async def _owner(folder: Path, probe: Probe) -> Endpoint | None:
+    """Return the endpoint of the daemon that has the folder; None where none has it. No other one could be started.
+
+    Raises:
+        LinkBrokenError: one has it and does not answer.
+    """
+    until = time.monotonic() + _OWNED_SECONDS
+    while True:
+        if (endpoint := await probe(folder)) is not None:
+            return endpoint
+        if not is_owned(folder):
+            return None
+        if time.monotonic() > until:
+            text = (
+                f"another daemon has the folder (it holds {folder / DAEMON_LOCK}) and does not answer: it is starting, "
+                "hangs, listens where it is not reached from here, or is of another version"
+            )
+            raise LinkBrokenError(text)
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _start_once(folder: Path, probe: Probe, deadline: float) -> Endpoint | None:
     """Start one and wait for it; None where it was stopped before it answered, or where another one has the folder."""
     log = folder / LOG_FILE
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -88,12 +116,12 @@ async def _start_once(folder: Path, probe: Probe, deadline: float) -> str | None
         os.close(descriptor)
     while True:
         status = process.returncode
-        if (address := await probe(folder)) is not None:
-            return address
+        if (endpoint := await probe(folder)) is not None:
+            return endpoint
         if status is not None:
             break
         await _pause(folder, deadline)
-    if status <= 0 or _is_owned(folder):
+    if status <= 0 or is_owned(folder):
         return None
     text = f"the daemon for {folder} did not start (exit status {status}): {_tail(log, begin)}"
     raise DaemonUnavailableError(text)
@@ -156,7 +184,7 @@ def _take(lock: int, kind: int) -> bool:
     return True
 
 
-def _is_owned(folder: Path) -> bool:
+def is_owned(folder: Path) -> bool:
     """Whether a daemon has the folder."""
     try:
         lock = os.open(folder / DAEMON_LOCK, os.O_RDONLY | os.O_CLOEXEC)

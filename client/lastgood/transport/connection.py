@@ -31,14 +31,17 @@ from lastgood.errors import (
     InvalidArgumentError,
     LastgoodError,
     OutcomeUnknownError,
+    StoreReplacedError,
     TooLargeError,
 )
-from lastgood.locate import Location, is_on_this_machine
+from lastgood.locate import Endpoint, Location, is_on_this_machine
 from lastgood.models import ServerInfo
 from lastgood.operations import GET_SERVER_INFO, Operation, Request, Response
 from lastgood.transport import forks, framing
+from lastgood.transport.autostart import is_owned
 from lastgood.transport.conversation import Conversation
 from lastgood.transport.finder import Finder
+from lastgood.transport.identity import StrangerError, check_copy, check_identity
 from lastgood.transport.incarnations import Incarnations
 from lastgood.transport.ledger import Ledger, PendingCall
 from lastgood.transport.link import Link, LinkBrokenError
@@ -95,6 +98,7 @@ class Connection:
         self._server: ServerInfo | None = None
         self.is_beside = False
         """Whether it is connected by a socket of this machine: what is silent there stands still, and is not cut off."""
+        self._replaced: StoreReplacedError | None = None
         self._trouble = ""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -116,6 +120,8 @@ class Connection:
             LastgoodError: what the daemon answered.
         """
         loop = self._enter()
+        if self._replaced is not None:
+            raise copy.copy(self._replaced)
         seconds = self.timeout if timeout is None else check_timeout(timeout)
         payload = framing.encode_call(operation.name, request)
         if len(payload) > framing.CALL_BYTES:
@@ -155,10 +161,10 @@ class Connection:
             await self.call(GET_SERVER_INFO, GetServerInfoRequest(), timeout=timeout)
         return self._server
 
-    def serves(self, daemon_id: str, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether it can be used on that loop and leads to that daemon."""
-        usable = self._loop is loop and not self.closed
-        return usable and self._server is not None and self._server.daemon_id == daemon_id
+    def serves(self, daemon_id: str, copy_id: str, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether it can be used on that loop and leads to that copy of that store."""
+        usable = self._loop is loop and not self.closed and self._replaced is None
+        return usable and self._server is not None and self._server.is_copy(daemon_id, copy_id)
 
     async def aclose(self) -> None:
         """Close it; calls that are under way fail. Closing again does nothing."""
@@ -217,12 +223,13 @@ class Connection:
         """Connect, and serve calls for as long as the stream lasts; gives whether any was answered."""
         conversation: Conversation | None = None
         try:
-            address = await self._finder.find(met_before=self._server is not None)
-            self._refuse_clear_text(address)
-            link = Link(address, self._token, self._credentials)
+            endpoint = await self._finder.find(met_before=self._server is not None)
+            self._refuse_clear_text(endpoint.address)
+            link = Link(endpoint.address, self._token, self._credentials)
             try:
+                await self._check(link, endpoint)
                 self._adopt(await link.open(self._session_id, __version__))
-                self.is_beside = address.startswith("unix:")
+                self.is_beside = endpoint.address.startswith("unix:")
                 conversation = Conversation(link, self._ledger, self._wake, self._give_up)
                 await conversation.run()
             finally:
@@ -231,6 +238,8 @@ class Connection:
         except LinkBrokenError as error:
             self._trouble = str(error)
         except LastgoodError as error:
+            if isinstance(error, StoreReplacedError):
+                self._replaced = error
             self._fail_all(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours, of which the callers are to hear
             _log.exception("the client failed")
@@ -246,6 +255,16 @@ class Connection:
             )
             raise InvalidArgumentError(text, field="tls")
 
+    async def _check(self, link: Link, endpoint: Endpoint) -> None:
+        """See that who answers is who was meant, before anything is sent."""
+        try:
+            await check_identity(link, endpoint, self.location, self._server)
+        except LinkBrokenError as error:
+            folder = self.location.folder
+            if isinstance(error, StrangerError) or (folder is not None and not is_owned(folder)):
+                self._finder.leave(endpoint)
+            raise
+
     def _adopt(self, opened: SessionOpened) -> None:
         """Go on in the session that the daemon has opened."""
         server = convert.server_from(opened.server)
@@ -255,6 +274,8 @@ class Connection:
                 "install the same version for both, and restart the daemon"
             )
             raise IncompatibleDaemonError(text, client_version=__version__, daemon_version=server.version)
+        if self._server is not None:
+            check_copy(self.location, self._server, server)
         self._server = server
         self._trouble = ""
         if opened.session_id == self._session_id:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError
-from lastgood.locate import SERVICE_MARKER, Location, read_endpoint
+from lastgood.locate import SERVICE_MARKER, Endpoint, Location, read_endpoint
 from lastgood.transport.autostart import start_daemon
 from lastgood.transport.link import LinkBrokenError
 
@@ -21,9 +21,14 @@ class Finder:
     def __init__(self, location: Location, *, autostart: bool) -> None:
         self._location = location
         self._autostart = autostart
+        self._left_behind = ""
 
-    async def find(self, *, met_before: bool) -> str:
-        """The address to connect to.
+    def leave(self, endpoint: Endpoint) -> None:
+        """Take what an endpoint says for left behind by a daemon that has gone: somebody else answers there."""
+        self._left_behind = endpoint.secret
+
+    async def find(self, *, met_before: bool) -> Endpoint:
+        """Return where to connect to.
 
         Args:
             met_before: whether this client has been connected. Then a daemon that it cannot start may well be restarted
@@ -35,10 +40,10 @@ class Finder:
         """
         folder = self._location.folder
         if folder is None:
-            return self._location.target
-        address = await answering(folder)
-        if address is not None:
-            return address
+            return Endpoint(self._location.target)
+        endpoint = await self._answering(folder)
+        if endpoint is not None:
+            return endpoint
         if not self._autostart:
             text = "no daemon answers, and starting one is turned off"
             raise LinkBrokenError(text)
@@ -51,7 +56,11 @@ class Finder:
                 f"or start one elsewhere with: {self._location.how_to_start}"
             )
             raise LinkBrokenError(text) if met_before else DaemonUnavailableError(text)
-        return await start_daemon(folder, answering)
+        return await start_daemon(folder, self._answering)
+
+    async def _answering(self, folder: Path) -> Endpoint | None:
+        endpoint = await answering(folder)
+        return None if endpoint is not None and endpoint.secret == self._left_behind else endpoint
 
 
 def _is_there(path: Path) -> bool:
@@ -62,14 +71,14 @@ def _is_there(path: Path) -> bool:
         raise DaemonUnavailableError(text) from error
 
 
-async def answering(folder: Path) -> str | None:
-    """The address of the folder's daemon if it takes connections."""
+async def answering(folder: Path) -> Endpoint | None:
+    """Return the endpoint of the folder's daemon, if something takes connections there."""
     endpoint = read_endpoint(folder)
     if endpoint is None:
         return None
     local = endpoint.address.startswith("unix:")
     taken = _socket_answers(endpoint.address.removeprefix("unix:")) if local else await _port_answers(endpoint.address)
-    return endpoint.address if taken else None
+    return endpoint if taken else None
 
 
 def _socket_answers(path: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from lastgood.errors import ClientUnusableError, FencedError, LastgoodError, LeaseLostError
+from lastgood.errors import ClientUnusableError, FencedError, LastgoodError, LeaseLostError, StoreReplacedError
 from lastgood.operations import RENEW
 from lastgood.transport import forks
 from lastgood.transport.connection import Connection
@@ -103,7 +103,7 @@ class Keepalive:
         request = RenewRequest(context=ChangeContext(fence=fence), workflow_id=self.workflow_id)
         try:
             await connection.call(RENEW, request, timeout=timeout)
-        except (FencedError, LeaseLostError) as error:
+        except (FencedError, LeaseLostError, StoreReplacedError) as error:
             if self.attempt == attempt and not self._moving:
                 self._lose(str(error))
                 return

@@ -9,13 +9,18 @@ from grpc import aio
 from lastgood.errors import LastgoodError
 from lastgood.transport import forks
 from lastgood.transport.status import incurable
+from lastgood_proto.v1.process_pb2 import DESCRIPTOR as PROCESS
+from lastgood_proto.v1.process_pb2 import IdentifyRequest, IdentifyResponse
 from lastgood_proto.v1.session_pb2 import DESCRIPTOR, OpenSession, SessionOpened, SessionRequest, SessionResponse
 
 OPEN_SECONDS = 5.0
 """For one attempt at a stream; a caller's own time may end before."""
 
+_IDENTIFY_SECONDS = 2.0
+"""So short that a caller's usual time is enough to find a port taken by what never answers, and start another daemon."""
 _SETTLING_SECONDS = 0.001
 _METHOD = "/" + DESCRIPTOR.services_by_name["SessionService"].full_name + "/Session"
+_IDENTIFY = "/" + PROCESS.services_by_name["ProcessService"].full_name + "/Identify"
 _MEBIBYTE = 1024 * 1024
 _OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", 16 * _MEBIBYTE),
@@ -37,24 +42,41 @@ class NotSentError(LinkBrokenError):
     """The stream was over before a message was handed to it."""
 
 
+def target_of(address: str) -> str:
+    """Return an address as grpc reads it: as a URI, in which a folder's blanks and signs are escaped."""
+    local = address.startswith("unix:")
+    return "unix:" + quote(address.removeprefix("unix:")) if local else address
+
+
 class Link:
-    """A stream. ``open`` first; then one task may receive while another one sends."""
+    """A stream. ``open`` first, perhaps after ``identify``; then one task may receive while another one sends."""
 
     def __init__(self, address: str, token: str | None, credentials: grpc.ChannelCredentials | None) -> None:
         forks.mark_used()
         local = address.startswith("unix:")
-        # grpc reads the address as a URI, in which a folder's blanks and signs are escaped.
-        target = "unix:" + quote(address.removeprefix("unix:")) if local else address
+        target = target_of(address)
         options = _OPTIONS if local else _OPTIONS + _TCP_OPTIONS
         if credentials is None or local:
             self._channel = aio.insecure_channel(target, options=options)
         else:
             self._channel = aio.secure_channel(target, credentials, options=options)
-        start: aio.StreamStreamMultiCallable[bytes, SessionResponse] = self._channel.stream_stream(
-            _METHOD, response_deserializer=SessionResponse.FromString
+        self._token = token
+        self._stream: aio.StreamStreamCall[bytes, SessionResponse] | None = None
+
+    async def identify(self, request: IdentifyRequest) -> IdentifyResponse:
+        """Ask who answers. No token is sent yet.
+
+        Raises:
+            LinkBrokenError: nothing did.
+            LastgoodError: it does not say.
+        """
+        ask: aio.UnaryUnaryMultiCallable[IdentifyRequest, IdentifyResponse] = self._channel.unary_unary(
+            _IDENTIFY, IdentifyRequest.SerializeToString, IdentifyResponse.FromString
         )
-        metadata = (("authorization", f"Bearer {token}"),) if token is not None else None
-        self._stream: aio.StreamStreamCall[bytes, SessionResponse] = start(metadata=metadata)
+        try:
+            return await ask(request, timeout=_IDENTIFY_SECONDS)
+        except (aio.AioRpcError, asyncio.CancelledError) as error:
+            raise _translated(error) from None
 
     async def open(self, session_id: str, version: str) -> SessionOpened:
         """Open or take up a session.
@@ -63,6 +85,11 @@ class Link:
             LinkBrokenError: it did not come about.
             LastgoodError: the daemon will not have it.
         """
+        start: aio.StreamStreamMultiCallable[bytes, SessionResponse] = self._channel.stream_stream(
+            _METHOD, response_deserializer=SessionResponse.FromString
+        )
+        metadata = (("authorization", f"Bearer {self._token}"),) if self._token is not None else None
+        self._stream = start(metadata=metadata)
         limit = asyncio.timeout(OPEN_SECONDS)
         try:
             async with limit:
@@ -79,6 +106,13 @@ class Link:
             raise LinkBrokenError(text)
         return response.opened
 
+    @property
+    def _opened(self) -> "aio.StreamStreamCall[bytes, SessionResponse]":
+        if self._stream is None:
+            text = "the stream has not been opened"
+            raise NotSentError(text)
+        return self._stream
+
     async def send(self, message: bytes) -> None:
         """Send a message; waits while the daemon takes in none.
 
@@ -87,7 +121,7 @@ class Link:
             LinkBrokenError: it may have been sent.
         """
         try:
-            await self._stream.write(message)
+            await self._opened.write(message)
         except asyncio.InvalidStateError:  # how grpc says that it has not even tried
             text = "the stream is over"
             raise NotSentError(text) from None
@@ -97,7 +131,7 @@ class Link:
     async def receive(self) -> SessionResponse:
         """The next message."""
         try:
-            response = await self._stream.read()
+            response = await self._opened.read()
         except (aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
             raise _translated(error) from None
         if not isinstance(response, SessionResponse):
@@ -107,11 +141,12 @@ class Link:
 
     def abort(self) -> None:
         """Break it: whoever receives finds it broken."""
-        self._stream.cancel()
+        self._opened.cancel()
 
     async def close(self) -> None:
         """Give it up, once. Its socket stays open as long as anything refers to the call, so nothing here may."""
-        self._stream.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
         await self._channel.close()
         del self._stream, self._channel
         # What grpc has begun and not finished when the loop ends, keeps that in memory for ever.

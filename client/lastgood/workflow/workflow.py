@@ -129,7 +129,7 @@ class ResumableWorkflow(WorkflowRecords):
             StepOrderError: no attempt has begun.
         """
         self._run.check_begun("the join token")
-        return f"{self._run.attempt}@{self._run.workflow_id}"
+        return f"{self._run.attempt}-{self._run.copy_id}@{self._run.workflow_id}"
 
     def __repr__(self) -> str:
         """For people."""

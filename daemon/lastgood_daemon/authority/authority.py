@@ -54,6 +54,11 @@ class Authority:
         return self._store.daemon_id
 
     @property
+    def copy_id(self) -> str:
+        """Identity of this copy of the store."""
+        return self._store.copy_id
+
+    @property
     def broken(self) -> StoreBrokenError | None:
         """Set when the storage has failed and the daemon must end."""
         return self._committer.broken
@@ -174,6 +179,13 @@ class Authority:
     def fail(self, error: StoreBrokenError) -> None:
         """Have ``run`` end because the storage has failed: a daemon that is up but dead helps nobody."""
         self._committer.fail(error)
+
+    def look(self) -> None:
+        """See that the storage is still there: otherwise it has failed, and nothing is answered any more."""
+        try:
+            self._store.check_presence()
+        except StoreBrokenError as error:
+            self.fail(error)
 
     def drain(self) -> None:
         """Take no more commands, and let ``run`` return when all that wait are answered."""

@@ -11,6 +11,7 @@
     ├── ConflictError         REVISION_CONFLICT       path, expected, actual
     ├── RevisionUnavailableError REVISION_UNAVAILABLE revision, oldest, newest, nearest
     ├── FencedError           FENCED                  workflow_id, attempt, current
+    ├── StoreReplacedError    STORE_REPLACED          met, found
     ├── WorkflowBusyError     WORKFLOW_BUSY           workflow_id, holder, remaining
     ├── LeaseLostError        LEASE_LOST              workflow_id, attempt
     ├── StepOrderError        STEP_ORDER              workflow_id, step, expected
@@ -176,6 +177,31 @@ class FencedError(RefusedError):
             workflow_id=workflow_id,
             attempt=attempt,
             current=current,
+        )
+
+    @classmethod
+    def of_another_copy(cls, workflow_id: str, attempt: int, met: str, found: str) -> "FencedError":
+        """Return that of a writer whose attempt was begun in another copy of the store."""
+        refusal = cls.__new__(cls)
+        text = (
+            f"attempt {attempt} at workflow {workflow_id!r} was begun in copy {met} of the store, and this is copy {found}: "
+            "the store was restored or copied since; claim or resume the workflow anew"
+        )
+        RefusedError.__init__(refusal, text, workflow_id=workflow_id, attempt=attempt)
+        return refusal
+
+
+class StoreReplacedError(RefusedError):
+    """What is named was told by another copy of the store."""
+
+    reason = "STORE_REPLACED"
+
+    def __init__(self, met: str, found: str) -> None:
+        super().__init__(
+            f"this was told by copy {met} of the store, and copy {found} answers: the store was restored or copied since, "
+            "and its numbers mean other things; look up here what you mean",
+            met=met,
+            found=found,
         )
 
 

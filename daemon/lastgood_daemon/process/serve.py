@@ -14,26 +14,31 @@ It ends in this order, so that nothing acknowledged is lost and nobody waits in 
 import asyncio
 import gc
 import os
+import secrets
 import signal
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 
 import anyio
-import grpc
 import structlog
 
 from lastgood_daemon import __version__
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.process.config import Config
-from lastgood_daemon.process.folder import DataFolder, Endpoint
+from lastgood_daemon.process.endpoint import Endpoint
+from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.idle import until_idle
+from lastgood_daemon.process.listen import listen, socket_of
 from lastgood_daemon.process.notify import notify, supervised
 from lastgood_daemon.process.trimming import keep_trimming
+from lastgood_daemon.process.watch import watch
+from lastgood_daemon.rpc.process import Life
 from lastgood_daemon.rpc.server import RpcServer
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite import SqliteStore
@@ -56,54 +61,70 @@ async def serve(config: Config, folder: DataFolder) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     # More threads would contend for the interpreter, with each other and with the loop, and each fills memory of its own.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, "lastgood-work"))
-    told = _note_signals()
+    told, tell = _note_signals()
     if supervised():
         folder.mark_as_service()
+    socket = socket_of(config, folder)
     store = SqliteStore.open(folder.database)
     authority = Authority(store, config.memory, folder.path)
-    info = ServerInfo(daemon_id=store.daemon_id, version=__version__, data_dir=str(folder.path))
-    server = RpcServer(authority, info, config.token, config.memory, config.backup_dir)
-    info.address = await _listen(config, folder, server)
+    info = ServerInfo(daemon_id=store.daemon_id, copy_id=store.copy_id, version=__version__, data_dir=str(folder.path))
+    life = Life(secrets.token_hex(32), partial(tell, "asked to shut down") if config.autostarted else None)
+    server = RpcServer(authority, info, config.token, life, config.memory, config.backup_dir)
+    info.address = await listen(config, socket, server)
     committing = asyncio.create_task(authority.run())
-    folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted))
+    folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted, life.secret))
     await server.serving()
     notify("READY=1", f"STATUS=serving {info.address}")
     log.info("serving", address=info.address, data_dir=info.data_dir, pid=os.getpid(), version=__version__)
 
-    reason = await _until_end(config, server, authority, committing, told)
+    watching = partial(watch, folder, socket, server, authority)
+    reason = await _until_end(config, server, authority, committing, told, watching)
     log.info("shutting down", reason=reason)
     notify("STOPPING=1", f"STATUS=shutting down: {reason}")
     authority.dismiss()
-    await server.stop(reason)
+    await server.end_sessions(reason)
+    taken = socket is not None and not socket.is_there
+    if not taken:
+        await server.stop()
     authority.drain()
     with suppress(StoreBrokenError):
         await committing
+    broken = authority.broken  # before the store closes, which a backup that is under way takes for a failure
     with suppress(StoreBrokenError):
         await store.close()
-    if authority.broken is not None:
-        log.error("the storage failed; start the daemon again to recover", error=str(authority.broken))
-        return EXIT_STORAGE_FAILED
-    log.info("closed")
-    return 0
+    if broken is None:
+        log.info("closed")
+    else:
+        log.error("the storage failed; start the daemon again to recover", error=str(broken))
+    status = 0 if broken is None else EXIT_STORAGE_FAILED
+    if taken:
+        await server.wait_for_sessions()
+        folder.close()
+        os._exit(status)  # gRPC would remove the name of the socket that another daemon has now
+    return status
 
 
-def _note_signals() -> "asyncio.Future[signal.Signals]":
-    """Return what the first signal to end will be told to. None breaks into the start, and no further one into the end.
+def _note_signals() -> "tuple[asyncio.Future[str], Callable[[str], None]]":
+    """Return the reason to end that the first signal will give, and what gives another one.
 
-    They stay blocked, in this thread and in all that it starts, for the rest of the process, so that even a flood of them
-    costs nothing. One thread takes the first.
+    None breaks into the start, and no further one into the end: they stay blocked, in this thread and in all that it starts,
+    for the rest of the process, so that even a flood of them costs nothing. One thread takes the first.
     """
     loop = asyncio.get_running_loop()
-    first: asyncio.Future[signal.Signals] = loop.create_future()
+    first: asyncio.Future[str] = loop.create_future()
+
+    def note(reason: str) -> None:
+        if not first.done():
+            first.set_result(reason)
 
     def wait() -> None:
         number = signal.sigwait(_TO_END)
         with suppress(RuntimeError):  # the loop has closed
-            loop.call_soon_threadsafe(first.set_result, signal.Signals(number))
+            loop.call_soon_threadsafe(note, f"received {signal.Signals(number).name}")
 
     signal.pthread_sigmask(signal.SIG_BLOCK, _TO_END)
     threading.Thread(target=wait, name="lastgood-signals", daemon=True).start()
-    return first
+    return first, note
 
 
 def _spare_the_collector() -> None:
@@ -116,38 +137,13 @@ def _spare_the_collector() -> None:
     gc.enable()
 
 
-async def _listen(config: Config, folder: DataFolder, server: RpcServer) -> str:
-    """Bind; gives the address as a client names it."""
-    address = config.address or f"unix:{folder.socket()}"
-    if not address.startswith("unix:"):
-        if config.token is None:
-            log.warning("every user of this machine can reach this address; set LASTGOOD_TOKEN to keep them out")
-        port = await server.start(address, _credentials(config))
-        return f"{address.rpartition(':')[0]}:{port}"
-    before = os.umask(0o177)
-    try:
-        await server.start(address, None)
-    finally:
-        os.umask(before)
-    return address
-
-
-def _credentials(config: Config) -> grpc.ServerCredentials | None:
-    if config.tls_certificate is None or config.tls_key is None:
-        return None
-    return grpc.ssl_server_credentials([(_pem(config.tls_key), _pem(config.tls_certificate))])
-
-
-def _pem(path: Path) -> bytes:
-    return path.read_bytes()
-
-
 async def _until_end(
     config: Config,
     server: RpcServer,
     authority: Authority,
     committing: "asyncio.Task[None]",
-    told: "asyncio.Future[signal.Signals]",
+    told: "asyncio.Future[str]",
+    watching: Callable[[], Coroutine[None, None, None]],
 ) -> str:
     """Wait for the first reason to end, and give it."""
     reasons: list[str] = []
@@ -160,7 +156,7 @@ async def _until_end(
 
         async def on_signal() -> None:
             await asyncio.wait([told])
-            end(f"received {told.result().name}")
+            end(told.result())
 
         async def on_broken() -> None:
             await asyncio.wait([committing])
@@ -173,6 +169,7 @@ async def _until_end(
         group.start_soon(on_signal)
         group.start_soon(on_broken)
         group.start_soon(keep_trimming, lambda: server.activity)
+        group.start_soon(watching)
         group.start_soon(_keep_house, authority, config.housekeeping_interval)
         if config.autostarted:
             group.start_soon(on_idle)

@@ -12,7 +12,9 @@ from pathlib import Path
 import msgspec
 
 from lastgood_daemon.authority.verify import Findings, verify
-from lastgood_daemon.process.folder import DATABASE, FolderInUseError, FolderRefusedError, locked
+from lastgood_daemon.process.filesystem import FolderRefusedError
+from lastgood_daemon.process.folder import DATABASE
+from lastgood_daemon.process.lock import FolderInUseError, locked
 from lastgood_daemon.store.protocol import StoreBrokenError
 from lastgood_daemon.store.sqlite import DamagedFileError, ForeignFileError, StoreOpenError, aside
 

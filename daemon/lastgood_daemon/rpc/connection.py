@@ -98,6 +98,7 @@ class Connection:
         """Perform the calls of a stream until the client ends it."""
         try:
             while (message := await receive()) is not None:
+                self._dispatcher.look()
                 part = await self._take(message)
                 del message  # the next lines may wait for long
                 if part is not None:

@@ -31,9 +31,13 @@ from lastgood_daemon.rpc import (
     workflows,
 )
 from lastgood_daemon.rpc.authorize import Principal, authorize
+from lastgood_daemon.rpc.copies import check_of
 from lastgood_daemon.rpc.formats import wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
 from lastgood_daemon.store.protocol import CorruptRecordError, StoreBrokenError
+from lastgood_proto.v1 import session_pb2
+
+STORAGE_FAILED = Refused("UNAVAILABLE", "the daemon's storage failed, and it is about to end; nothing was written")
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +104,10 @@ class Dispatcher:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._tasks: set[asyncio.Task[None]] = set()
+        self._checks = {
+            field.name: check_of(field.message_type)
+            for field in session_pb2.Call.DESCRIPTOR.oneofs_by_name["operation"].fields
+        }
         self.performed = 0
         """How many operations there have been."""
 
@@ -108,6 +116,7 @@ class Dispatcher:
         operation = OPERATIONS[name]
         try:
             authorize(principal, operation.verb, *operation.subject(request))
+            self._checks[name](request, self._edge.headers.copy_id)
             work: Work | Refused = operation.handle(self._edge, request)
         except RefusedError as refusal:
             work = Refused.because(refusal)
@@ -117,6 +126,10 @@ class Dispatcher:
         writes = operation.verb == "write"
         digest = digest_of(name, request.SerializeToString(deterministic=True)) if writes else b""
         return Translated(work, wants_json(request), digest, reads=operation.verb == "read")
+
+    def look(self) -> None:
+        """See that the storage is still there. To be called when calls have come, before they are performed."""
+        self._edge.authority.look()
 
     def perform(self, translated: Translated, caller: Caller, answer: Answer) -> Submission | None:
         """Do what is to be done for a request, and return the command that it became, if any.
@@ -130,6 +143,8 @@ class Dispatcher:
             match translated.work:
                 case Refused() as refused:
                     answer(refused)
+                case _ if self._edge.authority.broken is not None:
+                    answer(STORAGE_FAILED)
                 case Do(command, respond):
                     submission = Submission(
                         command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller, translated)

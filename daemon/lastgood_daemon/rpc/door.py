@@ -19,13 +19,16 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
 class Door(aio.ServerInterceptor):
-    """Refuses calls without the token."""
+    """Refuses calls without the token, but for those of one service: who answers is asked before the token is sent."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, open_to_all: str) -> None:
         self._token = token
+        self._open_to_all = f"/{open_to_all}/"
 
     async def intercept_service(self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - as gRPC has it
         """Let a call in, or have it answered without reading its message."""
+        if str(handler_call_details.method).startswith(self._open_to_all):
+            return await continuation(handler_call_details)
         try:
             authenticate(dict(handler_call_details.invocation_metadata or ()), self._token)
         except RefusedError as refusal:

@@ -171,16 +171,19 @@ def rollback(found: Rollback, time: Time) -> workflows_pb2.Rollback:
 class Headers:
     """Makes the headers of all answers of this daemon."""
 
-    def __init__(self, daemon_id: str) -> None:
+    def __init__(self, daemon_id: str, copy_id: str) -> None:
         self._daemon_id = daemon_id
+        self.copy_id = copy_id
 
     def of_none(self) -> common_pb2.ResponseHeader:
         """Give the header of an answer that is about no state."""
-        return common_pb2.ResponseHeader(daemon_id=self._daemon_id)
+        return common_pb2.ResponseHeader(daemon_id=self._daemon_id, copy_id=self.copy_id)
 
     def of_point(self, point: Point) -> common_pb2.ResponseHeader:
         """Give the header of an answer that is about a revision."""
-        return common_pb2.ResponseHeader(daemon_id=self._daemon_id, revision=point.revision, incarnation=point.incarnation)
+        return common_pb2.ResponseHeader(
+            daemon_id=self._daemon_id, revision=point.revision, incarnation=point.incarnation, copy_id=self.copy_id
+        )
 
     def of_state(self, state: State) -> common_pb2.ResponseHeader:
         """Give the header of an answer that is about the present of a state."""

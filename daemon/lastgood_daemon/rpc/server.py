@@ -1,5 +1,6 @@
 """The gRPC server: its services, its limits, and the order in which it ends."""
 
+import asyncio
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,8 @@ from lastgood_daemon.rpc.dispatch import Dispatcher
 from lastgood_daemon.rpc.door import Door
 from lastgood_daemon.rpc.inflight import InFlight
 from lastgood_daemon.rpc.operations import Edge
+from lastgood_daemon.rpc.process import SERVICE as PROCESS_SERVICE
+from lastgood_daemon.rpc.process import Life, ProcessService
 from lastgood_daemon.rpc.responses import Headers
 from lastgood_daemon.rpc.session import SERVICE as SESSION_SERVICE
 from lastgood_daemon.rpc.session import SessionService
@@ -24,6 +27,7 @@ MAX_CALLS = 4096
 MAX_STREAMS = 128
 """Of one connection; its client keeps more waiting."""
 STOP_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
@@ -43,29 +47,36 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 class RpcServer:
     """See the module."""
 
-    def __init__(self, authority: Authority, info: ServerInfo, token: str | None, memory: int, backups: Path | None) -> None:
-        edge = Edge(authority, Headers(authority.daemon_id), info, backups)
+    def __init__(
+        self, authority: Authority, info: ServerInfo, token: str | None, life: Life, memory: int, backups: Path | None
+    ) -> None:
+        edge = Edge(authority, Headers(authority.daemon_id, authority.copy_id), info, backups)
         dispatcher = Dispatcher(edge)
         self._dispatcher = dispatcher
-        interceptors = () if token is None else (Door(token),)
-        self._server = aio.server(interceptors=interceptors, options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        self._interceptors = () if token is None else (Door(token, open_to_all=PROCESS_SERVICE),)
+        self._servers: list[aio.Server] = []
         self._inflight = inflight = InFlight(memory)
         self.sessions = SessionService(edge, dispatcher, inflight, token)
-        self._standard = Standard([SESSION_SERVICE, *(service.full_name for service in SERVICES)])
-        handlers = (self.sessions.handler(), *unary_handlers(dispatcher, inflight, token), *self._standard.handlers())
-        self._server.add_generic_rpc_handlers(handlers)
+        self._standard = Standard([SESSION_SERVICE, PROCESS_SERVICE, *(service.full_name for service in SERVICES)])
+        self._handlers = (
+            self.sessions.handler(),
+            ProcessService(info, life).handler(),
+            *unary_handlers(dispatcher, inflight, token),
+            *self._standard.handlers(),
+        )
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
-        """Listen at an address; gives the port (1 for a Unix socket).
+        """Listen at an address, besides those at which it does already; gives the port (1 for a Unix socket).
 
         Raises:
             RuntimeError: the address cannot be had.
         """
-        if credentials is None:
-            port = self._server.add_insecure_port(address)
-        else:
-            port = self._server.add_secure_port(address, credentials)
-        await self._server.start()
+        # gRPC gives a server that runs already no further address.
+        server = aio.server(interceptors=self._interceptors, options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        server.add_generic_rpc_handlers(self._handlers)
+        port = server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        await server.start()
+        self._servers.append(server)
         return port
 
     @property
@@ -87,8 +98,18 @@ class RpcServer:
         """Say that calls are answered."""
         self._standard.set(serving=True)
 
-    async def stop(self, reason: str) -> None:
-        """Say that no more calls are answered, end the sessions, and then everything else."""
+    async def end_sessions(self, reason: str) -> None:
+        """Say that no more calls are answered, and end the sessions."""
         self._standard.set(serving=False)
         self.sessions.end_all(reason)
-        await self._server.stop(STOP_SECONDS)
+
+    async def wait_for_sessions(self) -> None:
+        """Wait until the sessions that were told to end have ended, for a while."""
+        for _ in range(int(STOP_SECONDS / _LOOK_SECONDS)):
+            if not self.connected:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def stop(self) -> None:
+        """Stop listening, and end everything else. A Unix socket's name is removed, whoever's socket it is by now."""
+        await asyncio.gather(*(server.stop(STOP_SECONDS) for server in self._servers))

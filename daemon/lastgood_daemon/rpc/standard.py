@@ -39,8 +39,8 @@ class Standard:
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """Return what the server calls."""
         return (
-            grpc.method_handlers_generic_handler(HEALTH, {"Check": _by_hand(self._check), "Watch": _by_hand(self._watch)}),
-            grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, {"ServerReflectionInfo": _by_hand(self._reflect)}),
+            grpc.method_handlers_generic_handler(HEALTH, {"Check": by_hand(self._check), "Watch": by_hand(self._watch)}),
+            grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, {"ServerReflectionInfo": by_hand(self._reflect)}),
         )
 
     def set(self, *, serving: bool) -> None:
@@ -72,7 +72,7 @@ class Standard:
 
     async def _reflect(self, _: object, context: Context) -> None:
         async def requests() -> AsyncIterator[Any]:
-            while (message := await _small(context)) is not None:
+            while (message := await small(context)) is not None:
                 try:
                     request = reflection_pb2.ServerReflectionRequest.FromString(message)
                 except DecodeError:
@@ -90,7 +90,7 @@ class Standard:
     async def _asked_for(self, context: Context) -> str:
         """Take a request of the health service, and give the name of the service in it."""
         try:
-            return health_pb2.HealthCheckRequest.FromString(await _small(context) or b"").service
+            return health_pb2.HealthCheckRequest.FromString(await small(context) or b"").service
         except DecodeError:
             await context.abort(StatusCode.INVALID_ARGUMENT, "this is no request of the health service")
 
@@ -103,13 +103,13 @@ class Standard:
         self._open += 1
 
 
-def _by_hand(method: Callable[[object, Context], Awaitable[None]]) -> "grpc.RpcMethodHandler[bytes, bytes]":
+def by_hand(method: Callable[[object, Context], Awaitable[None]]) -> "grpc.RpcMethodHandler[bytes, bytes]":
     """Make a handler whose messages are received when it asks for them; a call with one message is a short stream."""
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(method)
     return handler
 
 
-async def _small(context: Context) -> bytes | None:
+async def small(context: Context) -> bytes | None:
     """Receive a message; nothing where there are no more."""
     message = await context.read()
     if not isinstance(message, bytes):

@@ -134,6 +134,7 @@ class _Method:
             None if remaining is None else loop.time() + remaining,
             listener := UnaryCall(),
         )
+        self._dispatcher.look()
         translated = await self._translated(request, principal)
         self._dispatcher.perform(translated, caller, _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.

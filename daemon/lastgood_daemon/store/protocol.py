@@ -196,7 +196,7 @@ class Store(Reading, Upkeep, Protocol):
 
     @property
     def copy_id(self) -> str:
-        """Identity of this copy of the store: the ``daemon_id``, and in each backup another one."""
+        """Identity of this copy of the store: the ``daemon_id``, and in each backup and each other copy another one."""
         ...
 
     @property
@@ -214,6 +214,10 @@ class Store(Reading, Upkeep, Protocol):
 
     async def keep_time(self) -> None:
         """Note durably how far time has come, as every commit does."""
+        ...
+
+    def check_presence(self) -> None:
+        """Raise StoreBrokenError where what was written is no longer where it would be found. Waits for nothing."""
         ...
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:

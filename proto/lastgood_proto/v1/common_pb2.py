@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elastgood_proto/v1/common.proto\x12\x0blastgood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x05Value\x12\x11\n\x07msgpack\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04json\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"J\n\x0eResponseHeader\x12\x11\n\tdaemon_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\"1\n\x08StateRef\x12\x10\n\x08state_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\"F\n\x0bSnapshotRef\x12\x10\n\x08state_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\"C\n\rCheckpointRef\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x04\"\xd7\x01\n\x06Target\x12\x12\n\x08revision\x18\x01 \x01(\x04H\x00\x12*\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12,\n\x08snapshot\x18\x03 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRefH\x00\x12\x30\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x1a.lastgood.v1.CheckpointRefH\x00\x12%\n\x07\x63ontent\x18\x05 \x01(\x0b\x32\x12.lastgood.v1.ValueH\x00\x42\x06\n\x04kind\"-\n\x05\x46\x65nce\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x04\"\xaa\x01\n\x0cPrecondition\x12\x15\n\x08revision\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x33\n\x05paths\x18\x02 \x03(\x0b\x32$.lastgood.v1.Precondition.PathsEntry\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x1a,\n\nPathsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0b\n\t_revision\"\xaf\x01\n\x0cWriteContext\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12!\n\x05\x66\x65nce\x18\x03 \x01(\x0b\x32\x12.lastgood.v1.Fence\x12+\n\x08\x65xpected\x18\x04 \x01(\x0b\x32\x19.lastgood.v1.Precondition\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\"]\n\rChangeContext\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12!\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x12.lastgood.v1.Fence\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t*\\\n\x0bValueFormat\x12\x1c\n\x18VALUE_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14VALUE_FORMAT_MSGPACK\x10\x01\x12\x15\n\x11VALUE_FORMAT_JSON\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elastgood_proto/v1/common.proto\x12\x0blastgood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x05Value\x12\x11\n\x07msgpack\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04json\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"[\n\x0eResponseHeader\x12\x11\n\tdaemon_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x0f\n\x07\x63opy_id\x18\x04 \x01(\t\"1\n\x08StateRef\x12\x10\n\x08state_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\"W\n\x0bSnapshotRef\x12\x10\n\x08state_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\x0f\n\x07\x63opy_id\x18\x04 \x01(\t\"T\n\rCheckpointRef\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x04\x12\x0f\n\x07\x63opy_id\x18\x04 \x01(\t\"\xd7\x01\n\x06Target\x12\x12\n\x08revision\x18\x01 \x01(\x04H\x00\x12*\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12,\n\x08snapshot\x18\x03 \x01(\x0b\x32\x18.lastgood.v1.SnapshotRefH\x00\x12\x30\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x1a.lastgood.v1.CheckpointRefH\x00\x12%\n\x07\x63ontent\x18\x05 \x01(\x0b\x32\x12.lastgood.v1.ValueH\x00\x42\x06\n\x04kind\">\n\x05\x46\x65nce\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x04\x12\x0f\n\x07\x63opy_id\x18\x03 \x01(\t\"\xaa\x01\n\x0cPrecondition\x12\x15\n\x08revision\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x33\n\x05paths\x18\x02 \x03(\x0b\x32$.lastgood.v1.Precondition.PathsEntry\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x1a,\n\nPathsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0b\n\t_revision\"\xc0\x01\n\x0cWriteContext\x12$\n\x05state\x18\x01 \x01(\x0b\x32\x15.lastgood.v1.StateRef\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12!\n\x05\x66\x65nce\x18\x03 \x01(\x0b\x32\x12.lastgood.v1.Fence\x12+\n\x08\x65xpected\x18\x04 \x01(\x0b\x32\x19.lastgood.v1.Precondition\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x0f\n\x07\x63opy_id\x18\x0f \x01(\t\"n\n\rChangeContext\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12!\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x12.lastgood.v1.Fence\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\x12\x0f\n\x07\x63opy_id\x18\x0f \x01(\t*\\\n\x0bValueFormat\x12\x1c\n\x18VALUE_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14VALUE_FORMAT_MSGPACK\x10\x01\x12\x15\n\x11VALUE_FORMAT_JSON\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,28 +34,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRECONDITION_PATHSENTRY']._loaded_options = None
   _globals['_PRECONDITION_PATHSENTRY']._serialized_options = b'8\001'
-  _globals['_VALUEFORMAT']._serialized_start=1111
-  _globals['_VALUEFORMAT']._serialized_end=1203
+  _globals['_VALUEFORMAT']._serialized_start=1213
+  _globals['_VALUEFORMAT']._serialized_end=1305
   _globals['_VALUE']._serialized_start=80
   _globals['_VALUE']._serialized_end=130
   _globals['_RESPONSEHEADER']._serialized_start=132
-  _globals['_RESPONSEHEADER']._serialized_end=206
-  _globals['_STATEREF']._serialized_start=208
-  _globals['_STATEREF']._serialized_end=257
-  _globals['_SNAPSHOTREF']._serialized_start=259
-  _globals['_SNAPSHOTREF']._serialized_end=329
-  _globals['_CHECKPOINTREF']._serialized_start=331
-  _globals['_CHECKPOINTREF']._serialized_end=398
-  _globals['_TARGET']._serialized_start=401
-  _globals['_TARGET']._serialized_end=616
-  _globals['_FENCE']._serialized_start=618
-  _globals['_FENCE']._serialized_end=663
-  _globals['_PRECONDITION']._serialized_start=666
-  _globals['_PRECONDITION']._serialized_end=836
-  _globals['_PRECONDITION_PATHSENTRY']._serialized_start=779
-  _globals['_PRECONDITION_PATHSENTRY']._serialized_end=823
-  _globals['_WRITECONTEXT']._serialized_start=839
-  _globals['_WRITECONTEXT']._serialized_end=1014
-  _globals['_CHANGECONTEXT']._serialized_start=1016
-  _globals['_CHANGECONTEXT']._serialized_end=1109
+  _globals['_RESPONSEHEADER']._serialized_end=223
+  _globals['_STATEREF']._serialized_start=225
+  _globals['_STATEREF']._serialized_end=274
+  _globals['_SNAPSHOTREF']._serialized_start=276
+  _globals['_SNAPSHOTREF']._serialized_end=363
+  _globals['_CHECKPOINTREF']._serialized_start=365
+  _globals['_CHECKPOINTREF']._serialized_end=449
+  _globals['_TARGET']._serialized_start=452
+  _globals['_TARGET']._serialized_end=667
+  _globals['_FENCE']._serialized_start=669
+  _globals['_FENCE']._serialized_end=731
+  _globals['_PRECONDITION']._serialized_start=734
+  _globals['_PRECONDITION']._serialized_end=904
+  _globals['_PRECONDITION_PATHSENTRY']._serialized_start=847
+  _globals['_PRECONDITION_PATHSENTRY']._serialized_end=891
+  _globals['_WRITECONTEXT']._serialized_start=907
+  _globals['_WRITECONTEXT']._serialized_end=1099
+  _globals['_CHANGECONTEXT']._serialized_start=1101
+  _globals['_CHANGECONTEXT']._serialized_end=1211
 # @@protoc_insertion_point(module_scope)

@@ -88,6 +88,7 @@ class ResponseHeader(_message.Message):
     DAEMON_ID_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     daemon_id: _builtins.str
     """Which store answered: made once with the store's file, the same across restarts."""
     revision: _builtins.int
@@ -96,16 +97,21 @@ class ResponseHeader(_message.Message):
     """
     incarnation: _builtins.int
     """Which life of the state this is: 1 for a new id, one more after each deletion."""
+    copy_id: _builtins.str
+    """Which copy of the store answered: the same across restarts, and another one in a backup, in a copied folder, and after
+    a backup was put in place. Copies have the same daemon_id, and go on with the same numbers for different things.
+    """
     def __init__(
         self,
         *,
         daemon_id: _builtins.str = ...,
         revision: _builtins.int = ...,
         incarnation: _builtins.int = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["daemon_id", b"daemon_id", "incarnation", b"incarnation", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copy_id", b"copy_id", "daemon_id", b"daemon_id", "incarnation", b"incarnation", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -148,22 +154,28 @@ class SnapshotRef(_message.Message):
     STATE_ID_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     state_id: _builtins.str
     """The state."""
     incarnation: _builtins.int
     """Its life; never 0."""
     revision: _builtins.int
     """The revision."""
+    copy_id: _builtins.str
+    """The copy of the store that told of it, as in ResponseHeader; another than the present one is
+    ERROR_REASON_STORE_REPLACED. Empty: not checked.
+    """
     def __init__(
         self,
         *,
         state_id: _builtins.str = ...,
         incarnation: _builtins.int = ...,
         revision: _builtins.int = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "revision", b"revision", "state_id", b"state_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copy_id", b"copy_id", "incarnation", b"incarnation", "revision", b"revision", "state_id", b"state_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -178,22 +190,26 @@ class CheckpointRef(_message.Message):
     WORKFLOW_ID_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """The workflow."""
     step: _builtins.int
     """Its step."""
     attempt: _builtins.int
     """The attempt that made it; 0 outside a workflow object."""
+    copy_id: _builtins.str
+    """As in SnapshotRef."""
     def __init__(
         self,
         *,
         workflow_id: _builtins.str = ...,
         step: _builtins.int = ...,
         attempt: _builtins.int = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "step", b"step", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "copy_id", b"copy_id", "step", b"step", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -259,19 +275,25 @@ class Fence(_message.Message):
 
     WORKFLOW_ID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     """The workflow."""
     attempt: _builtins.int
     """The attempt, as told by the answer that began it."""
+    copy_id: _builtins.str
+    """The copy of the store that told it, as in ResponseHeader; another than the present one is ERROR_REASON_FENCED. Empty: not
+    checked.
+    """
     def __init__(
         self,
         *,
         workflow_id: _builtins.str = ...,
         attempt: _builtins.int = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "copy_id", b"copy_id", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,12 +368,17 @@ class WriteContext(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Recorded as the author of the revision; may be empty."""
     idempotency_key: _builtins.str
     """Identity of a unary call: a repetition with the same key gets the first answer, for a day at least. A key is for one
     request: another operation or another request with it is ERROR_REASON_REQUEST_MISMATCH. On a session the sequence number
     is the identity, and this stays empty.
+    """
+    copy_id: _builtins.str
+    """The copy of the store whose revisions and incarnation are meant, as in ResponseHeader; another than the present one is
+    ERROR_REASON_STORE_REPLACED. Empty: not checked.
     """
     @_builtins.property
     def state(self) -> Global___StateRef:
@@ -373,10 +400,11 @@ class WriteContext(_message.Message):
         fence: Global___Fence | None = ...,
         expected: Global___Precondition | None = ...,
         idempotency_key: _builtins.str = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "fence", b"fence", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "expected", b"expected", "fence", b"fence", "idempotency_key", b"idempotency_key", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "copy_id", b"copy_id", "expected", b"expected", "fence", b"fence", "idempotency_key", b"idempotency_key", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,9 +419,12 @@ class ChangeContext(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Recorded where the change has an author; may be empty."""
     idempotency_key: _builtins.str
+    """As in WriteContext."""
+    copy_id: _builtins.str
     """As in WriteContext."""
     @_builtins.property
     def fence(self) -> Global___Fence:
@@ -405,10 +436,11 @@ class ChangeContext(_message.Message):
         agent_id: _builtins.str = ...,
         fence: Global___Fence | None = ...,
         idempotency_key: _builtins.str = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "fence", b"fence", "idempotency_key", b"idempotency_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "copy_id", b"copy_id", "fence", b"fence", "idempotency_key", b"idempotency_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

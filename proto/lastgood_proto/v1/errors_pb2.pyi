@@ -87,6 +87,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The idempotency key, or the number on a session, was used for another request, whose answer is remembered. Nothing was
     done. INVALID_ARGUMENT; key, or sequence.
     """
+    ERROR_REASON_STORE_REPLACED: _ErrorReason.ValueType  # 40
+    """The store was replaced by a copy of it: what was told by the former one means nothing here. FAILED_PRECONDITION; met (the
+    copy that was meant), found (the one that answers).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons are stable: one may be added, none changes its meaning."""
@@ -150,5 +154,9 @@ in none).
 ERROR_REASON_REQUEST_MISMATCH: ErrorReason.ValueType  # 35
 """The idempotency key, or the number on a session, was used for another request, whose answer is remembered. Nothing was
 done. INVALID_ARGUMENT; key, or sequence.
+"""
+ERROR_REASON_STORE_REPLACED: ErrorReason.ValueType  # 40
+"""The store was replaced by a copy of it: what was told by the former one means nothing here. FAILED_PRECONDITION; met (the
+copy that was meant), found (the one that answers).
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from lastgood_proto.v1 import common_pb2 as lastgood__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elastgood_proto/v1/server.proto\x12\x0blastgood.v1\x1a\x1elastgood_proto/v1/common.proto\"S\n\nServerInfo\x12\x11\n\tdaemon_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x04 \x01(\t\"\x16\n\x14GetServerInfoRequest\"m\n\x15GetServerInfoResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\'\n\x06server\x18\x02 \x01(\x0b\x32\x17.lastgood.v1.ServerInfo2g\n\rServerService\x12V\n\rGetServerInfo\x12!.lastgood.v1.GetServerInfoRequest\x1a\".lastgood.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elastgood_proto/v1/server.proto\x12\x0blastgood.v1\x1a\x1elastgood_proto/v1/common.proto\"d\n\nServerInfo\x12\x11\n\tdaemon_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x04 \x01(\t\x12\x0f\n\x07\x63opy_id\x18\x05 \x01(\t\"\x16\n\x14GetServerInfoRequest\"m\n\x15GetServerInfoResponse\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.lastgood.v1.ResponseHeader\x12\'\n\x06server\x18\x02 \x01(\x0b\x32\x17.lastgood.v1.ServerInfo2g\n\rServerService\x12V\n\rGetServerInfo\x12!.lastgood.v1.GetServerInfoRequest\x1a\".lastgood.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lastgood_proto.v1.server_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SERVERINFO']._serialized_start=79
-  _globals['_SERVERINFO']._serialized_end=162
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=164
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=186
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=188
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=297
-  _globals['_SERVERSERVICE']._serialized_start=299
-  _globals['_SERVERSERVICE']._serialized_end=402
+  _globals['_SERVERINFO']._serialized_end=179
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=181
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=203
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=205
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=314
+  _globals['_SERVERSERVICE']._serialized_start=316
+  _globals['_SERVERSERVICE']._serialized_end=419
 # @@protoc_insertion_point(module_scope)

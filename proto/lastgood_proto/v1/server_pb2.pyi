@@ -27,6 +27,7 @@ class ServerInfo(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     DATA_DIR_FIELD_NUMBER: _builtins.int
+    COPY_ID_FIELD_NUMBER: _builtins.int
     daemon_id: _builtins.str
     """As in ResponseHeader."""
     version: _builtins.str
@@ -35,6 +36,8 @@ class ServerInfo(_message.Message):
     """Where it listens, as a client would name it: unix:/path or host:port."""
     data_dir: _builtins.str
     """The folder it owns."""
+    copy_id: _builtins.str
+    """As in ResponseHeader."""
     def __init__(
         self,
         *,
@@ -42,10 +45,11 @@ class ServerInfo(_message.Message):
         version: _builtins.str = ...,
         address: _builtins.str = ...,
         data_dir: _builtins.str = ...,
+        copy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "daemon_id", b"daemon_id", "data_dir", b"data_dir", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "copy_id", b"copy_id", "daemon_id", b"daemon_id", "data_dir", b"data_dir", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

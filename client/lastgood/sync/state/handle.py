@@ -146,7 +146,8 @@ class StateHandle(Unpicklable):
         own = self._source()
         if own is connection:
             return True
-        return (own.server(timeout)).daemon_id == (connection.server(timeout)).daemon_id
+        server = own.server(timeout)
+        return (connection.server(timeout)).is_copy(server.daemon_id, server.copy_id)
 
     def _content(self, timeout: float | None) -> Value:
         """The whole tree, encoded."""

@@ -63,7 +63,7 @@ class StatePast(StateHandle):
             metadata=arguments.encode_metadata(metadata),
         )
         answer = self._call(CREATE_SNAPSHOT, request, timeout)
-        return convert.snapshot_from(answer.snapshot, answer.header.daemon_id, self._locator)
+        return convert.snapshot_from(answer.snapshot, answer.header, self._locator)
 
     def list_snapshots(self, *, timeout: float | None = None) -> list[Snapshot]:
         """List the snapshots of this state, in the order in which they were taken."""
@@ -71,8 +71,8 @@ class StatePast(StateHandle):
         found: list[Snapshot] = []
         while True:
             answer = self._call(LIST_SNAPSHOTS, request, timeout)
-            daemon_id = answer.header.daemon_id
-            found.extend(convert.snapshot_from(each, daemon_id, self._locator) for each in answer.snapshots)
+            header = answer.header
+            found.extend(convert.snapshot_from(each, header, self._locator) for each in answer.snapshots)
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token
@@ -86,7 +86,7 @@ class StatePast(StateHandle):
         name = arguments.check_text(snapshot_id, "snapshot_id")
         request = GetSnapshotRequest(state=self._reference, snapshot_id=name)
         answer = self._call(GET_SNAPSHOT, request, timeout)
-        return convert.snapshot_from(answer.snapshot, answer.header.daemon_id, self._locator)
+        return convert.snapshot_from(answer.snapshot, answer.header, self._locator)
 
     def delete_snapshot(self, snapshot: Snapshot | str, *, timeout: float | None = None) -> bool:
         """Forget a snapshot, given as such or by its id, and tell whether there was one. The history stays as it is."""

@@ -81,10 +81,10 @@ class Connection:
         """The daemon, connecting to it where that has not been done."""
         return self._enter().run(self._inner.server, timeout)
 
-    def serves(self, daemon_id: str) -> bool:
-        """Whether it can be used and leads to that daemon."""
+    def serves(self, daemon_id: str, copy_id: str) -> bool:
+        """Whether it can be used and leads to that copy of that store."""
         present = background_if_begun()
-        return present is not None and self._inner.serves(daemon_id, present.loop)
+        return present is not None and self._inner.serves(daemon_id, copy_id, present.loop)
 
     def close(self) -> None:
         """Close it; calls that are under way in other threads fail. Closing again does nothing."""

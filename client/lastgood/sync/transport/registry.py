@@ -41,11 +41,11 @@ def shared_connection(location: Location | None = None) -> Connection:
         return connection
 
 
-def connection_to(daemon_id: str, locator: str) -> Connection:
-    """A connection to the daemon of that id: one that is there, otherwise a shared one to where it was found."""
+def connection_to(daemon_id: str, copy_id: str, locator: str) -> Connection:
+    """A connection to that copy of that store: one that is there, otherwise a shared one to where it was found."""
     with _lock:
         for connection in _known:
-            if connection.serves(daemon_id):
+            if connection.serves(daemon_id, copy_id):
                 return connection
     return shared_connection(locate_again(locator))
 

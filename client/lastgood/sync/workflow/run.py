@@ -23,6 +23,7 @@ class Run:
         source: gives the connection to use.
         agent_id: who writes, where nothing else is said.
         attempt: which attempt this is; 0: none has begun.
+        copy_id: the copy of the store in which it has begun.
         current_step: the step to do next.
         is_resumed: whether it began at a checkpoint.
         metrics: what the workflow has cost.
@@ -37,6 +38,7 @@ class Run:
         self.source = source
         self.agent_id = agent_id
         self.attempt = 0
+        self.copy_id = ""
         self.current_step = 0
         self.is_resumed = False
         self.metrics = ExecutionMetrics()
@@ -48,7 +50,9 @@ class Run:
     @property
     def fence(self) -> Fence | None:
         """Binds to the attempt what is sent with it."""
-        return Fence(workflow_id=self.workflow_id, attempt=self.attempt) if self.attempt else None
+        if not self.attempt:
+            return None
+        return Fence(workflow_id=self.workflow_id, attempt=self.attempt, copy_id=self.copy_id)
 
     def context(self, agent_id: str) -> ChangeContext:
         """Say who changes something, in which attempt."""
@@ -87,6 +91,7 @@ class Run:
         checkpoint = self.checkpoint(answer.header, answer.checkpoint) if answer.HasField("checkpoint") else None
         self.attempt = answer.attempt
         self.ended = False
+        self.copy_id = answer.header.copy_id
         self.current_step = answer.next_step
         self.is_resumed = checkpoint is not None
         self.metrics = (checkpoint.metrics if checkpoint else None) or ExecutionMetrics()
@@ -97,4 +102,4 @@ class Run:
 
     def checkpoint(self, header: ResponseHeader, message: CheckpointMessage) -> Checkpoint:
         """Read a checkpoint that came with an answer."""
-        return convert.checkpoint_from(message, header.daemon_id, self.source().location.target)
+        return convert.checkpoint_from(message, header, self.source().location.target)

@@ -25,7 +25,7 @@ import apsw
 
 from lastgood_daemon.store.protocol import BackupRefusedError, StoreFullError
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite import schema
+from lastgood_daemon.store.sqlite import copies
 
 _PAGES = 64
 """Copied at a time, which takes less than a millisecond where they are in memory."""
@@ -79,7 +79,7 @@ class Backup:
         with self._refusing():
             connection = opening.connect(self._file)
             try:
-                schema.make_another_copy(connection)
+                copies.forget_mark(connection)
             finally:
                 connection.close()
             size = self._file.stat().st_size

@@ -6,11 +6,14 @@
     ├── UnsafeSqliteError   the SQLite library has a bug that loses commits
     ├── ForeignFileError    the file is not one of ours
     ├── DamagedFileError    the file is one of ours, and what it says about itself is not what was written
+    ├── LostFileError       something says that there was a file, and it is gone or empty
+    ├── LinkedFileError     the file has another name, under which it may be open
     ├── FutureFormatError   a newer daemon wrote the file
     ├── OldFormatError      an older daemon wrote the file, and whoever reads it must not change it
     └── PragmaError         SQLite did not take a setting that durability depends on
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -43,6 +46,29 @@ class DamagedFileError(StoreOpenError):
     def __init__(self, path: Path, why: str) -> None:
         """Name the file and what is damaged in it."""
         super().__init__(f"{path} is damaged: {why}. Go on from a backup: lastgood serve --data-dir BACKUP")
+
+
+class LostFileError(StoreOpenError):
+    """What lies beside the file says that there was a store, and the file is gone or empty."""
+
+    def __init__(self, path: Path, what: str, beside: Sequence[Path]) -> None:
+        """Name the file, what is wrong with it, and what says that there was one."""
+        names = ", ".join(each.name for each in beside)
+        super().__init__(
+            f"{path} {what}, and {names} beside it tells that it held a store. Put the database or a backup of it there; "
+            f"or, to begin with an empty store, remove {names}"
+        )
+
+
+class LinkedFileError(StoreOpenError):
+    """The file has several names, and a lock on one of their folders says nothing about the others."""
+
+    def __init__(self, path: Path, names: int) -> None:
+        """Name the file and how many names it has."""
+        super().__init__(
+            f"{path} has {names} names (hard links): opened under two of them it would be destroyed. Remove the other names "
+            f"(find them with: find / -xdev -samefile {path}), or make a copy (cp) and serve that"
+        )
 
 
 class OldFormatError(StoreOpenError):

@@ -3,8 +3,9 @@
 =========  =====================================================================================================
 table      one row is
 =========  =====================================================================================================
-meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970); of a backup ``copy_id``;
-           ``checksum`` is that of the others, and of the definitions of the tables
+meta       a fact about the file: ``format``, ``daemon_id``, ``made_at`` (microseconds since 1970); of a copy ``copy_id``;
+           ``mark`` and ``next_mark`` tell it from its copies (``copies.py``); ``checksum`` is that of the others, and of
+           the definitions of the tables
 logs       one life of one state, under a short number, with the head that its next append has to expect
 changes    one revision of a log: the encoded change, and the hash that chains it to the one before
 records    a small value under (kind, owner, key), with a version, the time of its last write and a checksum
@@ -24,6 +25,7 @@ a few kilobytes stays on its page.
 
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,10 +114,10 @@ class Identity(NamedTuple):
     """What the store has to know of the file that it opened."""
 
     daemon_id: str
-    copy_id: str
-    """Of this copy of the store; the one that is no backup has none of its own."""
     latest: int
     """The highest time in the file, in microseconds since 1970: time goes on from there."""
+    copy_id: str = ""
+    """Which copy of the store it is (``copies.py``)."""
 
 
 def is_empty(connection: apsw.Connection, path: Path) -> bool:
@@ -195,11 +197,10 @@ def identify(connection: apsw.Connection, path: Path) -> Identity:
         ForeignFileError: ``meta`` contradicts the head of the file.
         DamagedFileError: ``meta`` does not match its checksum: effects would get other idempotency keys, and run again.
     """
-    facts = _facts(connection, path)
+    facts = facts_of(connection, path)
     if facts["format"] != format_of(connection):
         raise ForeignFileError(path, "its table meta contradicts its user_version")
-    daemon_id = str(facts["daemon_id"])
-    return Identity(daemon_id=daemon_id, copy_id=str(facts.get("copy_id", daemon_id)), latest=_latest(connection, path))
+    return Identity(daemon_id=str(facts["daemon_id"]), latest=_latest(connection, path))
 
 
 def _latest(connection: apsw.Connection, path: Path) -> int:
@@ -213,14 +214,20 @@ def _latest(connection: apsw.Connection, path: Path) -> int:
     return max(found)
 
 
-def make_another_copy(connection: apsw.Connection) -> None:
-    """Say that the file is a copy of its own from now on."""
-    with connection:
-        connection.execute(
-            "INSERT INTO meta VALUES ('copy_id', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (str(uuid.uuid4()),),
+def note(connection: apsw.Connection, facts: Mapping[str, str | int], gone: Sequence[str] = ()) -> None:
+    """Write facts about the file, and remove others."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", facts.items()
         )
+        connection.executemany("DELETE FROM meta WHERE name = ?", [(name,) for name in gone])
         _sign(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has rolled some failures back itself
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _sign(connection: apsw.Connection) -> None:
@@ -231,7 +238,7 @@ def _sign(connection: apsw.Connection) -> None:
     )
 
 
-def _facts(connection: apsw.Connection, path: Path) -> dict[str, str | int]:
+def facts_of(connection: apsw.Connection, path: Path) -> dict[str, str | int]:
     """Read the facts, and hold them and the definitions of the tables against their checksum.
 
     Those are text, too: a bit that flips there may rename a column, or give a new log another floor to begin with.

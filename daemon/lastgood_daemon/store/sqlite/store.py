@@ -26,13 +26,13 @@ from lastgood_daemon.store.protocol import (
     StoreFullError,
     Unit,
 )
-from lastgood_daemon.store.sqlite import compacting, images, places, reading, schema, writing
+from lastgood_daemon.store.sqlite import compacting, copies, images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
-from lastgood_daemon.store.sqlite.errors import ForeignFileError
 from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
+from lastgood_daemon.store.sqlite.presence import Presence, refuse_loss
 from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
 from lastgood_daemon.store.timeline import Timeline
 from lastgood_daemon.store.upkeep import Image, Place
@@ -59,6 +59,7 @@ class SqliteStore(SqliteReader):
         self._copying = asyncio.Lock()
         self._copier = ThreadPoolExecutor(1, "lastgood-store-copy")
         self._identity = identity
+        self._presence = Presence(path)
         self._clock = clock
         self._imaging = asyncio.Lock()
         """One image at a time: what is there of one that is being written is no leftover of a crash."""
@@ -72,8 +73,7 @@ class SqliteStore(SqliteReader):
             StoreBrokenError, StoreFullError: the storage failed underneath.
         """
         opening.check_library()
-        if path.exists() and not path.is_file():
-            raise ForeignFileError(path, "it is not a regular file")
+        refuse_loss(path)
         opening.make_private(path)
         connections: list[apsw.Connection] = []
         try:
@@ -89,6 +89,7 @@ class SqliteStore(SqliteReader):
             clock = _started(writer, identity.latest)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
+            identity = identity._replace(copy_id=copies.recognize(writer, path))
         except BaseException as error:
             outward = translated(error, connections[0] if connections else None)
             for each in connections:
@@ -105,7 +106,7 @@ class SqliteStore(SqliteReader):
 
     @property
     def copy_id(self) -> str:
-        """The same, or in a backup a UUID made with that."""
+        """The same, or in a copy a UUID made when that was opened first."""
         return self._identity.copy_id
 
     @property
@@ -116,6 +117,10 @@ class SqliteStore(SqliteReader):
     def now(self) -> int:
         """Return the moment, not below any in the file. From the event loop's thread."""
         return self._clock.now()
+
+    def check_presence(self) -> None:
+        """Raise StoreBrokenError where the files are no longer under their names."""
+        self._presence.check()
 
     def beat(self) -> None:
         """Look at the clocks."""
@@ -235,8 +240,14 @@ class SqliteStore(SqliteReader):
 
     async def _write(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_when_closed()
+
+        def write(connection: apsw.Connection) -> T:
+            done = function(connection, *args, **kwargs)
+            self._presence.check()  # before anything is acknowledged: SQLite writes into unlinked files, too
+            return done
+
         with self._clock.writing():
-            done = await self._writer.run(function, *args, **kwargs)
+            done = await self._writer.run(write)
         if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
             self._writer.later(_checkpoint)
         return done

@@ -1,0 +1,100 @@
+"""Whether a folder can be used as a data folder: whose it is, who may write there, and what file system it is on."""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+_NETWORK_FILESYSTEMS = frozenset({
+    "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "panfs",
+    "pvfs2", "smb3", "smbfs",
+    "fuse.ceph", "fuse.ceph-fuse", "fuse.gcsfuse", "fuse.glusterfs", "fuse.goofys", "fuse.juicefs", "fuse.mfs",
+    "fuse.mount-s3", "fuse.rclone", "fuse.s3fs", "fuse.seaweedfs", "fuse.sshfs", "fuse.weed",
+})  # fmt: skip
+"""File systems on which two machines can meet, where neither flock nor the shared memory of the WAL does.
+
+9p and virtiofs are not among them: they are how virtual machines, gVisor and WSL see a disk of their own host. Whatever
+the name, the lock is tried out when it is taken (``lock.py``).
+"""
+
+
+class FolderRefusedError(Exception):
+    """The folder cannot be used as a data folder; the message says why and what to do."""
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder where it is missing (0700).
+
+    Raises:
+        FolderRefusedError: it cannot be made, or is not one that only its owner writes to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        message = f"{path} cannot be made: {error.strerror}. Name another data folder"
+        raise FolderRefusedError(message) from error
+    else:
+        path.chmod(0o700)  # whatever the umask
+        sync_folder(path.parent)
+        return
+    if not path.is_dir():
+        message = f"{path} is not a folder. Name another data folder"
+        raise FolderRefusedError(message)
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        message = (
+            f"{path} belongs to user {found.st_uid}, and this daemon runs as user {os.geteuid()}. "
+            "Run it as the owner, or name another data folder"
+        )
+        raise FolderRefusedError(message)
+    if found.st_mode & stat.S_ISVTX:
+        message = f"{path} is shared between users, like /tmp. Name a folder within it"
+        raise FolderRefusedError(message)
+    if found.st_mode & 0o022:  # whoever may write into the folder may replace what is in it
+        path.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot, and need not
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def mounts_of_this_machine() -> list[bytes]:
+    """Return what is mounted where, as Linux lists it; nothing on other systems."""
+    try:
+        return Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return []
+
+
+def refuse_network(folder: Path, mounts: Iterable[bytes]) -> None:
+    """Raise FolderRefusedError for a folder on a network file system.
+
+    The mount that it is on is the one with the longest mount point above it, of equal ones the last.
+    """
+    best = ""
+    kind = ""
+    for line in mounts:
+        place, _, source = line.partition(b" - ")
+        escaped = place.split(b" ")[4]  # a space is \\040
+        mounted_at = os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), escaped))
+        if len(mounted_at) >= len(best) and folder.is_relative_to(mounted_at):
+            best, kind = mounted_at, source.split(b" ")[0].decode()
+    if kind in _NETWORK_FILESYSTEMS:
+        message = (
+            f"{folder} is on a network file system ({kind} at {best}), where the lock that keeps a second daemon out "
+            "and the shared memory of the database cannot be relied on. Name a data folder on a local disk"
+        )
+        raise FolderRefusedError(message)

@@ -1,0 +1,84 @@
+"""Whether the files of a store are still where they belong.
+
+SQLite goes on writing into files that have been unlinked, or whose folder was moved away, and all of it is lost when it
+closes them. And it makes a new database where one was lost. So what looks like a loss is refused when a store is opened, and
+while it is open the names are looked at before anything is acknowledged.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from lastgood_daemon.store.protocol import StoreBrokenError
+from lastgood_daemon.store.sqlite.errors import ForeignFileError, LinkedFileError, LostFileError
+
+_BESIDE = ("-wal", "-shm", "-id")
+"""What there is only where there was a database. While one is made, its -shm may be there before it has any content."""
+
+
+class Presence:
+    """The files of an open store: the database, its WAL, and the memory by which its connections know of each other."""
+
+    def __init__(self, path: Path) -> None:
+        """Note which files they are. To be called when both connections have read."""
+        names = (os.fspath(path), *(f"{path}{suffix}" for suffix in ("-wal", "-shm")))
+        self._files = [(name, found) for name in names if (found := _identity(name)) is not None]
+
+    def check(self) -> None:
+        """Raise StoreBrokenError where one of them is no longer there under its name. Takes some microseconds."""
+        for name, identity in self._files:
+            try:
+                found = os.stat(name, follow_symlinks=False)  # noqa: PTH116 - a Path costs as much again, before each answer
+            except OSError:
+                found = None
+            if found is None or (found.st_dev, found.st_ino) != identity:
+                what = "is gone" if found is None else "is another file now"
+                message = (
+                    f"{name} {what}: it was removed, renamed or replaced while this daemon had it open, and what was "
+                    "written since then may be lost"
+                )
+                raise StoreBrokenError(message)
+
+
+def refuse_loss(path: Path) -> None:
+    """Refuse to open what looks as if the database was lost, or may be open under another name.
+
+    Raises:
+        LostFileError: something says that there was a database, and it is gone or empty.
+        LinkedFileError: the file has another name.
+        ForeignFileError: it is no regular file.
+    """
+    beside = [name for suffix in _BESIDE if _has_content(name := Path(f"{path}{suffix}"))]
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        if beside:
+            raise LostFileError(path, "is gone", beside) from None
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise ForeignFileError(path, "it is not a regular file")
+    if found.st_size == 0 and any(not name.name.endswith("-shm") for name in beside):
+        raise LostFileError(path, "is empty", beside)
+    refuse_linked(path)
+
+
+def refuse_linked(path: Path) -> None:
+    """Raise LinkedFileError for a file with several names: SQLite would keep a WAL for each of them."""
+    names = path.lstat().st_nlink
+    if names > 1:
+        raise LinkedFileError(path, names)
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.lstat().st_size > 0
+    except OSError:
+        return False
+
+
+def _identity(name: str) -> tuple[int, int] | None:
+    try:
+        found = Path(name).lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
