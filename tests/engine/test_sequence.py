@@ -49,7 +49,7 @@ def _check_shape(version: Sequence[Any], width: int) -> None:
 
     def depth(node: Any) -> int:  # noqa: ANN401 - a leaf or a branch
         assert len(node.items) <= width
-        if isinstance(node, sequence._Leaf):  # noqa: SLF001 - its shape is what is tested
+        if isinstance(node, sequence.Leaf):
             assert node.size == len(node.items)
             return 0
         assert node.size == sum(child.size for child in node.items)
@@ -159,6 +159,6 @@ def _nodes(shared: Sequence[int]) -> dict[int, object]:
     while waiting:
         node = waiting.pop()
         found[id(node)] = node
-        if not isinstance(node, sequence._Leaf):  # noqa: SLF001 - its shape is what is tested
+        if not isinstance(node, sequence.Leaf):
             waiting.extend(node.items)
     return found

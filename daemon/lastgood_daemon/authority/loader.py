@@ -112,6 +112,7 @@ class Loader:
                 await world.workings.released(state_id)
             case LabourNeed(_, work):
                 await asyncio.get_running_loop().run_in_executor(world.workings.thread, work)
+                world.weigh_again()
 
     async def _state(self, state_id: str) -> State:
         about = self._decoded(await self.store.record(state_key(state_id)), About) or About()

@@ -10,6 +10,7 @@ grown by 178 MB.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 BUDGET = 256 * 1024 * 1024
 """Bytes, unless configured."""
@@ -19,6 +20,9 @@ PER_BYTE = 4
 """What a byte of a state weighs, when all of it has been looked into."""
 PER_PART = 1024
 """What a snapshot, or a checkpoint, an attempt or an effect of a workflow weighs; and its bytes above that."""
+LARGE = 256 * 1024
+"""Bytes of a state above which it is looked at what of it is opened: many small parts take far more than their bytes."""
+_FEW = 4
 RECENT = 1_000_000
 """Microseconds for which nothing is dropped."""
 
@@ -53,6 +57,10 @@ class Memory:
         self.weight += weight - item.weight
         item.weight = weight
         self.use(name)
+
+    def used_last(self) -> list[str]:
+        """Return what was used last, a few of them."""
+        return [*islice(reversed(self._items), _FEW)]
 
     def forget(self, name: str) -> None:
         """Note that something has gone."""

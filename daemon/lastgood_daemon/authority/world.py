@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from lastgood_daemon.authority.memory import BUDGET, LEAST, PER_BYTE, PER_PART, Memory
+from lastgood_daemon.authority.memory import BUDGET, LARGE, LEAST, PER_BYTE, PER_PART, Memory
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.versions import Versions
 from lastgood_daemon.authority.workings import Workings
@@ -19,6 +19,7 @@ from lastgood_daemon.engine.errors import TimeUnavailableError
 from lastgood_daemon.engine.freeing import take_apart
 from lastgood_daemon.engine.labour import LabourError
 from lastgood_daemon.engine.log import Entry, Other, decode_row
+from lastgood_daemon.engine.node import opened_bytes
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import State
@@ -295,10 +296,18 @@ class World:
         weight = LEAST
         if state is not None:
             image = self.images.get(LogId(name, state.incarnation), ImageNote())
-            weight += PER_BYTE * (image.size + state.log_bytes - image.log_bytes) + PER_PART * len(state.snapshots)
+            size = image.size + state.log_bytes - image.log_bytes
+            weight += PER_BYTE * size + PER_PART * len(state.snapshots)
+            if size > LARGE:
+                weight += opened_bytes(state.tree.root)
         if workflow is not None:
             weight += PER_PART * workflow.parts
         self.memory.weigh(name, weight + self.part_bytes.get(name, 0))
+
+    def weigh_again(self) -> None:
+        """Note what was used last weighs now: something large was opened for one of them."""
+        for name in self.memory.used_last():
+            self.weigh(name)
 
     def note_record(self, key: RecordKey, size: int) -> None:
         """Note how many bytes a record has, if it is a snapshot or a part of a workflow."""

@@ -23,7 +23,7 @@ import msgspec
 from immutables import Map
 
 from lastgood_daemon.engine.labour import spend
-from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, child_of, empty_map, list_index
+from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, child_of, empty_map, list_index, spliced
 from lastgood_daemon.engine.stored_value import content_of
 from lastgood_proto.paths import Path, format_path
 
@@ -144,7 +144,7 @@ def _splice(node: Node, path: Path, depth: int, splice: tuple[int, int, list[Nod
     if not isinstance(body, ListBody) or index + removed > len(body.items):
         raise _damaged(path)
     moves = index + removed < len(body.items) and removed != len(items)
-    return Node(revision, body=ListBody(body.items.splice(index, removed, items), revision if moves else body.renewed))
+    return Node(revision, body=ListBody(spliced(body.items, index, removed, items), revision if moves else body.renewed))
 
 
 def _patch(node: Node, path: Path, depth: int, changes: tuple[SimpleChange, ...], revision: int) -> Node:

@@ -7,7 +7,7 @@ Finding what differs in a list of 40,000 messages takes tens of milliseconds, so
 from lastgood_daemon.engine.change import SimpleChange
 from lastgood_daemon.engine.delta import delta
 from lastgood_daemon.engine.labour import LONG_BYTES, labour, working
-from lastgood_daemon.engine.node import Node
+from lastgood_daemon.engine.node import MANY, Node
 
 _KEPT = 15
 """Results that are kept besides the last: a merge has several."""
@@ -37,7 +37,7 @@ class Compared:
         if len(new) <= LONG_BYTES:
             return delta(old, new)
         for node, value, changes in self._known:
-            if node is old and value == new:
+            if _is_same(node, old) and value == new:
                 return changes
         return labour(self, lambda: self._compare(old, new))
 
@@ -45,3 +45,9 @@ class Compared:
         changes = working(lambda: delta(old, new))
         self._known = [*self._known[-_KEPT:], (old, new, changes)]
         return changes
+
+
+def _is_same(one: Node, other: Node) -> bool:
+    """Whether two nodes are one, or the same small value: items of a run are other nodes each time they are asked for."""
+    size = one.sealed_bytes
+    return one is other or (0 < size <= MANY and size == other.sealed_bytes and one.encoded() == other.encoded())

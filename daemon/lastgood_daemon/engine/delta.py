@@ -20,7 +20,7 @@ from msgspec import Raw
 
 from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.labour import spend
-from lastgood_daemon.engine.level import is_list, is_map, items_in, items_of, names_in, names_of, same, same_bytes
+from lastgood_daemon.engine.level import is_list, is_map, items_in, items_of, length_of, names_in, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_proto.paths import Path
@@ -36,6 +36,10 @@ class _Found(NamedTuple):
 
 
 _NOTHING = _Found([], 0)
+
+
+MOST_ITEMS = 1_000_000
+"""A longer list is put as a whole: to look at each of its items would take more memory than both of them."""
 
 
 def delta(old: Node, new: bytes) -> list[SimpleChange] | None:
@@ -88,6 +92,8 @@ def _of_maps(old: Node | Raw, new: Raw, path: Path) -> _Found | None:
 
 
 def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
+    if max(length_of(old), length_of(new)) > MOST_ITEMS:
+        return _NOTHING if same(old, new) else _put(path, new)
     before, after = items_of(old), items_in(new)
     shorter = min(len(before), len(after))
     spend(shorter)

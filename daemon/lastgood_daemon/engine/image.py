@@ -9,9 +9,12 @@ looked into: bringing back a state of 11 MB to read one key of it opens the root
     image    [4, timestamp, chain, log_bytes, graves, 4, ROOT]
     ROOT     [0, 2, {"a": [0, 3, bin(1)],            renewed, next position, name: position, revision, what is there
                      "l": [1, 4, [0, [[4, bin(x)]]]]}]        bin: a value that nobody has looked into
+
+A list with runs is [renewed, items, 0, [[revision, bin(run), items of the run], [revision, ...], ...]].
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,20 +23,31 @@ from msgpack import Unpacker
 
 from lastgood_daemon.engine.encoded import length_in, list_head, map_head, pieces
 from lastgood_daemon.engine.graves import UNKNOWN, Grave
-from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
-from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.node import EncodedRun, Imaged, ListBody, MapBody, MapEntry, Node, map_of, packed
+from lastgood_daemon.engine.sequence import Leaf, Sequence
 from lastgood_daemon.engine.tree import Tree
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_image = msgspec.msgpack.Decoder(tuple[int, int, bytes, int, msgspec.Raw, int, msgspec.Raw]).decode
 _decode_entries = msgspec.msgpack.Decoder(dict[str, tuple[int, int, msgspec.Raw]]).decode
-_decode_items = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
 _decode_bytes = msgspec.msgpack.Decoder(bytes).decode
 
 _MAP_HEAD = 0x93
 _LIST_HEAD = 0x92
+_RUNS_HEAD = 0x94
+"""Of a list with runs: how many items it has, and a number for later, stand between."""
 _NUMBER_BYTES = 9
 """The most that an int takes."""
+
+
+class _Item(msgspec.Struct, array_like=True):
+    changed: int
+    what: msgspec.Raw
+    size: int = 0
+    """Of a run, how many items it has."""
+
+
+_decode_items = msgspec.msgpack.Decoder(list[_Item]).decode
 
 
 class _Grave(msgspec.Struct, array_like=True):
@@ -100,17 +114,30 @@ def _write_body(body: MapBody | ListBody | None, parts: list[bytes]) -> None:
                 parts.extend((_encode(name), b"\x93", _encode(position), _encode(child.changed)))
                 _write(child, parts)
         case ListBody(items, renewed):
-            parts.extend((b"\x92", _encode(renewed), list_head(len(items))))
-            for item in items:
-                parts.extend((b"\x92", _encode(item.changed)))
-                _write(item, parts)
+            _write_list(items, renewed, parts)
+
+
+def _write_list(items: Sequence[Node], renewed: int, parts: list[bytes]) -> None:
+    leaves = [*items.leaves()]
+    runs = sum(isinstance(leaf, EncodedRun) for leaf in leaves)
+    if runs:
+        parts.extend((b"\x94", _encode(renewed), _encode(len(items)), _encode(0), list_head(runs + items.loose)))
+    else:
+        parts.extend((b"\x92", _encode(renewed), list_head(len(items))))
+    for leaf in leaves:
+        if isinstance(leaf, EncodedRun):
+            parts.extend((b"\x93", _encode(leaf.changed), _encode(leaf.data), _encode(leaf.size)))
+            continue
+        for item in leaf.items:
+            parts.extend((b"\x92", _encode(item.changed)))
+            _write(item, parts)
 
 
 def _node(changed: int, raw: msgspec.Raw) -> Node:
     data = bytes(raw)
     if data[0] == _MAP_HEAD:
         return Node(changed, body=Imaged(data, is_map=True, open=_open_map, length=_length))
-    if data[0] == _LIST_HEAD:
+    if data[0] in {_LIST_HEAD, _RUNS_HEAD}:
         return Node(changed, body=Imaged(data, is_map=False, open=_open_list, length=_length))
     return Node(changed, encoded=_decode_bytes(data))
 
@@ -123,12 +150,22 @@ def _open_map(data: bytes) -> MapBody:
 
 
 def _open_list(data: bytes) -> ListBody:
-    (renewed,), below = _taken_apart(data, 1)
-    children = (child for piece in pieces(below) for child in _decode_items(piece))
-    return ListBody(Sequence(_node(changed, raw) for changed, raw in children), renewed)
+    (renewed, *_), below = _taken_apart(data, 3 if data[0] == _RUNS_HEAD else 1)
+    items = (item for piece in pieces(below) for item in _decode_items(piece))
+    return ListBody(Sequence.of_leaves(_leaves(items)), renewed)
+
+
+def _leaves(items: Iterator[_Item]) -> Iterator[Leaf[Node] | EncodedRun]:
+    for single, group in groupby(items, lambda item: not item.size):
+        if single:
+            yield from packed(_node(item.changed, item.what) for item in group)
+        else:
+            yield from (EncodedRun(item.size, _decode_bytes(item.what), item.changed) for item in group)
 
 
 def _length(data: bytes) -> int:
+    if data[0] == _RUNS_HEAD:
+        return _taken_apart(data, 3)[0][1]
     return length_in(_taken_apart(data, 1)[1])
 
 

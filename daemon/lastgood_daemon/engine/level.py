@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Raw
 
 from lastgood_daemon.engine import encoded
-from lastgood_daemon.engine.encoded import Encoded, length_in, open_list, open_map
+from lastgood_daemon.engine.encoded import Encoded, iter_list, length_in, open_list, open_map
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.sequence import Sequence
@@ -98,5 +98,5 @@ def _same_map(body: MapBody, new: Raw) -> bool:
 def _same_list(body: ListBody, new: Raw) -> bool:
     if not is_list(new):
         return False
-    items = items_in(new)
-    return len(items) == len(body.items) and all(map(same, body.items, items))
+    spend(memoryview(new).nbytes // _BYTES_A_MICROSECOND + length_in(new) // _PARTS_A_MICROSECOND)
+    return length_in(new) == len(body.items) and all(map(same, body.items, iter_list(new)))

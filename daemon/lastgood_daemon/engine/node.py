@@ -15,15 +15,27 @@ Opening something large takes long, so ``body()`` does not: it raises ``LabourEr
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import msgspec
 from immutables import Map
+from msgspec import Raw
 
-from lastgood_daemon.engine.encoded import is_list, is_map, joined, length_in, list_head, map_head, open_list, open_map
+from lastgood_daemon.engine.encoded import (
+    is_list,
+    is_map,
+    joined,
+    length_in,
+    list_head,
+    map_head,
+    open_list,
+    open_map,
+    pieces,
+)
 from lastgood_daemon.engine.labour import LONG_BYTES, labour, let_go, spend
 from lastgood_daemon.engine.order import RUN, in_order
-from lastgood_daemon.engine.sequence import Sequence
+from lastgood_daemon.engine.sequence import WIDTH, Leaf, Run, Sequence
 from lastgood_proto.paths import Path
 
 MANY = 1_000
@@ -137,6 +149,11 @@ class Node:
         encoded, body = self._encoded, self._body
         return encoded if encoded is not None else body if type(body) is Imaged else None
 
+    def opened(self) -> MapBody | ListBody | None:
+        """Return the body if the value is opened; opens nothing."""
+        body = self._body
+        return body if self._encoded is None and isinstance(body, MapBody | ListBody) else None
+
     def body(self) -> MapBody | ListBody | None:
         """Open the value; nothing where it is neither a map nor a list. From then on it is held opened.
 
@@ -246,12 +263,10 @@ class Node:
                 if len(parts) > _RUN:
                     _run(parts, runs)
         elif isinstance(body, ListBody):
-            spend(len(body.items))
+            spend(body.items.loose + len(body.items) // RUN_ITEMS)
             parts.append(list_head(len(body.items)))
-            for item in body.items:
-                item._encode_into(parts, runs)  # noqa: SLF001 - its own class
-                if len(parts) > _RUN:
-                    _run(parts, runs)
+            for leaf in body.items.leaves():
+                _encode_leaf(leaf, parts, runs)
 
     def take_apart(self) -> "list[Node]":
         """Return what is right below, which is not below this any more: only of a node that nothing else refers to."""
@@ -262,11 +277,27 @@ class Node:
             below = [entry.node for _, entry in entries]
             let_go(entries)
             return below
-        return [*body.items] if isinstance(body, ListBody) else []
+        if not isinstance(body, ListBody):
+            return []
+        leaves = [*body.items.leaves()]
+        del body
+        below = [item for leaf in leaves if isinstance(leaf, Leaf) for item in leaf.items]
+        let_go(leaves)
+        return below
 
     def value(self) -> object:
         """Give the value as Python objects of their own."""
         return _decode(self.encoded())
+
+
+def _encode_leaf(leaf: Leaf[Node] | Run[Node], parts: list[bytes], runs: list[bytes]) -> None:
+    if isinstance(leaf, EncodedRun):
+        parts.append(leaf.data)
+    else:
+        for item in leaf.items:
+            item._encode_into(parts, runs)  # noqa: SLF001 - its own module
+    if len(parts) > _RUN:
+        _run(parts, runs)
 
 
 def _run(parts: list[bytes], runs: list[bytes]) -> None:
@@ -291,8 +322,130 @@ def map_of(entries: Iterable[tuple[str, MapEntry]]) -> Map[str, MapEntry]:
     return mutable.finish()
 
 
+class EncodedRun(Run[Node]):
+    """Small items of a list, still encoded, which all have changed last in one revision.
+
+    A node takes some 125 bytes, however small its value is; so a list of millions of numbers is kept in runs.
+    """
+
+    __slots__ = ("changed", "data")
+
+    def __init__(self, size: int, data: bytes, changed: int) -> None:
+        super().__init__(size)
+        self.data = data
+        self.changed = changed
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the items are the same, whenever they have changed."""
+        return isinstance(other, EncodedRun) and self.data == other.data
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def items(self) -> tuple[Node, ...]:
+        """The items, made anew each time."""
+        return tuple([Node(self.changed, encoded=bytes(raw)) for raw in self._raws()])
+
+    def item(self, index: int) -> Node:
+        """Return one of them."""
+        return Node(self.changed, encoded=bytes(self._raws()[index]))
+
+    def cut(self, start: int, stop: int) -> "EncodedRun":
+        """Return those from one index up to another."""
+        if start <= 0 and stop >= self.size:
+            return self
+        raws = self._raws()[max(start, 0) : max(stop, 0)]
+        return EncodedRun(len(raws), b"".join(raws), self.changed)
+
+    def _raws(self) -> list[Raw]:
+        return open_list(list_head(self.size) + self.data)
+
+
+RUN_ITEMS = 256
+RUN_BYTES = MANY
+"""Of a run whose items were not looked at one by one. None is so large that to open it is work for a thread: it would be
+opened in vain, since the next one who asks for it gets another node."""
+SMALL_BYTES = 32
+"""Of an item that may be part of a run in any case."""
+FEW_ITEMS = 64
+"""A list that has no more is kept item by item."""
+
+
+def packed(nodes: Iterable[Node]) -> Iterator[Leaf[Node] | EncodedRun]:
+    """Return what is to hold the items of a list: runs of those that are small, encoded and have changed together."""
+    loose: list[Node] = []
+    for changed, group in groupby(nodes, _packable):
+        while some := list(islice(group, RUN_ITEMS)):
+            if changed is None or len(some) < FEW_ITEMS:
+                loose += some
+                while len(loose) >= WIDTH:
+                    yield Leaf(tuple(loose[:WIDTH]))
+                    del loose[:WIDTH]
+                continue
+            if loose:
+                yield Leaf(tuple(loose))
+                loose.clear()
+            yield EncodedRun(len(some), b"".join([node.encoded() for node in some]), changed)
+    if loose:
+        yield Leaf(tuple(loose))
+
+
+def _packable(node: Node) -> int | None:
+    return node.changed if 0 < node.sealed_bytes <= SMALL_BYTES else None
+
+
+def spliced(items: Sequence[Node], index: int, removed: int, nodes: list[Node]) -> Sequence[Node]:
+    """Return a list with items replaced; see ``Sequence.splice``. Many at its end become runs."""
+    if index == len(items) and len(nodes) > FEW_ITEMS:
+        return items.extended(packed(nodes))
+    return items.splice(index, removed, nodes)
+
+
 def _opened_list(encoded: bytes, changed: int) -> ListBody:
-    return ListBody(Sequence(Node(changed, encoded=bytes(raw)) for raw in open_list(encoded)), changed)
+    if length_in(encoded) <= FEW_ITEMS:
+        return ListBody(Sequence(Node(changed, encoded=bytes(raw)) for raw in open_list(encoded)), changed)
+    return ListBody(Sequence.of_leaves(_leaves(encoded, changed)), changed)
+
+
+def _leaves(encoded: bytes, changed: int) -> Iterator[Leaf[Node] | EncodedRun]:
+    for piece in pieces(encoded):
+        raws = open_list(piece)
+        step = min(max(RUN_BYTES * len(raws) // memoryview(piece).nbytes, FEW_ITEMS), RUN_ITEMS)
+        for start in range(0, len(raws), step):
+            some = raws[start : start + step]
+            data = b"".join(some)
+            if len(some) >= FEW_ITEMS and len(data) <= RUN_BYTES:
+                yield EncodedRun(len(some), data, changed)
+            else:
+                yield from packed(Node(changed, encoded=bytes(raw)) for raw in some)
+
+
+ENTRY_BYTES = 350
+"""What an entry of an opened map takes, besides the bytes of its value."""
+ITEM_BYTES = 130
+"""What an item of an opened list takes that is not part of a run."""
+_LOOKED_AT = 64
+
+
+def opened_bytes(root: Node) -> int:
+    """Return about how much memory the opened parts of a value take, besides their bytes.
+
+    Looks at a few containers only, the outer ones: those of many parts weigh most, and are not gone through.
+    """
+    size, below = 0, [root]
+    for _ in range(_LOOKED_AT):
+        if not below:
+            break
+        body = below.pop(0).opened()
+        if isinstance(body, MapBody):
+            size += ENTRY_BYTES * len(body.entries)
+            if len(body.entries) <= _LOOKED_AT:
+                below += [entry.node for entry in body.entries.values()]
+        elif isinstance(body, ListBody):
+            size += ITEM_BYTES * body.items.loose
+            if body.items.loose == len(body.items) <= _LOOKED_AT:
+                below += body.items
+    return size
 
 
 def empty_map(changed: int) -> Node:

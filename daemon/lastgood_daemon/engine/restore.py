@@ -15,6 +15,7 @@ the last change of every node backwards, and compare-and-set would let through w
 from collections.abc import Iterable, Iterator
 
 from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_change, grafted
+from lastgood_daemon.engine.delta import MOST_ITEMS
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.labour import spend
@@ -213,6 +214,8 @@ def _bridge_lists(old: Sequence[Node], new: Sequence[Node], path: Path) -> list[
     """
     front, back = old.common_ends(new, _same_item)
     most = max(len(new) // _SHARE, _FEW_ITEMS)
+    if max(len(old), len(new)) - front - back > MOST_ITEMS:
+        return None
     removed, added = old.part(front, len(old) - back), new.part(front, len(new) - back)
     back_by = slid(added, removed, _same_item)
     if back_by:

@@ -21,7 +21,7 @@ from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChan
 from lastgood_daemon.engine.errors import NotRedactableError
 from lastgood_daemon.engine.graves import Grave
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, decode_row, encode_entry, encode_squash
-from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of
+from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of, packed
 from lastgood_daemon.engine.redaction import Redactor
 from lastgood_daemon.engine.sequence import Sequence
 from lastgood_daemon.engine.stored_value import content_of, in_place_of
@@ -131,10 +131,11 @@ def _node(node: Node, path: Path, redactor: Redactor, changes: list[Put]) -> Nod
         case MapBody() as map_body:
             return _map(node, map_body, path, redactor, changes)
         case ListBody(items, renewed):
-            after_items = [_node(item, (*path, str(index)), redactor, changes) for index, item in enumerate(items)]
-            if all(one is other for one, other in zip(items, after_items, strict=True)):
+            before = list(items)  # those of a run are others each time they are asked for
+            after = [_node(item, (*path, str(index)), redactor, changes) for index, item in enumerate(before)]
+            if all(one is other for one, other in zip(before, after, strict=True)):
                 return node
-            return Node(node.changed, body=ListBody(Sequence(after_items), renewed))
+            return Node(node.changed, body=ListBody(Sequence.of_leaves(packed(after)), renewed))
         case _:
             return node
 

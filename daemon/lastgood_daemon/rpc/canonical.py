@@ -8,7 +8,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lastgood_daemon.engine.encoded import Encoded, is_list, is_map, list_head, map_head, open_list, open_map
+from lastgood_daemon.engine.encoded import (
+    Encoded,
+    is_list,
+    is_map,
+    length_in,
+    list_head,
+    map_head,
+    open_list,
+    open_map,
+    pieces,
+)
 from lastgood_proto.paths import MAX_DEPTH, Path
 from lastgood_proto.values import InvalidValue, check
 
@@ -51,7 +61,7 @@ def _parts(encoded: Encoded, path: Path) -> Iterator[bytes] | None:
     """Give the shortest form in parts; nothing where it is neither a map nor a list, or a map with keys that are no text."""
     if is_list(encoded):
         check([], path)
-        return _of_list(open_list(encoded), path)
+        return _of_list(encoded, path)
     if is_map(encoded):
         try:
             children = open_map(encoded)
@@ -62,10 +72,30 @@ def _parts(encoded: Encoded, path: Path) -> Iterator[bytes] | None:
     return None
 
 
-def _of_list(items: list[msgspec.Raw], path: Path) -> Iterator[bytes]:
-    yield list_head(len(items))
-    for index, item in enumerate(items):
-        yield _canonical(item, (*path, str(index)))
+def _of_list(encoded: Encoded, path: Path) -> Iterator[bytes]:
+    yield list_head(length_in(encoded))
+    before = 0
+    for piece in pieces(encoded):
+        size = length_in(piece)
+        whole = _canonical_items(piece, path)
+        if whole is None:  # one is large, or wrong: which one is found out here
+            for index, item in enumerate(open_list(piece), before):
+                yield _canonical(item, (*path, str(index)))
+        else:
+            yield whole
+        before += size
+
+
+def _canonical_items(piece: Encoded, path: Path) -> bytes | None:
+    """Return the shortest form of the items of a piece of a list; None where something is wrong with one of them."""
+    if memoryview(piece).nbytes > _PIECE_BYTES:
+        return None
+    try:
+        value = _decode(piece)
+        check(value, path)
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+        return None
+    return _encode(value)[len(list_head(len(value))) :]
 
 
 def _of_map(children: dict[str, msgspec.Raw], path: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 from immutables import Map
 
 from lastgood_daemon.engine.graves import UNKNOWN, Grave
-from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, map_of
+from lastgood_daemon.engine.node import ListBody, MapBody, MapEntry, Node, map_of, packed
 from lastgood_daemon.engine.portable.format import MAX_COUNT, require_text
 from lastgood_daemon.engine.portable.value import MAX_LEVELS, value_document, value_of
 from lastgood_daemon.engine.sequence import Sequence
@@ -53,7 +53,8 @@ def node_of(document: Any, latest: int, level: int = 0) -> Node:  # noqa: ANN401
             return Node(changed, body=MapBody(map_of(entries.items()), following, renewed))
         case {"changed": changed, "renewed": renewed, "list": list(items), **more} if not more:
             changed, renewed = _changes(changed, renewed, latest, level)
-            return Node(changed, body=ListBody(Sequence(node_of(item, changed, level + 1) for item in items), renewed))
+            nodes = (node_of(item, changed, level + 1) for item in items)
+            return Node(changed, body=ListBody(Sequence.of_leaves(packed(nodes)), renewed))
     problem = "a part of it is neither a value, nor a map, nor a list"
     raise _misfit(problem)
 
