@@ -54,7 +54,7 @@ def bridge(now: Node, target: Node, within: Iterable[Path] = ((),)) -> list[Chan
 def minimal(paths: Iterable[Path]) -> list[Path]:
     """Give the paths without those that lie at or below another of them, in order."""
     kept: list[Path] = []
-    for path in sorted_in_runs(set(paths)):
+    for path in sorted_in_runs(paths):
         if not kept or path[: len(kept[-1])] != kept[-1]:
             kept.append(path)
     return kept
