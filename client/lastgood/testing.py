@@ -1,4 +1,4 @@
-"""A throw-away daemon for tests: a pytest plugin that comes with lastgood.
+"""A throw-away daemon for tests. A pytest plugin that comes with lastgood makes fixtures of it.
 
 ::
 
@@ -21,8 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 import lastgood
 from lastgood.transport.autostart import clean_environment
@@ -90,16 +88,3 @@ def _wait_until_published(process: "subprocess.Popen[bytes]", endpoint: Path, lo
             time.sleep(_LOOK_SECONDS)
         else:
             return found
-
-
-@pytest.fixture
-def lastgood_daemon() -> Iterator[ThrowAwayDaemon]:
-    """A daemon for this test alone."""
-    with throw_away_daemon() as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def lastgood_client(lastgood_daemon: ThrowAwayDaemon) -> lastgood.Client:
-    """An async client of a daemon for this test alone."""
-    return lastgood_daemon.connect()

@@ -1,6 +1,8 @@
 """The pytest plugin, as a user's tests see it."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,25 @@ def test_a_daemon_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) 
     assert os.environ["LASTGOOD_IDLE_EXIT"] == "soon"
     with pytest.raises(RuntimeError, match="idle-exit"), throw_away_daemon():
         pass
+
+
+def test_it_costs_nothing_where_it_is_not_used(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import os, sys
+
+        def test_what_is_loaded():
+            assert "lastgood_pytest" in sys.modules
+            assert not [name for name in sys.modules if name.partition(".")[0] in {"lastgood", "lastgood_proto", "grpc"}]
+            assert not [name for name in os.environ if name in {"GRPC_VERBOSITY", "GRPC_ENABLE_FORK_SUPPORT"}]
+    """)
+    pytester.makeini("[pytest]\n")
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist").assert_outcomes(passed=1)
+
+
+def test_importing_the_client_leaves_the_environment_alone() -> None:
+    source = "import os; before = dict(os.environ); import lastgood, lastgood.sync; assert os.environ == before"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
+
+    done = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
