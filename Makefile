@@ -1,5 +1,5 @@
 # Every target makes what it needs, in .venv: any of them may be the first command after a clone.
-# Needed: make, and Python 3.11 or newer (another one than python3: make PYTHON=python3.13 …).
+# Needed: make, and Python 3.11 or newer (another one than python3: make PYTHON=python3.13 …; beside it: VENV=.venv-3.13).
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,7 +58,7 @@ bench: $(VENV)/.daemon
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps, of what .venv holds: each set contains the ones above it, so making one freshens those too.
