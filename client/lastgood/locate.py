@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lastgood.errors import InvalidArgumentError
+from lastgood.errors import DaemonUnavailableError, InvalidArgumentError
+from lastgood.own_files import read_own
 
 ENDPOINT_FILE = "endpoint.json"
 SERVICE_MARKER = "managed-by-service"
@@ -162,7 +163,7 @@ def read_endpoint(folder: Path) -> Endpoint | None:
     What was written in another folder is not said of this one: in a copied folder, it would lead to the original's daemon.
     """
     try:
-        content = json.loads((folder / ENDPOINT_FILE).read_bytes())
+        content = json.loads(read_own(folder / ENDPOINT_FILE))
         place = folder.stat()
         if (content["device"], content["inode"]) != (place.st_dev, place.st_ino):
             return None
@@ -174,5 +175,7 @@ def read_endpoint(folder: Path) -> Endpoint | None:
             autostarted=bool(content["autostarted"]),
             secret=str(content["secret"]),
         )
+    except DaemonUnavailableError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         return None

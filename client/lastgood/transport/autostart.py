@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError
 from lastgood.locate import Endpoint
+from lastgood.own_files import open_own
 from lastgood.transport.link import LinkBrokenError
 
 AUTOSTART_LOCK = "autostart.lock"
@@ -51,7 +52,7 @@ async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
     deadline = time.monotonic() + _START_SECONDS
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - of a local disk, once
-        lock = os.open(folder / AUTOSTART_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = open_own(folder / AUTOSTART_LOCK, os.O_RDWR | os.O_CREAT)
         try:
             return await _start_alone(folder, probe, lock, deadline)
         finally:
@@ -108,7 +109,7 @@ async def _owner(folder: Path, probe: Probe) -> Endpoint | None:
 async def _start_once(folder: Path, probe: Probe, deadline: float) -> Endpoint | None:
     """Start one and wait for it; None where it was stopped before it answered, or where another one has the folder."""
     log = folder / LOG_FILE
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor = open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         begin = os.fstat(descriptor).st_size
         process = _spawn(folder, descriptor)
@@ -187,7 +188,9 @@ def _take(lock: int, kind: int) -> bool:
 def is_owned(folder: Path) -> bool:
     """Whether a daemon has the folder."""
     try:
-        lock = os.open(folder / DAEMON_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        lock = open_own(folder / DAEMON_LOCK, os.O_RDONLY)
+    except DaemonUnavailableError:
+        raise
     except OSError:
         return False
     try:
@@ -198,7 +201,7 @@ def is_owned(folder: Path) -> bool:
 
 def _tail(log: Path, begin: int) -> str:
     """The end of what the daemon has said since it was started."""
-    with log.open("rb") as file:
+    with os.fdopen(open_own(log, os.O_RDONLY), "rb") as file:
         file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
         said = file.read().decode(errors="replace").strip()
     return said or f"it said nothing in {log}"

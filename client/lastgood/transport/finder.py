@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError
 from lastgood.locate import SERVICE_MARKER, Endpoint, Location, read_endpoint
+from lastgood.own_files import check_own_folder
 from lastgood.transport.autostart import start_daemon
 from lastgood.transport.link import LinkBrokenError
 
@@ -41,6 +42,7 @@ class Finder:
         folder = self._location.folder
         if folder is None:
             return Endpoint(self._location.target)
+        check_own_folder(folder)
         endpoint = await self._answering(folder)
         if endpoint is not None:
             return endpoint

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lastgood_daemon.process.files import HeldOpen
+from lastgood_daemon.process.own_files import ForeignPathError, read_own
 
 ENDPOINT = "endpoint.json"
 
@@ -78,7 +79,7 @@ class EndpointFile:
 def read_endpoint(folder: Path) -> Endpoint | None:
     """Return what the daemon of a folder says; None where none says so, or where it says so of another folder."""
     try:
-        content = json.loads((folder / ENDPOINT).read_bytes())
+        content = json.loads(read_own(folder / ENDPOINT))
         place = folder.stat()
         if (content["device"], content["inode"]) != (place.st_dev, place.st_ino):
             return None
@@ -90,5 +91,5 @@ def read_endpoint(folder: Path) -> Endpoint | None:
             autostarted=bool(content["autostarted"]),
             secret=str(content["secret"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ForeignPathError, ValueError, KeyError, TypeError):
         return None

@@ -20,8 +20,9 @@ from typing import Self
 
 from lastgood_daemon.process.endpoint import Endpoint, EndpointFile
 from lastgood_daemon.process.files import HeldOpen
-from lastgood_daemon.process.filesystem import make_folder, mounts_of_this_machine, refuse_network
+from lastgood_daemon.process.filesystem import FolderRefusedError, make_folder, mounts_of_this_machine, refuse_network
 from lastgood_daemon.process.lock import LOCK, FolderInUseError, FolderLock, FolderLostError
+from lastgood_daemon.process.own_files import ForeignPathError, open_own
 from lastgood_daemon.process.sockets import SOCKET, SocketFile, answers, remove_private, socket_path
 
 DATABASE = "lastgood.db"
@@ -81,7 +82,10 @@ class DataFolder:
 
     def mark_as_service(self) -> None:
         """Keep clients from starting a daemon here, also while the service is down: it has its own user and limits."""
-        (self.path / "managed-by-service").touch(mode=0o600)
+        try:
+            os.close(open_own(self.path / "managed-by-service", os.O_WRONLY | os.O_CREAT))
+        except ForeignPathError as error:
+            raise FolderRefusedError(str(error)) from error
 
     def publish(self, endpoint: Endpoint) -> None:
         """Tell where the daemon is reached. To be called once it is: who reads it connects at once."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lastgood_daemon.process.endpoint import read_endpoint
 from lastgood_daemon.process.filesystem import FolderRefusedError
+from lastgood_daemon.process.own_files import ForeignPathError, open_own, read_own
 
 LOCK = "daemon.lock"
 _PAUSES = (0.001, 0.01, 0.02, 0.02)
@@ -90,6 +91,10 @@ def locked(folder: Path) -> Iterator[None]:
         FolderInUseError: a daemon has it.
         FolderRefusedError: it cannot be locked.
     """
+    owner = folder.stat().st_uid
+    if owner not in {0, os.geteuid()}:
+        message = f"{folder} belongs to another user (number {owner}). Run this as that user"
+        raise FolderRefusedError(message)
     descriptor = _open(folder / LOCK)
     try:
         _lock_or_refuse(folder, descriptor)
@@ -136,7 +141,10 @@ def _try_out(path: Path) -> None:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        return open_own(path, os.O_RDWR | os.O_CREAT)
+    except ForeignPathError as error:
+        raise FolderRefusedError(str(error)) from error
 
 
 def _flock(descriptor: int) -> bool:
@@ -166,8 +174,8 @@ def _in_use(folder: Path) -> FolderInUseError:
 
 def _noted(path: Path) -> int | None:
     try:
-        line = path.read_bytes().strip()
-    except OSError:
+        line = read_own(path).strip()
+    except (OSError, ForeignPathError):
         return None
     return int(line) if line.isdigit() else None
 

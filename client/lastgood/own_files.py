@@ -1,0 +1,68 @@
+"""Files of a data folder, opened only where the user, or root for a service, has made them.
+
+Somebody else's folder may lead to somebody else's daemon, which would be told the token; a symbolic link in it may lead to a
+file that a client would write into, and opening a FIFO may wait forever.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from lastgood.errors import DaemonUnavailableError
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a regular file of the user without following a link or waiting; return its descriptor.
+
+    Raises:
+        DaemonUnavailableError: it is something else, or belongs to another user.
+        OSError: it cannot be opened.
+    """
+    if path.is_symlink():
+        text = f"{path} is a symbolic link, which is not followed: somebody else may have put it there. Remove it"
+        raise DaemonUnavailableError(text)
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        _check_owner(path, os.fstat(descriptor))
+        _check_kind(path, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_own(path: Path) -> bytes:
+    """Read a file under the conditions of ``open_own``."""
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def check_own_folder(folder: Path) -> None:
+    """Check that a folder, where it exists, belongs to the user or to root.
+
+    Raises:
+        DaemonUnavailableError: it belongs to another user, or cannot be looked at.
+    """
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        text = f"the folder of the daemon cannot be looked into: {error}"
+        raise DaemonUnavailableError(text) from error
+    _check_owner(folder, found)
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    if found.st_uid not in {0, os.geteuid()}:
+        text = (
+            f"{path} belongs to user {found.st_uid}, and this is user {os.geteuid()}: a client trusts only a data folder of "
+            "its own user or of root. To use somebody else's daemon, name its address"
+        )
+        raise DaemonUnavailableError(text)
+
+
+def _check_kind(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        text = f"{path} is not a regular file: somebody else may have put it there. Remove it"
+        raise DaemonUnavailableError(text)
