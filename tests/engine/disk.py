@@ -32,6 +32,7 @@ from lastgood_daemon.authority.world import (
 from lastgood_daemon.engine import labour
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.checkpoints import Checkpoints
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.history import Step
 from lastgood_daemon.engine.image import Image, decode_image, encode_image
@@ -131,7 +132,7 @@ class Librarian:
         about = About() if record is None else msgspec.msgpack.decode(record, type=About)
         self.rebuilt(state_id, about.incarnation, imaged=True)
         snapshots = self._parts("snapshot", state_id, Snapshot)
-        return replace(self.last_rebuilt, about=about, snapshots=Map({s.snapshot_id: s for s in snapshots}))
+        return replace(self.last_rebuilt, about=about).with_snapshots(snapshots)
 
     def workflow(self, workflow_id: str) -> Workflow:
         """Rebuild a workflow with its parts."""
@@ -141,7 +142,7 @@ class Librarian:
         return Workflow(
             workflow_id,
             progress,
-            Map({checkpoint.order: checkpoint for checkpoint in self._parts("checkpoint", workflow_id, Checkpoint)}),
+            Checkpoints.of(self._parts("checkpoint", workflow_id, Checkpoint)),
             Map({attempt.number: attempt for attempt in self._parts("attempt", workflow_id, Attempt)}),
             Map({(effect.step, effect.key): effect for effect in effects if not effect.superseded}),
             Map({effect.order: effect for effect in effects if effect.superseded}),

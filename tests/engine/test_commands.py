@@ -1,17 +1,21 @@
 """Commands, one after the other as users give them: what the model reaches too seldom."""
 
+import time
+from itertools import count
 from typing import TypeVar
 
 import msgspec
+import pytest
 from tests.engine.test_workflow import orders
 
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.attempts import Resume
 from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.restore import Restore
+from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.layer import Layer, checkpoint_key
-from lastgood_daemon.authority.outcomes import CheckpointMade, Resumed, Written
+from lastgood_daemon.authority.outcomes import CheckpointMade, Resumed, SnapshotTaken, Written
 from lastgood_daemon.authority.targets import CheckpointRef, Revision, StateRef, Target
 from lastgood_daemon.authority.world import World
 from lastgood_daemon.engine.checkpoint import COMPLETED, Checkpoint
@@ -159,3 +163,29 @@ def test_the_revisions_of_two_states_are_not_compared() -> None:
     for revision, value in [(1, {"a": 1}), (2, {"a": 1, "b": 2})]:
         daemon.restore(Point("wf", 1, revision), "other")
         assert daemon.value("other") == value
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "checkpoint"])
+def test_one_more_costs_the_same_however_many_there_are(kind: str) -> None:
+    daemon, made = Daemon(), count()
+    daemon.set("a", 1)
+
+    def make() -> None:
+        number = next(made)
+        if kind == "checkpoint":
+            daemon.checkpoint(number, FAILED if number % 2 else COMPLETED)
+        else:
+            daemon.do(TakeSnapshot(StateRef("wf"), daemon.author, f"id{number}", None, None, 1), SnapshotTaken)
+
+    def least_cost() -> float:
+        costs = []
+        for _ in range(100):
+            begun = time.thread_time()
+            make()
+            costs.append(time.thread_time() - begun)
+        return min(costs)
+
+    few = least_cost()
+    for _ in range(10_000):
+        make()
+    assert least_cost() < 3 * few

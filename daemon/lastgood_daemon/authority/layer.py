@@ -258,7 +258,7 @@ class Layer:
     def put_snapshot(self, state: State, snapshot: Snapshot) -> None:
         """Keep a snapshot."""
         self.staged.records[snapshot_key(state.state_id, snapshot.snapshot_id)] = _encode(snapshot)
-        self.staged.states[state.state_id] = replace(state, snapshots=state.snapshots.set(snapshot.snapshot_id, snapshot))
+        self.staged.states[state.state_id] = state.with_snapshots([snapshot])
 
     def drop_snapshot(self, state: State, snapshot_id: str) -> None:
         """Forget a snapshot."""

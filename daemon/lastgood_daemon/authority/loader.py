@@ -34,6 +34,7 @@ from lastgood_daemon.authority.world import (
 )
 from lastgood_daemon.engine.attempt import Attempt
 from lastgood_daemon.engine.checkpoint import Checkpoint
+from lastgood_daemon.engine.checkpoints import Checkpoints
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import decode_row
@@ -122,7 +123,7 @@ class Loader:
             self._world.images[LogId(state_id, about.incarnation)] = ImageNote(image_log_bytes, image_size)
         snapshots = [self._decoded(r, Snapshot) for r in await self.store.records("snapshot", state_id)]
         kept = self._decoded(await self.store.record(kept_key(state_id, about.incarnation)), Kept) or Kept()
-        return replace(state, about=about, kept=kept, snapshots=Map({s.snapshot_id: s for s in snapshots if s is not None}))
+        return replace(state, about=about, kept=kept).with_snapshots(filter(None, snapshots))
 
     async def _rebuilt(self, point: Point) -> Rebuilt:
         """Rebuild a state; again where it was redacted meanwhile, since what it was before must not stay in memory."""
@@ -141,7 +142,7 @@ class Loader:
         return Workflow(
             workflow_id,
             progress.reckoned(self.store.now(), self.store.timeline.lease_end),
-            Map({c.order: c for c in await self._parts("checkpoint", workflow_id, Checkpoint)}),
+            Checkpoints.of(await self._parts("checkpoint", workflow_id, Checkpoint)),
             Map({a.number: a for a in await self._parts("attempt", workflow_id, Attempt)}),
             Map({(e.step, e.key): e for e in effects if not e.superseded}),
             Map({e.order: e for e in effects if e.superseded}),

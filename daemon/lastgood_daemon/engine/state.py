@@ -3,7 +3,7 @@
 A state is immutable: every change gives another one. What is being committed and what is durable are two of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -69,6 +69,8 @@ class State:
     exact: bool = True
     """Whether its positions and last changes are known; after a squashed delta only its values are."""
     snapshots: Map[str, Snapshot] = Map()  # noqa: RUF009 - immutable
+    last_ordinal: int = 0
+    """Of the snapshots: no lower one is given again while the state is in memory."""
 
     @property
     def incarnation(self) -> int:
@@ -103,6 +105,13 @@ class State:
         if found is None:
             raise SnapshotNotFoundError(self.state_id, snapshot_id)
         return found
+
+    def with_snapshots(self, snapshots: Iterable[Snapshot]) -> "State":
+        """Return the state with more snapshots, or with these in the place of those of the same ids."""
+        given = list(snapshots)
+        last = max((snapshot.ordinal for snapshot in given), default=0)
+        there = self.snapshots.update({snapshot.snapshot_id: snapshot for snapshot in given})
+        return replace(self, snapshots=there, last_ordinal=max(self.last_ordinal, last))
 
     def snapshots_in_order(self) -> list[Snapshot]:
         """Give the snapshots, oldest first."""

@@ -13,6 +13,7 @@ Without that, a crash after going back from step 8 to step 3 would resume at ste
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from heapq import merge
+from itertools import takewhile
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from immutables import Map
 
 from lastgood_daemon.engine.attempt import Attempt, StepAtWork
 from lastgood_daemon.engine.checkpoint import COMPLETED, Checkpoint
+from lastgood_daemon.engine.checkpoints import Checkpoints
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.errors import (
     CheckpointNotFoundError,
@@ -87,7 +89,7 @@ class Workflow:
 
     workflow_id: str
     progress: Progress = Progress()  # noqa: RUF009 - immutable
-    checkpoints: Map[tuple[int, int], Checkpoint] = Map()  # noqa: RUF009 - immutable
+    checkpoints: Checkpoints = Checkpoints()  # noqa: RUF009 - immutable
     attempts: Map[int, Attempt] = Map()  # noqa: RUF009 - immutable
     effects: Map[tuple[int, str], Effect] = Map()  # noqa: RUF009 - immutable
     """The ledger, by step and key: what is not superseded."""
@@ -97,7 +99,7 @@ class Workflow:
     @property
     def parts(self) -> int:
         """How many records belong to it."""
-        return len(self.checkpoints) + len(self.attempts) + len(self.effects) + len(self.put_aside)
+        return len(self.checkpoints.all) + len(self.attempts) + len(self.effects) + len(self.put_aside)
 
     # Who may write.
 
@@ -124,55 +126,43 @@ class Workflow:
 
     def in_order(self) -> list[Checkpoint]:
         """Give all checkpoints, by step, then attempt."""
-        return sorted(self.checkpoints.values(), key=lambda checkpoint: checkpoint.order)
+        return list(self.checkpoints.values())
 
     def checkpoints_from(self, order: tuple[int, int]) -> Iterator[Checkpoint]:
-        """Return the checkpoints by step, then attempt, from such a pair on.
-
-        Raises:
-            LabourError: there are many, and their order is not known yet. So below.
-        """
-        return values_from(self.checkpoints, lambda checkpoint: checkpoint.step, (order[0], order))
+        """Return the checkpoints by step, then attempt, from such a pair on."""
+        return self.checkpoints.all.values_from(order)
 
     def latest(self) -> Checkpoint | None:
         """Give the checkpoint of the highest step; of one step that of the highest attempt."""
-        return max(self._live(), key=lambda checkpoint: checkpoint.order, default=None)
+        return self.checkpoints.latest()
 
     def last_good(self) -> Checkpoint | None:
         """Give the checkpoint of the highest step that is completed."""
-        good = (checkpoint for checkpoint in self._live() if checkpoint.status == COMPLETED)
-        return max(good, key=lambda checkpoint: checkpoint.order, default=None)
+        return self.checkpoints.last_good()
 
     def of_step(self, step: int) -> Checkpoint:
         """Give the checkpoint of a step with the highest attempt, or raise ``CheckpointNotFoundError``."""
-        found = max(
-            (checkpoint for checkpoint in self._live() if checkpoint.step == step),
-            key=lambda checkpoint: checkpoint.order,
-            default=None,
-        )
+        found = self.checkpoints.of_step(step)
         if found is None:
             raise CheckpointNotFoundError(self.workflow_id, step)
         return found
 
-    def _live(self) -> list[Checkpoint]:
-        return [checkpoint for checkpoint in self.checkpoints.values() if not checkpoint.superseded]
-
     def record(self, checkpoint: Checkpoint) -> "Workflow":
         """Give the workflow with a checkpoint, in place of the same step and attempt."""
-        return _counted(replace(self, checkpoints=self.checkpoints.set(checkpoint.order, checkpoint)))
+        return _counted(replace(self, checkpoints=self.checkpoints.put([checkpoint])))
 
     def without(self, step: int | None) -> tuple["Workflow", list[Checkpoint]]:
         """Give the workflow without the checkpoints of a step (``None``: without any), and those."""
-        gone = [c for c in self.in_order() if step is None or c.step == step]
-        kept = {order: c for order, c in self.checkpoints.items() if step is not None and c.step != step}
-        return _counted(replace(self, checkpoints=Map(kept))), gone
+        if step is None:
+            return _counted(replace(self, checkpoints=Checkpoints())), self.in_order()
+        gone = list(takewhile(lambda checkpoint: checkpoint.step == step, self.checkpoints_from((step, 0))))
+        return _counted(replace(self, checkpoints=self.checkpoints.without(gone))), gone
 
     def without_parts(self, checkpoints: Iterable[Checkpoint], effects: Iterable[Effect]) -> "Workflow":
         """Give the workflow without some of its checkpoints and superseded effects."""
-        gone, aside = {checkpoint.order for checkpoint in checkpoints}, {effect.order for effect in effects}
-        kept = {order: checkpoint for order, checkpoint in self.checkpoints.items() if order not in gone}
+        aside = {effect.order for effect in effects}
         left = {order: effect for order, effect in self.put_aside.items() if order not in aside}
-        return _counted(replace(self, checkpoints=Map(kept), put_aside=Map(left)))
+        return _counted(replace(self, checkpoints=self.checkpoints.without(checkpoints), put_aside=Map(left)))
 
     def with_parts(self, parts: Iterable[Checkpoint | Attempt | Effect]) -> "Workflow":
         """Give the workflow with some of its parts in the place of those with the same names."""
@@ -197,11 +187,12 @@ class Workflow:
 
     def back_to(self, checkpoint: Checkpoint, now: int) -> tuple["Workflow", list[Checkpoint | Effect]]:
         """Begin a new line after a checkpoint. Gives the workflow, and what is superseded by that."""
-        later = [_superseded(other, now) for other in self._live() if other.order > checkpoint.order]
+        following = (checkpoint.step, checkpoint.attempt + 1)
+        later = [_superseded(other, now) for other in self.checkpoints.live.values_from(following)]
         aside = [_superseded(effect, now) for effect in self.effects_from(checkpoint.step + 1)]
         there = replace(
             self,
-            checkpoints=self.checkpoints.update({other.order: other for other in later}),
+            checkpoints=self.checkpoints.put(later),
             effects=Map({place: effect for place, effect in self.effects.items() if effect.step <= checkpoint.step}),
             put_aside=self.put_aside.update({effect.order: effect for effect in aside}),
         )
@@ -240,7 +231,11 @@ class Workflow:
         return sorted([*self.effects.values(), *self.put_aside.values()], key=lambda effect: effect.order)
 
     def all_effects_from(self, order: tuple[int, str, int]) -> Iterator[Effect]:
-        """Return all effects, superseded ones included, by step, key and line, from such a place on."""
+        """Return all effects, superseded ones included, by step, key and line, from such a place on.
+
+        Raises:
+            LabourError: there are many, and their order is not known yet. So below.
+        """
         step, key, _ = order
         live = values_from(self.effects, lambda effect: effect.step, (step, (step, key)))
         aside = values_from(self.put_aside, lambda effect: effect.step, (step, order))

@@ -24,8 +24,7 @@ class TakeSnapshot(msgspec.Struct, frozen=True):
         """See ``Command``."""
         state = find_state(layer, self.state)
         admit(layer, self.author, now)
-        ordinal = max((snapshot.ordinal for snapshot in state.snapshots.values()), default=0) + 1
-        snapshot = Snapshot(self.snapshot_id, ordinal, state.revision, now, self.label, self.metadata)
+        snapshot = Snapshot(self.snapshot_id, state.last_ordinal + 1, state.revision, now, self.label, self.metadata)
         layer.put_snapshot(state, snapshot)
         return SnapshotTaken(state.point(), snapshot)
 
