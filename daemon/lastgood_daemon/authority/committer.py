@@ -55,7 +55,7 @@ MAX_GROUP_BYTES = 64 * 1024 * 1024
 """Bytes after which a transaction takes no more commands."""
 MAX_WAITING = 16_384
 """Commands that may wait."""
-MAX_WAITING_BYTES = 256 * 1024 * 1024
+MAX_WAITING_BYTES = 128 * 1024 * 1024
 """Bytes that waiting commands may carry."""
 
 MOST_MOVES = 100

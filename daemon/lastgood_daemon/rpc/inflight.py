@@ -23,7 +23,7 @@ SHARE = 4
 """Which part of the memory budget calls and answers may take: one in so many."""
 LEAST = 16 * 1024 * 1024
 """The limit under a small budget."""
-STALL_SECONDS = 3.0
+STALL_SECONDS = 1.0
 """Without progress, while others wait."""
 PATIENCE_SECONDS = 10.0
 """How long a call in parts waits for room, in all, before it is refused."""
@@ -69,8 +69,8 @@ class InFlight:
         self._looking: asyncio.TimerHandle | None = None
         self._freed = 0
 
-    def hold(self, revoke: Callable[[], None]) -> Hold:
-        """Make a hold of nothing yet. ``revoke`` is called when what it holds has to be dropped."""
+    def hold(self, revoke: Callable[[], None] | None) -> Hold:
+        """Make a hold of nothing yet. ``revoke`` is called when what it holds has to be dropped; None: it never has."""
         return Hold(self, revoke)
 
     def now(self) -> float:

@@ -31,7 +31,7 @@ from lastgood_daemon.rpc.dispatch import (
     encoded,
 )
 from lastgood_daemon.rpc.errors import abort
-from lastgood_daemon.rpc.inflight import InFlight
+from lastgood_daemon.rpc.inflight import Hold, InFlight
 from lastgood_daemon.rpc.presence import UnaryCall
 from lastgood_daemon.rpc.requests import text_of
 from lastgood_proto.v1 import (
@@ -60,6 +60,10 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 
 SLOW_READS = 8
 """Of all unary calls, that are worked on at a time."""
+RECEIVING = 4
+"""Unary calls whose message is received at a time: how large it is is known only when it is there."""
+RECEIVE_SECONDS = 5.0
+"""Within which the message of a call must have come."""
 
 
 def operation_name(method: str) -> str:
@@ -69,12 +73,13 @@ def operation_name(method: str) -> str:
 
 def unary_handlers(dispatcher: Dispatcher, inflight: InFlight, token: str | None) -> Iterable[grpc.GenericRpcHandler]:
     """Make the handlers of all services but the sessions'."""
-    slots = asyncio.Semaphore(SLOW_READS)
+    slots, receiving = asyncio.Semaphore(SLOW_READS), asyncio.Semaphore(RECEIVING)
     for service in SERVICES:
         methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            method.name: grpc.unary_unary_rpc_method_handler(
-                # Without a deserializer: gRPC would answer what that cannot read with UNKNOWN, before who calls is checked.
-                _Method(method, dispatcher, inflight, slots, token).call
+            # A call with one message is a short stream. As one, its message is received when there is room for it, and bytes
+            # that cannot be read are answered by name, after who calls has been checked.
+            method.name: grpc.stream_stream_rpc_method_handler(
+                _Method(method, dispatcher, inflight, slots, receiving, token).call
             )
             for method in service.methods
         }
@@ -90,6 +95,7 @@ class _Method:
         dispatcher: Dispatcher,
         inflight: InFlight,
         slots: asyncio.Semaphore,
+        receiving: asyncio.Semaphore,
         token: str | None,
     ) -> None:
         self._name = operation_name(method.name)
@@ -97,6 +103,7 @@ class _Method:
         self._dispatcher = dispatcher
         self._inflight = inflight
         self._slots = slots
+        self._receiving = receiving
         self._token = token
         self._write = OPERATIONS[self._name].verb == "write"
 
@@ -105,15 +112,32 @@ class _Method:
             return await asyncio.to_thread(self._dispatcher.translate, self._name, request, principal)
         return self._dispatcher.translate(self._name, request, principal)
 
-    async def call(self, request: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
+    async def call(self, _: object, context: aio.ServicerContext[Any, Any]) -> None:
         """Answer one call."""
-        answer = await self._answer(request, context)
+        hold = self._inflight.hold(None)
+        try:
+            answer = await self._answer(hold, context)
+        finally:
+            hold.release()
         if isinstance(answer, Refused):
-            del request  # the error that ends a call keeps what is in sight here, for long
             await abort(context, answer)
-        return answer if isinstance(answer, bytes) else answer.SerializeToString()
+        await context.write(answer if isinstance(answer, bytes) else answer.SerializeToString())
 
-    async def _answer(self, encoded_request: bytes, context: aio.ServicerContext[Any, Any]) -> Message | bytes | Refused:
+    async def _received(self, hold: Hold, context: aio.ServicerContext[Any, Any]) -> bytes:
+        """Receive the message of a call, and hold what it costs: itself, and what it is taken apart into."""
+        async with self._receiving:
+            try:
+                async with asyncio.timeout(RECEIVE_SECONDS):
+                    message = await context.read()
+            except TimeoutError:
+                late = f"the message of the call did not come within {RECEIVE_SECONDS:g} s; nothing was done"
+                await abort(context, Refused("DEADLINE_EXCEEDED", late))
+            encoded_request = message if isinstance(message, bytes) else b""
+            if len(encoded_request) > LONG_REQUEST_BYTES:
+                await hold.grow(2 * len(encoded_request))
+        return encoded_request
+
+    async def _answer(self, hold: Hold, context: aio.ServicerContext[Any, Any]) -> Message | bytes | Refused:
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Message | Slow | Refused] = loop.create_future()
         remaining = context.time_remaining()
@@ -121,6 +145,7 @@ class _Method:
             principal = authenticate(dict(context.invocation_metadata() or ()), self._token)
         except RefusedError as refusal:
             return Refused.because(refusal)
+        encoded_request = await self._received(hold, context)
         try:
             request = self._read(encoded_request)
             key = text_of(request.context.idempotency_key, "idempotency_key") if self._write else ""
@@ -136,6 +161,7 @@ class _Method:
         )
         self._dispatcher.look()
         translated = await self._translated(request, principal)
+        del request, encoded_request
         self._dispatcher.perform(translated, caller, _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.
         try:
