@@ -14,7 +14,11 @@ from tests.support.rows import entry_of
 
 from lastgood_daemon.engine import encoded, log, long_changes
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
+from lastgood_daemon.engine.labour import LONG_BYTES
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, chain, decode_row, encode_entry, encode_squash, sealed
+from lastgood_daemon.engine.point import Point
+from lastgood_daemon.engine.stored_value import digest_of
+from lastgood_proto.values import encode
 
 contents = st.binary(max_size=20)
 simple_changes: st.SearchStrategy[SimpleChange] = st.one_of(
@@ -160,3 +164,44 @@ def test_a_text_that_is_none_is_no_entry_either() -> None:
     encoded = encode_entry(Entry(1, Author("agent"), ()))
     with pytest.raises(msgspec.DecodeError):
         decode_row(encoded.replace(b"agent", b"a\xa4ent"))
+
+
+def many_changes() -> Entry:
+    """An entry that is encoded in pieces: of every kind of change, with few and many, small and large values."""
+    large = encode("x" * (LONG_BYTES + 1))
+    items = [encode(n) for n in range(100)] + [large]
+    inner = (Put(("a",), large, 4), Remove(("b",)), Splice(("c",), 1, 2, items))
+    edits = [
+        *(LoggedEdit("update", (f"k{n}",), (Put((f"k{n}",), encode(n)), Remove((f"r{n}",)))) for n in range(100)),
+        LoggedEdit("set", ("m",), (Patch(("m",), inner), Put(("n",), large))),
+        LoggedEdit("append", ("l",), (Splice(("l",), 70_000, 0, items),)),
+        LoggedEdit("restore", (), (), Point("s", 1, 2)),
+    ]
+    return Entry(1, Author("ann", "wf", 3, 7), tuple(edits))
+
+
+def test_an_entry_in_pieces_is_what_one_call_makes_of_it() -> None:
+    entry = many_changes()
+    for edits in (entry.edits, *((edit,) for edit in entry.edits[-4:])):
+        part = Entry(entry.timestamp, entry.author, edits)
+        assert encode_entry(part) == msgspec.msgpack.encode(part)
+        assert entry_of(encode_entry(part)) == part
+
+
+def test_the_chain_of_an_entry_in_pieces_is_over_the_hashes_of_its_values() -> None:
+    def hashed(change: Change) -> Change:
+        match change:
+            case Put(path, value, position):
+                return Put(path, digest_of(value), position)
+            case Splice(path, index, removed, items):
+                return Splice(path, index, removed, [digest_of(item) for item in items])
+            case Patch(path, changes):
+                return Patch(path, tuple(hashed(inner) for inner in changes))  # type: ignore[misc]  # simple ones stay so
+            case _:
+                return change
+
+    entry = many_changes()
+    edits = tuple(LoggedEdit(e.operation, e.path, tuple(map(hashed, e.changes)), e.source) for e in entry.edits)
+    skeleton = msgspec.msgpack.encode((entry.timestamp, entry.author, edits))
+    by_hand = blake2b(b"before" + (5).to_bytes(8) + skeleton, digest_size=16).digest()
+    assert chain(b"before", 5, entry) == by_hand

@@ -99,6 +99,8 @@ def encode_entry(entry: Entry) -> bytes:
 
 def is_short(edits: Sequence[LoggedEdit]) -> bool:
     """Whether edits are so few and small that one call may encode them."""
+    if len(edits) == 1 and len(edits[0].changes) == 1:
+        return _is_short(edits[0].changes[0])
     return len(edits) <= _FEW and all(_are_short(edit.changes) for edit in edits)
 
 
@@ -108,8 +110,8 @@ def _are_short(changes: Sequence[Change]) -> bool:
 
 def _is_short(change: Change) -> bool:
     match change:
-        case Put(_, value):
-            return len(value) <= LONG_BYTES
+        case Put():
+            return len(change.value) <= LONG_BYTES
         case Splice():
             return len(change.items) <= _FEW and all(len(item) <= LONG_BYTES for item in change.items)
         case Patch():
@@ -179,8 +181,11 @@ def chain(before: bytes, revision: int, entry: Entry) -> bytes:
     """Return the hash that chains an entry to the one before it (``b""`` before the first)."""
     # Without a step the author is hashed as it was before steps were recorded, so that older logs still match.
     author = entry.author[:3] if entry.author.step is None else entry.author
+    pieces = _pieces(entry.timestamp, author, entry.edits, digest_of)
+    if len(entry.edits) <= _FEW:
+        return blake2b(before + revision.to_bytes(8) + b"".join(pieces), digest_size=16).digest()
     hashed = blake2b(before + revision.to_bytes(8), digest_size=16)
-    for piece in _pieces(entry.timestamp, author, entry.edits, digest_of):
+    for piece in pieces:
         hashed.update(piece)
     return hashed.digest()
 
@@ -189,9 +194,9 @@ def _pieces(
     timestamp: int, author: tuple[object, ...], edits: Sequence[LoggedEdit], stored: Callable[[bytes], bytes]
 ) -> Iterator[bytes]:
     """Encode an entry a little at a time, with each value as ``stored`` gives it: what one call would give, in pieces."""
-    yield b"\x93" + _encode(timestamp) + _encode(author) + list_head(len(edits))
+    yield b"\x93" + _encode((timestamp, author))[1:] + list_head(len(edits))
     for edit in edits:
-        yield b"\x94" + _encode(edit.operation) + _encode(edit.path)
+        yield b"\x94" + _encode((edit.operation, edit.path))[1:]
         yield from _pieces_of(edit.changes, stored)
         yield _encode(edit.source)
 
@@ -200,7 +205,8 @@ def _pieces_of(changes: Sequence[Change], stored: Callable[[bytes], bytes]) -> I
     yield list_head(len(changes))
     for change in changes:
         match change:
-            case Put(path, value, position):
+            case Put():
+                path, value, position = change.path, change.value, change.position
                 spend(_VALUE_COST + len(value) // _BYTES_A_MICROSECOND)
                 content = stored(value)
                 if len(content) <= LONG_BYTES:
