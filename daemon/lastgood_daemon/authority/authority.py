@@ -180,10 +180,10 @@ class Authority:
         """Have ``run`` end because the storage has failed: a daemon that is up but dead helps nobody."""
         self._committer.fail(error)
 
-    def look(self) -> None:
+    def look(self, *, whole: bool = False) -> None:
         """See that the storage is still there: otherwise it has failed, and nothing is answered any more."""
         try:
-            self._store.check_presence()
+            self._store.check_presence(whole=whole)
         except StoreBrokenError as error:
             self.fail(error)
 

@@ -21,7 +21,7 @@ async def watch(folder: DataFolder, socket: SocketFile | None, server: RpcServer
     while True:
         await anyio.sleep(LOOK_SECONDS)
         try:
-            authority.look()
+            authority.look(whole=True)
             for name in folder.look():
                 log.warning("put back what was removed from the folder", name=name)
             if socket is not None and not socket.is_there:

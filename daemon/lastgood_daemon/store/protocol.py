@@ -216,8 +216,11 @@ class Store(Reading, Upkeep, Protocol):
         """Note durably how far time has come, as every commit does."""
         ...
 
-    def check_presence(self) -> None:
-        """Raise StoreBrokenError where what was written is no longer where it would be found. Waits for nothing."""
+    def check_presence(self, *, whole: bool) -> None:
+        """Raise StoreBrokenError where what was written is no longer where it would be found. Waits for nothing.
+
+        Not ``whole``: where that is found out at once.
+        """
         ...
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:

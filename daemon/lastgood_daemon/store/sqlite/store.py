@@ -118,9 +118,9 @@ class SqliteStore(SqliteReader):
         """Return the moment, not below any in the file. From the event loop's thread."""
         return self._clock.now()
 
-    def check_presence(self) -> None:
-        """Raise StoreBrokenError where the files are no longer under their names."""
-        self._presence.check()
+    def check_presence(self, *, whole: bool) -> None:
+        """Raise StoreBrokenError where the files, or the database alone, are no longer under their names."""
+        self._presence.check(whole=whole)
 
     def beat(self) -> None:
         """Look at the clocks."""
