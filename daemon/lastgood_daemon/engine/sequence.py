@@ -25,6 +25,8 @@ from collections.abc import Sequence as Seq
 from itertools import islice
 from typing import Generic, TypeVar
 
+from lastgood_daemon.engine.labour import spend
+
 T = TypeVar("T")
 
 WIDTH = 32
@@ -294,6 +296,7 @@ def _common(
     lefts, rights = [left], [right]
     count = in_left = in_right = 0
     while count < limit:
+        spend(1)
         left, right = lefts[-1], rights[-1]
         at_border = not in_left and not in_right
         if at_border and (left is right or (isinstance(left, Run) and isinstance(right, Run) and left == right)):
