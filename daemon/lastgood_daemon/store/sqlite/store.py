@@ -86,10 +86,10 @@ class SqliteStore(SqliteReader):
                 schema.make(writer)
             schema.upgrade(writer, path)
             identity = schema.identify(writer, path)
-            clock = _started(writer, identity.latest)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
             identity = identity._replace(copy_id=copies.recognize(writer, path))
+            clock = _started(writer, identity.latest)  # only now: what cannot be read is left as it is
         except BaseException as error:
             outward = translated(error, connections[0] if connections else None)
             for each in connections:
