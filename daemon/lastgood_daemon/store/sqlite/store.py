@@ -88,8 +88,11 @@ class SqliteStore(SqliteReader):
             identity = schema.identify(writer, path)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
+            clock = _clock_of(writer, identity.latest)
+            # What follows writes: a file that cannot be read is left as it is.
             identity = identity._replace(copy_id=copies.recognize(writer, path))
-            clock = _started(writer, identity.latest)  # only now: what cannot be read is left as it is
+            with contextlib.suppress(apsw.FullError), clock.saving() as data:
+                writing.put_timeline(writer, data, clock.now())  # however often a daemon starts, time goes on
         except BaseException as error:
             outward = translated(error, connections[0] if connections else None)
             for each in connections:
@@ -257,16 +260,13 @@ class SqliteStore(SqliteReader):
         return apsw.SQLITE_OK
 
 
-def _started(writer: apsw.Connection, latest: int) -> Clock:
-    """Start the clock, and write that down: however often a daemon starts, time goes on."""
+def _clock_of(writer: apsw.Connection, latest: int) -> Clock:
+    """Return a clock that goes on from where the file has come to."""
     try:
         found = reading.record(writer, writing.TIMELINE)
-    except (CorruptRecordError, apsw.CorruptError):
+    except CorruptRecordError:
         found = None  # then times are shown as they were stored; ``verify`` tells of it
-    clock = Clock(latest, None if found is None else Timeline.decoded(found.value))
-    with contextlib.suppress(apsw.FullError, apsw.CorruptError), clock.saving() as data:
-        writing.put_timeline(writer, data, clock.now())
-    return clock
+    return Clock(latest, None if found is None else Timeline.decoded(found.value))
 
 
 def _checkpoint(connection: apsw.Connection) -> None:
