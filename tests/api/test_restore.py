@@ -185,7 +185,12 @@ async def test_restore_of_paths_leaves_the_rest(state: SharedState) -> None:
     assert await state.to_dict() == {"a": {"x": 1, "y": 2}, "b": 2, "c": 1, "new": {"z": 2}}
     assert await state.restore(1, paths=["new", "gone"]) == 4
     assert await state.to_dict() == {"a": {"x": 1, "y": 2}, "b": 2, "c": 1, "gone": 1}
-    assert await state.restore(1, paths=["never"]) == 5
+    with pytest.raises(PathError, match="neither now nor in the target") as refused:
+        await state.restore(1, paths=["b", "never"])
+    assert refused.value.path == "never"
+    with pytest.raises(PathError):
+        await state.preview(1, paths=["never"])
+    assert await state.revision() == 4
 
 
 async def test_restore_of_paths_is_undone_by_a_restore(state: SharedState) -> None:

@@ -119,7 +119,7 @@ def test_the_paths_keep_the_places_of_the_others() -> None:
     assert list(with_paths(now, target, "b").items()) == [("a", 1), ("b", {"y": 1, "x": 2}), ("c", 3), ("e", 5)]
     assert list(with_paths(now, target, "b")["b"]) == ["y", "x"]
     assert list(with_paths({"b": 1, "a": 2}, {"a": 1, "b": 1}, "a")) == ["b", "a"]
-    assert with_paths(now, target, "new.path", "d") == {"a": 1, "c": 3, "d": 4, "e": 5}
+    assert with_paths(now, target, "b.x", "d") == {"a": 1, "b": {"x": 2}, "c": 3, "d": 4, "e": 5}
 
 
 def test_going_back_to_an_earlier_attempt_supersedes_the_later_one_of_the_same_step() -> None:

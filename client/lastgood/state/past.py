@@ -112,7 +112,8 @@ class StatePast(StateHandle):
         Args:
             target: a snapshot, a revision, a checkpoint or an aware datetime. One of another state, or of another daemon,
                 writes its content here.
-            paths: only these subtrees; one that the target does not have is removed. None is the whole tree.
+            paths: only these subtrees; one that the target does not have is removed. None is the whole tree. One that
+                neither has, now or in the target, is PathError.
             expected: as for ``set``.
             timeout: seconds; None is the client's.
 

@@ -18,6 +18,7 @@ from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_cha
 from lastgood_daemon.engine.delta import MOST_ITEMS
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.equality import same_value
+from lastgood_daemon.engine.errors import PathError
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
 from lastgood_daemon.engine.order import sorted_in_runs
@@ -80,9 +81,9 @@ def bridge_paths(now: Tree, target: Node, paths: Iterable[Path]) -> Iterator[tup
     moves before its turn.
 
     Raises:
-        PathError: what is above a path now does not let it be put there.
+        PathError: what is above a path now does not let it be put there; or nothing is there, now and in the target.
     """
-    for path in _in_turn(target, paths):
+    for path in _in_turn(now, target, paths):
         changes = _bridge_path(now, target, path) if path else bridge(now.root, target)
         yield path, changes
         root = now.root
@@ -97,9 +98,9 @@ def restored(now: Tree, target: Node, paths: Iterable[Path]) -> Node:
     What the target has is taken over as it is, so it costs the paths, however large what is there may be.
 
     Raises:
-        PathError: what is above a path now does not let it be put there.
+        PathError: what is above a path now does not let it be put there; or nothing is there, now and in the target.
     """
-    for path in _in_turn(target, paths):
+    for path in _in_turn(now, target, paths):
         if not path:
             return target
         old, new, parent = now.find(path), find(target, path), now.find(path[:-1])
@@ -122,12 +123,20 @@ def _position(target: Node, path: Path) -> int | None:
     return None if entry is None else entry.position
 
 
-def _in_turn(target: Node, paths: Iterable[Path]) -> list[Path]:
-    """Return the paths in the order in which they are restored."""
+def _in_turn(now: Tree, target: Node, paths: Iterable[Path]) -> list[Path]:
+    """Return the paths in the order in which they are restored.
+
+    Raises:
+        PathError: neither content has one of them. It is mistyped: restoring it would be a revision that does nothing.
+    """
     paths = tuple(paths)
     spend(len(paths) * _PATH_COST)
     by_index = [*sorted_in_runs(minimal(paths), key=_index_key)]
     gone = {path for path in by_index if find(target, path) is None}
+    for path in gone:
+        if now.find(path) is None:
+            problem = "nothing is there to be restored: neither now nor in the target"
+            raise PathError(path, problem)
     return [*(path for path in by_index if path not in gone), *(path for path in reversed(by_index) if path in gone)]
 
 
