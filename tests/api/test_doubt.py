@@ -7,7 +7,7 @@ from tests.api.outside import Outside, failing
 from tests.support.daemons import DaemonProcess
 from tests.support.processes import run_script
 
-from lastgood import NOT_DONE, InDoubtError, ResumableWorkflow, Step
+from lastgood import NOT_DONE, InDoubtError, InvalidValueError, ResumableWorkflow, Step
 
 
 async def _leave_in_doubt(workflow: ResumableWorkflow, key: str = "send") -> str:
@@ -75,9 +75,11 @@ async def test_or_the_outside_service_is_asked(workflow: ResumableWorkflow, know
 
 async def test_a_result_of_the_outside_service_that_cannot_be_stored(workflow: ResumableWorkflow) -> None:
     await _leave_in_doubt(workflow)
-    thing = object()
+    outside = Outside("sent")
     async with workflow.step(0, "a") as step:
-        assert await step.once("send", Outside("sent"), in_doubt=lambda _: thing) is thing
+        with pytest.raises(InvalidValueError, match="is done and does not run again"):
+            await step.once("send", outside, in_doubt=lambda _: object())
+    assert outside.calls == []
     assert [each.status for each in await workflow.list_effects()] == ["done"]
 
 

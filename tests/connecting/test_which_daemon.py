@@ -50,8 +50,13 @@ async def test_the_first_that_applies(daemons: Daemons, first: int, monkeypatch:
     monkeypatch.setenv("XDG_STATE_HOME", str(daemons.root / "state"))
     for name in set(given) & {"LASTGOOD_ADDRESS", "LASTGOOD_DATA_DIR"}:
         monkeypatch.setenv(name, given[name])
-    arguments = {name: given[name] for name in set(given) & {"address", "data_dir"}}
+    arguments = {WAYS[first]: given[WAYS[first]]} if WAYS[first] in {"address", "data_dir"} else {}
     assert await reached(**arguments) == str(daemons.by_way[WAYS[first]].folder)
+
+
+async def test_two_daemons_at_once_are_refused(daemons: Daemons) -> None:
+    with pytest.raises(lastgood.InvalidArgumentError, match="give one of them"):
+        lastgood.connect(daemons.argument("address"), data_dir=daemons.argument("data_dir"))
 
 
 async def test_an_empty_variable_is_none(daemons: Daemons, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,7 @@ def test_each_unary_method_answers(foreign: ForeignClient, state_id: str, tmp_pa
         "WorkflowService.Resume": workflow,
         "WorkflowService.FailStep": {**workflow, **second, "step": 1},
         "WorkflowService.Release": workflow,
+        "WorkflowService.DeleteWorkflow": workflow,
         "RetentionService.SetRetention": {"state_id": "reflected", "retention": {"revisions": 10, "age": "60s"}},
         "RetentionService.GetRetention": {"state_id": "reflected"},
         "RetentionService.Compact": {"state_id": "reflected"},

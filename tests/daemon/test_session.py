@@ -179,8 +179,8 @@ async def test_an_expired_session_is_not_taken_up(tmp_path: Path, monkeypatch: p
         daemon.close()
 
 
-async def test_a_write_on_a_session_that_is_no_longer_known_is_an_unknown_outcome(tmp_path: Path) -> None:
-    """The folder is replaced by another one while a write is under way; what had not been sent goes on."""
+async def test_a_write_on_its_way_to_a_store_that_is_replaced_is_an_unknown_outcome(tmp_path: Path) -> None:
+    """The folder is replaced by another one while a write is under way; what had not been sent is refused."""
     daemon = DaemonProcess(tmp_path / "data", forked=True).start()
     try:
         async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=30.0) as client:
@@ -194,11 +194,14 @@ async def test_a_write_on_a_session_that_is_no_longer_known_is_an_unknown_outcom
             daemon.process.wait()
             shutil.rmtree(daemon.folder)
             await asyncio.to_thread(daemon.start)
-            with pytest.raises(lastgood.OutcomeUnknownError, match="session"):
+            with pytest.raises(lastgood.OutcomeUnknownError, match="met the store"):
                 await sent
-            assert await reading == []
-            assert await client.list_states() == []
-            assert await client.state("t").increment("n") == 1
+            with pytest.raises(lastgood.StoreReplacedError):
+                await reading
+            with pytest.raises(lastgood.StoreReplacedError):
+                await client.state("t").increment("n")
+        async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=30.0) as another:
+            assert await another.list_states() == []
     finally:
         daemon.close()
 

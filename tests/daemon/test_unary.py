@@ -91,8 +91,10 @@ async def test_history_service(call: Grpcurl, state_id: str) -> None:
     assert [entry.operation for entry in entries] == ["set", "set", "restore"]
     assert all(entry.HasField("value") for entry in entries)
     bare = (await call("History.ListHistory", state=of(state_id), path="a", omit_values=True)).entries
-    for entry in entries:
+    assert all(entry.value_omitted for entry in bare)
+    for entry, other in zip(entries, bare, strict=True):
         entry.ClearField("value")
+        other.ClearField("value_omitted")
     assert list(bare) == list(entries), "all but the values"
     assert all(entry.existed for entry in bare)
     difference = (await call("History.Diff", state=of(state_id), old={"revision": 2})).differences[0]

@@ -120,13 +120,13 @@ def test_the_handles_of_one_are_refused_by_the_other(client: lastgood.sync.Clien
     with pytest.raises(lastgood.InvalidArgumentError, match=r"is a lastgood\.Client, not <lastgood\.sync\.Client"):
         lastgood.SharedState("s", client=blocking)
     storage: Any = lastgood.FileCheckpointStorage("x")
-    with pytest.raises(lastgood.InvalidArgumentError, match=r"not a lastgood\.storage\."):
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"got lastgood\.storage\."):
         lastgood.sync.CheckpointManager(storage)
     manager: Any = lastgood.CheckpointManager()
-    with pytest.raises(lastgood.InvalidArgumentError, match=r"not a lastgood\.checkpoints\."):
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"got lastgood\.checkpoints\."):
         lastgood.sync.ResumableWorkflow("w", manager)
     handle: Any = lastgood.SharedState("s")
-    with pytest.raises(lastgood.InvalidArgumentError, match=r"not a lastgood\.state\."):
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"got lastgood\.state\."):
         client.checkpoints.create_checkpoint(state.state_id, 1, "a", "completed", handle)
 
 
