@@ -8,7 +8,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     async def fill() -> dict[str, object]:
         async with lastgood.connect(daemon.address, timeout=30.0) as client:
             said: dict[str, object] = {}
+            await client.set_retention(lastgood.Retention(revisions=2))
             for index in range(STATES):
                 state = client.state(f"state-{index:03}")
                 for revision in range(REVISIONS):
@@ -120,3 +121,46 @@ async def look(daemon: DaemonProcess, filled: Filled) -> tuple[int, int]:
         except lastgood.CorruptDataError:
             unwritable += 1
     return unreadable, unwritable
+
+
+@pytest.mark.parametrize("kind", ["zeroed", "random"])
+def test_maintenance_goes_on_around_a_damaged_page(filled: Filled, tmp_path: Path, kind: str) -> None:
+    told = 0
+    for page in list(pages(filled))[1:]:
+        folder = tmp_path / f"{kind}-{page}"
+        folder.mkdir(mode=0o700)
+        (folder / "lastgood.db").write_bytes(damaged(filled.content, page, kind))
+        daemon = DaemonProcess(folder, forked=True).start()
+        try:
+            told += asyncio.run(maintain(daemon, filled, tmp_path / f"backup-{kind}-{page}"))
+            assert daemon.process.poll() is None, daemon.log.read_text()
+            assert daemon.stop() == 0, daemon.log.read_text()
+        finally:
+            daemon.close()
+    assert told, "no damage was met"
+
+
+async def maintain(daemon: DaemonProcess, filled: Filled, backup: Path) -> int:
+    """Do what goes through the whole store; return how many problems ``verify`` names."""
+    async with lastgood.connect(daemon.address, timeout=30.0) as client:
+        compacted = await client.compact()
+        assert compacted.damaged or compacted.states
+        exported = 0
+        for state_id in filled.said:
+            try:
+                lines = [line async for line in client.export_state(state_id)]
+            except lastgood.CorruptDataError:
+                continue
+            exported += bool(lines)
+        assert exported
+        with suppress(lastgood.CorruptDataError):
+            await client.backup(backup)
+        verified = await client.verify()
+        new = client.state("state-after")
+        try:
+            await new.set("a", 1)
+        except lastgood.CorruptDataError:
+            pass
+        else:
+            assert await new.get("a") == 1
+        return len(verified.problems)

@@ -12,6 +12,7 @@ finds what is left. Something damaged is passed over; a full disk ends the round
 """
 
 import asyncio
+import logging
 
 import msgspec
 
@@ -41,6 +42,9 @@ _ENDS = {"OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN"}
 """The refusals that are about the daemon, and not about what was handed in."""
 
 
+log = logging.getLogger(__name__)
+
+
 class Housekeeper:
     """See the module."""
 
@@ -62,8 +66,7 @@ class Housekeeper:
         try:
             await self._keep(made)
             if not made.found.is_empty:
-                while given := await self._store.give_back():
-                    made.found.bytes += given
+                await self._give_back(made)
         except StoreFullError as error:
             reason = "OVERLOADED"
             raise EndedError(reason, f"the disk is too full to make room on it: {error}") from error
@@ -94,6 +97,14 @@ class Housekeeper:
         await made.guard(self._clear(made))
 
     # The parts of a round.
+
+    async def _give_back(self, made: Round) -> None:
+        """Give what has become free back to the file system, as far as no damaged page is in the way."""
+        try:
+            while given := await self._store.give_back():
+                made.found.bytes += given
+        except CorruptRecordError as error:
+            log.error("space cannot be given back past damage: %s", error)  # noqa: TRY400 - expected, no traceback
 
     async def _keep(self, made: Round) -> None:
         if made.policies.any(lambda policy: policy.ttl is not None):

@@ -100,6 +100,10 @@ class Clock:
             self._saved = None
             raise
 
+    def forgo(self) -> None:
+        """Take the timeline for saved: it cannot be, and is not to be tried at every commit."""
+        self._saved = self.timeline
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Count no more than ``PAUSE`` for what is done meanwhile."""

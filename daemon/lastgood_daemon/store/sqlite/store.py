@@ -8,6 +8,7 @@ The WAL is brought into the main file after a commit that leaves it long, when t
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -30,12 +31,14 @@ from lastgood_daemon.store.sqlite import compacting, copies, images, places, rea
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
-from lastgood_daemon.store.sqlite.faults import translated
+from lastgood_daemon.store.sqlite.faults import is_damaged_page, translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
 from lastgood_daemon.store.sqlite.presence import Presence, refuse_loss
 from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
 from lastgood_daemon.store.timeline import Timeline
 from lastgood_daemon.store.upkeep import Image, Place
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,8 +94,7 @@ class SqliteStore(SqliteReader):
             clock = _clock_of(writer, identity.latest)
             # What follows writes: a file that cannot be read is left as it is.
             identity = identity._replace(copy_id=copies.recognize(writer, path))
-            with contextlib.suppress(apsw.FullError), clock.saving() as data:
-                writing.put_timeline(writer, data, clock.now())  # however often a daemon starts, time goes on
+            _note_start(writer, clock)
         except BaseException as error:
             outward = translated(error, connections[0] if connections else None)
             for each in connections:
@@ -131,8 +133,11 @@ class SqliteStore(SqliteReader):
 
     async def keep_time(self) -> None:
         """Write down how far time has come."""
-        with self._clock.saving() as data:
-            await self._write(writing.put_timeline, data, self.now())
+        try:
+            with self._clock.saving() as data:
+                await self._write(writing.put_timeline, data, self.now())
+        except DamagedPageError as error:
+            _forgo(self._clock, error)
 
     async def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Write the units durably, in one transaction. Once it has begun, cancelling does not stop it."""
@@ -266,7 +271,28 @@ def _clock_of(writer: apsw.Connection, latest: int) -> Clock:
         found = reading.record(writer, writing.TIMELINE)
     except CorruptRecordError:
         found = None  # then times are shown as they were stored; ``verify`` tells of it
+    except apsw.Error as error:
+        if not is_damaged_page(error):
+            raise
+        found = None  # likewise
     return Clock(latest, None if found is None else Timeline.decoded(found.value))
+
+
+def _note_start(writer: apsw.Connection, clock: Clock) -> None:
+    """Write down that there was this start, so that time goes on however often a daemon starts."""
+    try:
+        with contextlib.suppress(apsw.FullError), clock.saving() as data:
+            writing.put_timeline(writer, data, clock.now())
+    except apsw.Error as error:
+        if not is_damaged_page(error):
+            raise
+        _forgo(clock, error)
+
+
+def _forgo(clock: Clock, error: Exception) -> None:
+    """Go on without writing down the time: nobody is to be refused for that."""
+    clock.forgo()
+    log.error("how far time has come cannot be written down: %s", error)
 
 
 def _checkpoint(connection: apsw.Connection) -> None:
