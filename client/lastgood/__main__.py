@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from lastgood.cli import programs
 from lastgood.cli.words import in_order
+from lastgood_proto import descriptors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run the command as a process, and end without taking the interpreter apart, a sixth of the time of a `get`."""
+    descriptors.open_missing()
     status = main()
     try:
         sys.stdout.flush()

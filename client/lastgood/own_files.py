@@ -38,10 +38,10 @@ def read_own(path: Path) -> bytes:
 
 
 def check_own_folder(folder: Path) -> None:
-    """Check that a folder, where it exists, belongs to the user or to root.
+    """Check that a folder, where it exists, belongs to the user or to root alone.
 
     Raises:
-        DaemonUnavailableError: it belongs to another user, or cannot be looked at.
+        DaemonUnavailableError: it belongs to another user, is shared between users, or cannot be looked at.
     """
     try:
         found = folder.stat()
@@ -51,6 +51,28 @@ def check_own_folder(folder: Path) -> None:
         text = f"the folder of the daemon cannot be looked into: {error}"
         raise DaemonUnavailableError(text) from error
     _check_owner(folder, found)
+    if found.st_mode & stat.S_ISVTX:  # no daemon would serve it, and nothing is to be left in it
+        text = f"{folder} is shared between users, like /tmp. Name a folder within it"
+        raise DaemonUnavailableError(text)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, and what is missing above it, for nobody but the user (0700).
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        folder.chmod(0o700)  # whatever the umask
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

@@ -6,11 +6,14 @@ People type ``lastgood serve`` and ``lastgood verify``.
 import importlib
 import sys
 
+from lastgood_proto import descriptors
+
 _COMMANDS = {"serve": "lastgood_daemon.start", "verify": "lastgood_daemon.process.verify"}
 
 
 def main() -> int:
     """Do what is said; gives the exit status."""
+    descriptors.open_missing()
     command, *flags = sys.argv[1:] or [""]
     if command not in _COMMANDS:
         sys.stderr.write(f"usage: python -m lastgood_daemon {{{'|'.join(_COMMANDS)}}} [FLAGS]\n")

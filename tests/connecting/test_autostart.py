@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.daemons import DaemonProcess, autostarted_pid
+from tests.support.daemons import DaemonProcess, autostarted_pid, end_autostarted
 from tests.support.processes import environment, is_alive, printed, run_script, script
 from tests.support.waiting import until, wait_until
 
@@ -63,6 +63,34 @@ def test_it_outlives_the_session_of_the_one_who_connected(folder: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     assert is_alive(pid_of(folder))
     assert len(printed(CONNECT, folder)) == 1
+
+
+def test_what_its_client_blocks_and_ignores_of_signals_ends_it(folder: Path) -> None:
+    deaf = """
+    import signal
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    """
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        printed(deaf + CONNECT, folder)
+        os.kill(pid := pid_of(folder), number)
+        _wait_until_gone(pid)
+
+
+def _wait_until_gone(pid: int) -> None:
+    wait_until(lambda: not is_alive(pid), 20)
+
+
+def test_what_is_missing_above_its_folder_is_made_for_its_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b" / "c"
+    old = os.umask(0)
+    try:
+        printed(CONNECT, folder)
+    finally:
+        os.umask(old)
+        end_autostarted(folder)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/c")] == [0o700] * 3
 
 
 def test_it_gets_none_of_the_secrets_in_the_environment(folder: Path) -> None:

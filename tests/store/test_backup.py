@@ -22,7 +22,7 @@ from lastgood_daemon.store.protocol import (
     StoreFullError,
     Unit,
 )
-from lastgood_daemon.store.sqlite import ForeignFileError, SqliteStore, aside
+from lastgood_daemon.store.sqlite import ForeignFileError, SqliteStore, resting
 
 BIG = LogId("big", 1)
 
@@ -174,6 +174,6 @@ async def test_aside_opens_nothing_else(path: Path, content: bytes | None) -> No
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ForeignFileError):
-        async with aside(path):
+        async with resting(path):
             pass
     assert [each.read_bytes() for each in path.parent.iterdir()] == ([] if content is None else [content])

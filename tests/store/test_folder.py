@@ -161,8 +161,9 @@ def test_a_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         child.communicate()
 
 
-def test_the_lock_file_is_never_removed(tmp_path: Path) -> None:
-    DataFolder(tmp_path).close()
+def test_the_lock_file_of_a_folder_that_was_served_is_never_removed(tmp_path: Path) -> None:
+    with DataFolder(tmp_path) as folder:
+        folder.publish(endpoint())
     inode = (tmp_path / "daemon.lock").stat().st_ino
     DataFolder(tmp_path).close()
     assert (tmp_path / "daemon.lock").stat().st_ino == inode
@@ -190,8 +191,32 @@ def test_it_is_made_for_its_owner_only(tmp_path: Path, umask: int) -> None:
 def test_others_may_not_write_into_a_folder_that_was_there(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d").chmod(0o775)
-    DataFolder(tmp_path / "d").close()
+    with DataFolder(tmp_path / "d") as folder:
+        assert mode(tmp_path / "d") == 0o775, "it may still turn out that it cannot be served"
+        folder.publish(endpoint())
     assert mode(tmp_path / "d") == 0o755
+
+
+def test_what_is_missing_above_a_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        with DataFolder(tmp_path / "a" / "b" / "c"):
+            assert [mode(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o700] * 3
+    finally:
+        os.umask(old)
+
+
+def test_a_folder_that_is_not_served_after_all_is_left_as_it_was(tmp_path: Path) -> None:
+    DataFolder(tmp_path / "a" / "b").close()
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "d").mkdir(mode=0o775)
+    (tmp_path / "d" / "file").touch()
+    DataFolder(tmp_path / "d").close()
+    assert [each.name for each in (tmp_path / "d").iterdir()] == ["file"]
+    with DataFolder(tmp_path / "d") as folder:
+        folder.publish(endpoint())
+    DataFolder(tmp_path / "d").close()
+    assert sorted(each.name for each in (tmp_path / "d").iterdir()) == ["daemon.lock", "file"], "it was there before"
 
 
 def test_a_shared_folder_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from lastgood_daemon.process.verify import main as verify_offline
 from lastgood_daemon.store.protocol import Append, Committed, Head, LogId, LogRow, Record, RecordKey, RecordWrite, Unit
-from lastgood_daemon.store.sqlite import DamagedFileError, OldFormatError, SqliteStore, StoreOpenError, aside, schema
+from lastgood_daemon.store.sqlite import DamagedFileError, OldFormatError, SqliteStore, StoreOpenError, resting, schema
 
 FORMAT_1 = (
     "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value ANY NOT NULL) STRICT",
@@ -174,7 +174,7 @@ async def test_an_upgrade_that_is_cut_off_has_not_happened(old: Path, cut: int, 
 async def test_a_file_of_format_1_is_not_read_without_a_daemon(old: Path) -> None:
     before = old.read_bytes()
     with pytest.raises(OldFormatError, match=r"format version 1, .* version 2 .* start one .*lastgood serve"):
-        async with aside(old):
+        async with resting(old):
             pass
     assert old.read_bytes() == before
 
@@ -230,7 +230,7 @@ async def test_a_damaged_fact_about_the_file_is_noticed(
     with pytest.raises(DamagedFileError, match=r"does not match its checksum.*backup"):
         SqliteStore.open(path)
     with pytest.raises(DamagedFileError):
-        async with aside(path):
+        async with resting(path):
             pass
 
 
@@ -254,5 +254,5 @@ async def test_a_damaged_definition_of_a_table_is_noticed(tmp_path: Path, name: 
     with pytest.raises(DamagedFileError, match="what it says of its tables"):
         SqliteStore.open(path)
     with pytest.raises(DamagedFileError):
-        async with aside(path):
+        async with resting(path):
             pass

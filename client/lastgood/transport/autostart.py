@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError
 from lastgood.locate import Endpoint
-from lastgood.own_files import open_own
+from lastgood.own_files import make_folder, open_own
 from lastgood.transport.link import LinkBrokenError
 
 AUTOSTART_LOCK = "autostart.lock"
@@ -51,7 +51,7 @@ async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
     """
     deadline = time.monotonic() + _START_SECONDS
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - of a local disk, once
+        make_folder(folder)
         lock = open_own(folder / AUTOSTART_LOCK, os.O_RDWR | os.O_CREAT)
         try:
             return await _start_alone(folder, probe, lock, deadline)

@@ -24,24 +24,22 @@ class FolderRefusedError(Exception):
     """The folder cannot be used as a data folder; the message says why and what to do."""
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder where it is missing (0700).
+def make_folder(path: Path) -> list[Path]:
+    """Make the folder where it is missing, and what is missing above it (0700). One that is there stays as it is.
+
+    Returns:
+        what was made, the folder first.
 
     Raises:
-        FolderRefusedError: it cannot be made, or is not one that only its owner writes to.
+        FolderRefusedError: it cannot be made, or is not our own.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
+        made = _made(path)
     except OSError as error:
         message = f"{path} cannot be made: {error.strerror}. Name another data folder"
         raise FolderRefusedError(message) from error
-    else:
-        path.chmod(0o700)  # whatever the umask
-        sync_folder(path.parent)
-        return
+    if made:
+        return made
     if not path.is_dir():
         message = f"{path} is not a folder. Name another data folder"
         raise FolderRefusedError(message)
@@ -55,8 +53,26 @@ def make_folder(path: Path) -> None:
     if found.st_mode & stat.S_ISVTX:
         message = f"{path} is shared between users, like /tmp. Name a folder within it"
         raise FolderRefusedError(message)
-    if found.st_mode & 0o022:  # whoever may write into the folder may replace what is in it
-        path.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
+    return []
+
+
+def keep_others_out(path: Path) -> None:
+    """Let only the owner write to the folder: whoever may write to it may replace what is in it."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o022:
+        path.chmod(mode & ~0o022)
+
+
+def _made(path: Path) -> list[Path]:
+    """Make a folder, and those above it; return those that were missing, the lowest first."""
+    above = [] if path.parent.is_dir() else _made(path.parent)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return above
+    path.chmod(0o700)  # whatever the umask
+    sync_folder(path.parent)
+    return [path, *above]
 
 
 def sync_folder(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    <folder>/daemon.lock     flock of the daemon that owns the folder, and its process id; never removed (lock.py)
+    <folder>/daemon.lock     flock of the daemon that owns the folder, and its process id; stays there (lock.py)
     <folder>/endpoint.json   where that daemon is reached; there from binding to closing (endpoint.py)
     <folder>/daemon.sock     its socket (or in a private folder elsewhere, where this path does not fit one; sockets.py)
     <folder>/lastgood.db     the database, with lastgood.db-wal and -shm beside it, and -id, which tells it from a copy
@@ -15,12 +15,19 @@ noticed by ``look``, and put back where that helps.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from lastgood_daemon.process.endpoint import Endpoint, EndpointFile
 from lastgood_daemon.process.files import HeldOpen
-from lastgood_daemon.process.filesystem import FolderRefusedError, make_folder, mounts_of_this_machine, refuse_network
+from lastgood_daemon.process.filesystem import (
+    FolderRefusedError,
+    keep_others_out,
+    make_folder,
+    mounts_of_this_machine,
+    refuse_network,
+)
 from lastgood_daemon.process.lock import LOCK, FolderInUseError, FolderLock, FolderLostError
 from lastgood_daemon.process.own_files import ForeignPathError, open_own
 from lastgood_daemon.process.sockets import SOCKET, SocketFile, answers, remove_private, socket_path
@@ -39,10 +46,10 @@ class DataFolder:
             FolderInUseError: another daemon has it.
             FolderRefusedError: it cannot be used safely.
         """
-        self.path = Path(path).absolute()
-        make_folder(self.path)
-        self.path = self.path.resolve()
+        self.path = Path(path).absolute().resolve()
         refuse_network(self.path, mounts_of_this_machine())
+        self._made = make_folder(self.path)
+        self._served = False
         self._lock = FolderLock(self.path)
         try:
             self._socket: SocketFile | None = None
@@ -50,7 +57,7 @@ class DataFolder:
             self._opened = HeldOpen(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY))
             self._endpoint = EndpointFile(self.path)
         except BaseException:
-            self._lock.close()
+            self._leave()
             raise
 
     @property
@@ -89,6 +96,8 @@ class DataFolder:
 
     def publish(self, endpoint: Endpoint) -> None:
         """Tell where the daemon is reached. To be called once it is: who reads it connects at once."""
+        keep_others_out(self.path)
+        self._served = True
         self._endpoint.publish(endpoint)
 
     def look(self) -> list[str]:
@@ -120,7 +129,7 @@ class DataFolder:
             self._socket.remove()
             remove_private(self._socket.path.parent)
         self._opened.close()
-        self._lock.close()
+        self._leave()
 
     def __enter__(self) -> Self:
         """Nothing more: the lock is taken by making the object."""
@@ -129,6 +138,14 @@ class DataFolder:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _leave(self) -> None:
+        """Let go of the lock. A folder that could not be served is as it was before."""
+        self._lock.close(unused=not self._served)
+        if not self._served:
+            with suppress(OSError):  # something is in it, which is not ours to remove
+                for made in self._made:
+                    made.rmdir()
 
     def _refuse_other_daemon(self) -> None:
         """Raise FolderInUseError where a daemon answers that has lost its lock because the file was removed."""

@@ -52,6 +52,7 @@ class FolderLock:
             FolderRefusedError: the file system has no locks that keep others out.
         """
         self._path = folder / LOCK
+        self._was_missing = not os.path.lexists(self._path)
         self._descriptor = _take(self._path)
 
     @property
@@ -76,26 +77,41 @@ class FolderLock:
         self._descriptor = descriptor
         return True
 
-    def close(self) -> None:
-        """Let go of it. Idempotent."""
+    def close(self, *, unused: bool = False) -> None:
+        """Let go of it. Idempotent.
+
+        Args:
+            unused: whether the folder has not been served. Then no file is left behind where there was none.
+        """
         if self._descriptor >= 0:
+            if unused and self._was_missing and _is_at(self._path, self._descriptor):
+                self._path.unlink()  # while held: who has opened it meanwhile notices
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep daemons out of a folder that is there, and leave it otherwise as it is.
+    """Keep daemons out of a folder that is there, without leaving a trace of it.
+
+    A folder that no daemon has served, such as a backup, has no lock, and none is made: it may be on a read-only file
+    system, or another user's. Then this tells afterwards whether a daemon has come meanwhile.
 
     Raises:
         FolderInUseError: a daemon has it.
         FolderRefusedError: it cannot be locked.
     """
-    owner = folder.stat().st_uid
-    if owner not in {0, os.geteuid()}:
-        message = f"{folder} belongs to another user (number {owner}). Run this as that user"
-        raise FolderRefusedError(message)
-    descriptor = _open(folder / LOCK)
+    path = folder / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        if path.exists():
+            raise _in_use(folder) from None
+        return
+    except OSError as error:
+        message = f"{path} cannot be opened: {error.strerror}. Run this as the owner of the folder"
+        raise FolderRefusedError(message) from error
     try:
         _lock_or_refuse(folder, descriptor)
         yield

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from lastgood_daemon.process import logs
+from lastgood_daemon.process import logs, signals
 from lastgood_daemon.process.config import Config, ConfigurationError, configured
 from lastgood_daemon.process.endpoint import read_endpoint
 from lastgood_daemon.process.filesystem import FolderRefusedError
@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 def main(argv: Sequence[str]) -> int:
     """Serve, with these flags; gives the exit status: 1 it could not start, 2 wrong usage, 74 the storage failed."""
+    signals.unblock()
     try:
         config = configured(argv)
     except ConfigurationError as error:
@@ -47,6 +48,8 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_USAGE
     logs.configure()
     os.umask(0o077)
+    if config.autostarted:  # a service, or a shell with nohup, may mean what it has set
+        signals.heed()
     try:
         with _own(config) as folder:
             return asyncio.run(serve(config, folder))

@@ -55,7 +55,12 @@ class SocketFile:
             yield
             if self._bound is not None:
                 self._bound.close()
-            self._bound = HeldOpen.socket(self.path)
+                self._bound = None
+            bound = HeldOpen.socket(self.path)
+            if not stat.S_ISSOCK(self.path.lstat().st_mode) or not bound.is_at(self.path):  # put there since it was bound
+                bound.close()
+                raise self._in_the_way()
+            self._bound = bound
 
     def refuse_taken(self) -> None:
         """Raise SocketTakenError where another process listens there, FolderRefusedError where no socket is in the way."""
@@ -64,11 +69,13 @@ class SocketFile:
         except OSError:
             return
         if not stat.S_ISSOCK(found.st_mode):
-            message = f"{self.path} is in the way of the daemon's socket. Move it away"
-            raise FolderRefusedError(message)
+            raise self._in_the_way()
         if not self.is_there and answers(self.path):
             message = f"another process listens at unix:{self.path}. Stop it, or name another address"
             raise SocketTakenError(message)
+
+    def _in_the_way(self) -> FolderRefusedError:
+        return FolderRefusedError(f"{self.path} is in the way of the daemon's socket. Move it away")
 
     @property
     def is_there(self) -> bool:

@@ -16,7 +16,7 @@ from lastgood_daemon.process.filesystem import FolderRefusedError
 from lastgood_daemon.process.folder import DATABASE
 from lastgood_daemon.process.lock import FolderInUseError, locked
 from lastgood_daemon.store.protocol import StoreBrokenError
-from lastgood_daemon.store.sqlite import DamagedFileError, ForeignFileError, StoreOpenError, aside
+from lastgood_daemon.store.sqlite import DamagedFileError, ForeignFileError, StoreOpenError, resting
 
 EXIT_DAMAGED = 1
 EXIT_REFUSED = 2
@@ -49,7 +49,7 @@ async def _verify(file: Path) -> Findings:
     whole = Findings()
     place = ""
     try:
-        async with aside(file) as reading:
+        async with resting(file) as reading:
             while True:
                 found, place = await verify(reading, {}, place)
                 whole.merge(found)

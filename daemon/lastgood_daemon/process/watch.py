@@ -4,6 +4,7 @@ import anyio
 import structlog
 
 from lastgood_daemon.authority.authority import Authority
+from lastgood_daemon.process.filesystem import FolderRefusedError
 from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.listen import bind
 from lastgood_daemon.process.lock import FolderLostError
@@ -30,5 +31,5 @@ async def watch(folder: DataFolder, socket: SocketFile | None, server: RpcServer
         except (FolderLostError, StoreBrokenError) as error:
             authority.fail(StoreBrokenError(str(error)))
             return
-        except (SocketTakenError, OSError, RuntimeError) as error:
+        except (SocketTakenError, FolderRefusedError, OSError, RuntimeError) as error:
             log.error("what was removed from the folder cannot be put back now", error=str(error))  # noqa: TRY400

@@ -14,7 +14,7 @@ from lastgood_daemon.store.sqlite.errors import (
     StoreOpenError,
     UnsafeSqliteError,
 )
-from lastgood_daemon.store.sqlite.reader import aside
+from lastgood_daemon.store.sqlite.reader import resting
 from lastgood_daemon.store.sqlite.store import SqliteStore
 
 __all__ = [
@@ -26,5 +26,5 @@ __all__ = [
     "SqliteStore",
     "StoreOpenError",
     "UnsafeSqliteError",
-    "aside",
+    "resting",
 ]

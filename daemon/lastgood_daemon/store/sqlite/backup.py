@@ -94,7 +94,7 @@ class Backup:
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def _begin(self, writer: apsw.Connection) -> apsw.Backup:
-        opening.make_private(self._file)
+        opening.make_missing(self._file)
         self._target = opening.connect(self._file)
         # Nobody has it before it is complete, and then it is brought to disk as a whole.
         opening.set_pragma(self._target, "journal_mode", "off")

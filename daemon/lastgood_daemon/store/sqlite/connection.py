@@ -7,9 +7,12 @@ is a file beside this one (``process/folder.py``).
 """
 
 import os
+import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -19,6 +22,7 @@ from lastgood_daemon.store.sqlite.errors import PragmaError, UnsafeSqliteError
 _FIRST_UNSAFE = 3_007_000
 _LAST_UNSAFE = 3_051_002
 
+_PRIVATE = 0o600
 _PAGE_SIZE = 4096
 _AUTO_VACUUM_INCREMENTAL = 2
 _SYNCHRONOUS_FULL = 2
@@ -41,16 +45,11 @@ def check_library(number: int = apsw.SQLITE_VERSION_NUMBER, version: str | None 
         raise UnsafeSqliteError(version or apsw.sqlite_lib_version())
 
 
-def make_private(path: Path) -> None:
-    """Make the file if it is missing, and let nobody but its owner read or write it (0600).
-
-    SQLite gives the files beside it (``-wal``, ``-shm``) the same mode. To be called while this process has no
-    connection to the file.
-    """
+def make_missing(path: Path) -> None:
+    """Make the file if it is missing, for its owner alone (0600). One that is there stays as it is."""
     try:
         made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     except FileExistsError:
-        path.chmod(0o600)
         return
     os.close(made)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -60,10 +59,38 @@ def make_private(path: Path) -> None:
         os.close(folder)
 
 
+def make_private(path: Path) -> None:
+    """Let nobody but its owner read or write a file that has turned out to be ours (0600), nor those beside it.
+
+    SQLite gives the files that it makes beside it (``-wal``, ``-shm``) the same mode.
+    """
+    for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        with suppress(FileNotFoundError):
+            if stat.S_IMODE(each.stat().st_mode) != _PRIVATE:
+                each.chmod(_PRIVATE)
+
+
 def connect(path: Path) -> apsw.Connection:
     """A connection to an existing file, with no setting changed yet but how long it waits for others."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(_BUSY_TIMEOUT)
+    return connection
+
+
+def connect_resting(path: Path) -> apsw.Connection:
+    """A connection that reads a file that nobody has open, and makes and changes nothing: no lock, no ``-shm``, no page.
+
+    So it can be on a read-only file system. Where something is left in the WAL, its index is made in memory, as SQLite
+    does for whoever is alone with a file; without locks, which could not be taken there.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    left = wal.exists() and wal.stat().st_size > 0
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro" + ("" if left else "&immutable=1")
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(uri, flags=flags, vfs="unix-none" if left else None)
+    if left:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        set_pragma(connection, "locking_mode", "exclusive")
     return connection
 
 

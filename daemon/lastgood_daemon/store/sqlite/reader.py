@@ -1,12 +1,13 @@
 """Reading a store: a connection on a thread of its own, so that no read ever waits for an fsync.
 
 The store has one. Another one, beside it, is for whoever reads all of it: that keeps nobody waiting, and a malformed page
-that it comes upon does not end the daemon. It also reads a folder without a daemon, and leaves that as it is.
+that it comes upon does not end the daemon. Yet another reads a file that no daemon has, and leaves that as it is.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -127,15 +128,24 @@ def _subject(asked: Sequence[object]) -> str:
             return "the storage"
 
 
-@contextlib.asynccontextmanager
-async def aside(path: Path) -> AsyncIterator[SqliteReader]:
-    """Read a file beside whoever has it, or one that nobody has.
+def aside(path: Path) -> AbstractAsyncContextManager[SqliteReader]:
+    """Read a file beside whoever has it.
 
     Raises:
         StoreOpenError: it is none of ours; a subclass says why.
         StoreBrokenError: it is too damaged to be opened.
     """
-    connection = await asyncio.to_thread(_open, path)
+    return _reading(path, opening.connect)
+
+
+def resting(path: Path) -> AbstractAsyncContextManager[SqliteReader]:
+    """Read a file that nobody has, and leave it and its folder as they are. Raises as ``aside`` does."""
+    return _reading(path, opening.connect_resting)
+
+
+@contextlib.asynccontextmanager
+async def _reading(path: Path, connect: Callable[[Path], apsw.Connection]) -> AsyncIterator[SqliteReader]:
+    connection = await asyncio.to_thread(_open, path, connect)
     reader = SqliteReader(connection, PassingFault())
     try:
         yield reader
@@ -143,18 +153,13 @@ async def aside(path: Path) -> AsyncIterator[SqliteReader]:
         await reader._reader.close()  # noqa: SLF001 - its own class
 
 
-def _open(path: Path) -> apsw.Connection:
+def _open(path: Path, connect: Callable[[Path], apsw.Connection]) -> apsw.Connection:
     opening.check_library()
     if not path.is_file():
         raise ForeignFileError(path, "there is no such file")
     connection: apsw.Connection | None = None
     try:
-        # What a killed daemon has left in the WAL stays there, for the next daemon.
-        wal = path.with_name(f"{path.name}-wal")
-        left = wal.exists() and wal.stat().st_size > 0
-        connection = opening.connect(path)
-        if left:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection = connect(path)
         if schema.is_empty(connection, path):
             raise ForeignFileError(path, "it is empty")  # noqa: TRY301 - closed below, like all that goes wrong
         if (found := schema.format_of(connection)) < schema.FORMAT:

@@ -77,11 +77,12 @@ class SqliteStore(SqliteReader):
         """
         opening.check_library()
         refuse_loss(path)
-        opening.make_private(path)
+        opening.make_missing(path)
         connections: list[apsw.Connection] = []
         try:
             connections.append(writer := opening.connect(path))
             empty = schema.is_empty(writer, path)
+            opening.make_private(path)  # it is ours
             if empty:
                 opening.configure_new_file(writer)
             opening.configure_writer(writer)
