@@ -14,7 +14,6 @@ The database says which nonce is next, then the mark is made, then the database 
 the mark that was noted, or one with that nonce.
 """
 
-import errno
 import fcntl
 import os
 import secrets
@@ -27,10 +26,9 @@ import apsw
 
 from lastgood_daemon.store.protocol import StoreFullError
 from lastgood_daemon.store.sqlite import schema
-from lastgood_daemon.store.sqlite.faults import translated
+from lastgood_daemon.store.sqlite.faults import NO_ROOM, translated
 
 _FS_IOC_GETVERSION = 0x80087601
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def mark_of(path: Path) -> Path:
@@ -70,7 +68,7 @@ def _renew(connection: apsw.Connection, path: Path, facts: dict[str, str | int],
         place = _write(mark_of(path), nonce)
         schema.note(connection, {"mark": f"{nonce} {place}"}, ("next_mark",))
     except (apsw.Error, OSError) as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise StoreFullError(str(error)) from error
         outward = translated(error, connection)
         if outward is error:

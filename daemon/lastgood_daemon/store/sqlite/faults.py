@@ -3,7 +3,7 @@
 =======================================================  ==========================================================
 SQLite says                                              which means
 =======================================================  ==========================================================
-FULL; IOERR_WRITE with errno ENOSPC or EDQUOT            full: no commit frame reached the WAL, nothing was written
+FULL; IOERR_WRITE with errno ENOSPC, EDQUOT or EFBIG     full: no commit frame reached the WAL, nothing was written
 any other I/O error                                      broken: the commit may or may not be there after a restart
                                                          (a failed fsync is not "not written"; IOERR_SHMSIZE, even
                                                          with ENOSPC, comes *after* the fsync of the commit)
@@ -23,7 +23,8 @@ import apsw
 
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""A disk, a quota, or the largest size of a file (``ulimit -f``) is used up."""
 
 _BROKEN = (
     apsw.IOError,
@@ -66,7 +67,7 @@ def translated(error: BaseException, connection: apsw.Connection | None) -> Base
         return error
     code = getattr(error, "extendedresult", 0)
     number = connection.system_errno if connection and isinstance(error, apsw.IOError) else 0
-    if code == apsw.SQLITE_IOERR_WRITE and number in _NO_ROOM:
+    if code == apsw.SQLITE_IOERR_WRITE and number in NO_ROOM:
         return StoreFullError(f"{errno.errorcode[number]}: there is no room left for the database")
     system = f", errno {errno.errorcode.get(number, number)}" if number else ""
     return StoreBrokenError(f"the storage failed underneath: {type(error).__name__}: {error} (SQLite code {code}{system})")
