@@ -11,7 +11,7 @@ IMAGE := build/lastgood.binpb
 # sources for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test chaos check wheel-test proto sync bench clean
+.PHONY: help demo test chaos check wheel-test proto sync docs bench clean
 
 help:
 	@echo "make demo   watch a state being broken and rolled back to the last good checkpoint"
@@ -21,6 +21,7 @@ help:
 	@echo "make wheel-test   build the wheel, and test it at the floors of its dependencies with the source away"
 	@echo "make proto  generate the Python code of the contract"
 	@echo "make sync   generate lastgood.sync from the async client"
+	@echo "make docs   generate the page Troubleshooting from the table of remedies"
 	@echo "make bench  measure"
 	@echo "make clean  remove .venv and everything else that was made"
 
@@ -41,6 +42,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_proto.py --check
 	$(BIN)/python scripts/generate_sync.py --check
+	$(BIN)/python scripts/generate_troubleshooting.py --check
 	$(BIN)/python scripts/generate_proto.py --image $(IMAGE)
 	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -53,6 +55,9 @@ proto: $(VENV)/.dev
 
 sync: $(VENV)/.dev
 	$(BIN)/python scripts/generate_sync.py
+
+docs: $(VENV)/.daemon
+	$(BIN)/python scripts/generate_troubleshooting.py
 
 bench: $(VENV)/.daemon
 	$(BIN)/python benchmarks/run.py

@@ -22,7 +22,7 @@ def join(*segments: str) -> str:
     """
     for segment in segments:
         if not isinstance(segment, str) or not segment:
-            text = f"a segment of a path is a non-empty str, not {segment!r}"
+            text = f"a segment of a path must be a non-empty str, got {segment!r}"
             raise PathError(text, path=repr(segment))
     return check_path(paths.format_path(segments))
 
@@ -30,7 +30,7 @@ def join(*segments: str) -> str:
 def check_path(path: str) -> str:
     """Give the path back, or raise PathError where it is malformed."""
     if not isinstance(path, str):
-        text = f"a path is a str such as 'research.findings', got {type(path).__name__}"
+        text = f"a path must be a str such as 'research.findings', got {type(path).__name__}"
         raise PathError(text, path=repr(path))
     try:
         paths.parse_path(path)
@@ -50,11 +50,11 @@ def check_paths(given: Iterable[str] | None) -> list[str]:
     if given is None:
         return []
     if isinstance(given, str):
-        text = f"paths is a list of paths: [{given!r}]"
+        text = f"paths must be a list of paths, such as [{given!r}], got a str"
         raise InvalidArgumentError(text, field="paths")
     listed = [check_path(path) for path in given]
     if not listed:
-        text = "paths is empty; leave it out to restore the whole tree"
+        text = "paths must not be empty; leave it out to restore the whole tree"
         raise InvalidArgumentError(text, field="paths")
     return listed
 
@@ -85,7 +85,7 @@ def encode(value: object, within: str = "") -> Value:
 def encode_map(value: object, field: str) -> Value:
     """Encode what has to be a dict: a whole tree, or metadata."""
     if type(value) is not dict:
-        text = f"{field} is a dict, got {type(value).__name__}"
+        text = f"{field} must be a dict, got {type(value).__name__}"
         raise InvalidValueError(text, type_name=type(value).__qualname__)
     return encode(value)
 
@@ -105,10 +105,10 @@ def encode_metadata(metadata: dict[str, Any] | None) -> Value | None:
 def check_text(text: str, field: str, *, empty: bool = False, limit: int = texts.MAX_NAME_BYTES) -> str:
     """Give an id or a label back, or raise InvalidArgumentError where it is not text, or has more bytes than it may."""
     if not isinstance(text, str):
-        message = f"{field} is a str, got {type(text).__name__}"
+        message = f"{field} must be a str, got {type(text).__name__}"
         raise InvalidArgumentError(message, field=field)
     if not text and not empty:
-        message = f"{field} is empty"
+        message = f"{field} must not be empty"
         raise InvalidArgumentError(message, field=field)
     problem = texts.problem_with(text, limit)
     if problem:
@@ -130,10 +130,10 @@ def class_name(kind: type) -> str:
 def check_count(number: int, field: str) -> int:
     """Give a revision, a step or a limit back, or raise InvalidArgumentError where it is no whole number from 0."""
     if isinstance(number, bool) or not isinstance(number, int):
-        text = f"{field} is an int, not {number!r}"
+        text = f"{field} must be an int, got {number!r}"
         raise InvalidArgumentError(text, field=field)
     if not 0 <= number <= _REVISION_MAX:
-        text = f"{field} counts from 0 and cannot be {number}"
+        text = f"{field} must be between 0 and {_REVISION_MAX}, got {number}"
         raise InvalidArgumentError(text, field=field)
     return number
 
@@ -141,12 +141,12 @@ def check_count(number: int, field: str) -> int:
 def check_time(time: datetime, field: str) -> datetime:
     """Give a moment back, or raise InvalidArgumentError where it has no time zone."""
     if time.utcoffset() is None:
-        text = f"{field} is a datetime without a time zone; give it one, such as datetime.UTC"
+        text = f"{field} must be a datetime with a time zone, such as datetime.UTC, got {time!r}"
         raise InvalidArgumentError(text, field=field)
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        text = f"{field} is {time!r}, which in UTC is before year 1 or after year 9999"
+        text = f"{field} must be between the years 1 and 9999 in UTC, got {time!r}"
         raise InvalidArgumentError(text, field=field) from None
 
 
@@ -156,7 +156,7 @@ def precondition(expected: int | Mapping[str, int]) -> Precondition:
         revisions = {check_path(path): check_count(number, "expected") for path, number in expected.items()}
         return Precondition(paths=revisions)
     if isinstance(expected, bool) or not isinstance(expected, int):
-        text = f"expected is a revision, or a map of path to revision, not {expected!r}"
+        text = f"expected must be a revision, or a map of path to revision, got {expected!r}"
         raise InvalidArgumentError(text, field="expected")
     return Precondition(revision=check_count(expected, "expected"))
 
@@ -164,7 +164,7 @@ def precondition(expected: int | Mapping[str, int]) -> Precondition:
 def check_number(number: object, field: str) -> int | float:
     """Give a number back, or raise InvalidArgumentError where it is neither an int nor a float."""
     if isinstance(number, bool) or not isinstance(number, (int, float)):
-        text = f"{field} is an int or a float, not {number!r}"
+        text = f"{field} must be an int or a float, got {number!r}"
         raise InvalidArgumentError(text, field=field)
     return number
 
@@ -174,7 +174,7 @@ def check_exceptions(kinds: object, field: str) -> tuple[type[Exception], ...]:
     listed = kinds if isinstance(kinds, tuple) else (kinds,)
     for kind in listed:
         if not isinstance(kind, type) or not issubclass(kind, Exception):
-            text = f"{field} is an exception class or a tuple of them, all of them under Exception, not {kinds!r}"
+            text = f"{field} must be an exception class or a tuple of them, all of them under Exception, got {kinds!r}"
             raise InvalidArgumentError(text, field=field)
     return listed
 

@@ -55,7 +55,7 @@ class CheckpointManager(Unpicklable):
         elif isinstance(storage, FileCheckpointStorage):
             self._source = storage._connection  # noqa: SLF001 - that is all there is to a storage
         elif storage is not None:
-            text = f"storage is a FileCheckpointStorage, got {arguments.type_name(storage)}"
+            text = f"storage must be a FileCheckpointStorage, got {arguments.type_name(storage)}"
             raise InvalidArgumentError(text, field="storage")
 
     async def create_checkpoint(  # what a checkpoint consists of
@@ -177,7 +177,7 @@ class CheckpointManager(Unpicklable):
         elif isinstance(state, dict):
             request.content.CopyFrom(arguments.encode_map(state, "state"))
         else:
-            text = f"state is a SharedState, a Snapshot or a dict, got {arguments.type_name(state)}"
+            text = f"state must be a SharedState, a Snapshot or a dict, got {arguments.type_name(state)}"
             raise InvalidArgumentError(text, field="state")
 
     async def _get(self, request: GetCheckpointRequest, timeout: float | None) -> Checkpoint | None:

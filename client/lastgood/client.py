@@ -143,7 +143,7 @@ class Client(Unpicklable):
         begun, separator, workflow_id = arguments.check_text(token, "token", limit=MAX_PATH_BYTES).partition("@")
         attempt, _, copy_id = begun.partition("-")
         if not (separator and workflow_id and attempt.isascii() and attempt.isdigit() and 0 < int(attempt) < 2**64):
-            text = f"token is the join_token of a workflow, such as '3@wf-123', not {token!r}"
+            text = f"token must be the join_token of a workflow, such as '3@wf-123', got {token!r}"
             raise InvalidArgumentError(text, field="token")
         arguments.check_text(workflow_id, "token")
         author = self._agent_id if agent_id is None else arguments.check_text(agent_id, "agent_id", empty=True)
@@ -353,7 +353,7 @@ class Client(Unpicklable):
 
 def _check_retention(retention: Retention | None) -> None:
     if retention is not None and not isinstance(retention, Retention):
-        text = f"retention is a Retention or None, got {arguments.type_name(retention)}"
+        text = f"retention must be a Retention or None, got {arguments.type_name(retention)}"
         raise InvalidArgumentError(text, field="retention")
 
 
@@ -411,7 +411,7 @@ def _credentials(tls: TLS | None) -> grpc.ChannelCredentials | None:
     try:
         return grpc.ssl_channel_credentials(root_certificates=Path(tls).read_bytes())
     except TypeError:
-        text = f"tls is True, the path of a PEM file or grpc.ChannelCredentials, not {tls!r}"
+        text = f"tls must be True, the path of a PEM file or grpc.ChannelCredentials, got {tls!r}"
         raise InvalidArgumentError(text, field="tls") from None
     except OSError as error:
         text = f"tls: the authorities in {tls} cannot be read: {error.strerror}"

@@ -1,41 +1,42 @@
 """Everything that lastgood raises on purpose.
 
-::
+```text
+LastgoodError
+├── DaemonUnavailableError    (TimeoutError)     no daemon answered; nothing was written
+│   └── IncompatibleDaemonError                  one answered, but of another version
+├── OutcomeUnknownError       (TimeoutError)     a write was sent, its outcome is not known
+├── OverloadedError                              the daemon has no room; nothing was written
+├── PathError                 (ValueError)       a path is malformed, or leads through a scalar
+├── InvalidValueError         (ValueError)       a value that cannot be stored
+├── InvalidArgumentError      (ValueError)       another argument that makes no sense
+├── TooLargeError             (ValueError)       a value, a call or an answer beyond the limit
+├── NotFoundError             (LookupError)
+│   ├── StateNotFoundError                       the state of this handle has been deleted
+│   ├── SnapshotNotFoundError
+│   └── CheckpointNotFoundError
+├── StateExistsError          (ValueError)       the id of a fork or an import is in use
+├── RevisionConflictError                        expected= did not hold
+├── RevisionUnavailableError  (LookupError)      compacted, or not reached yet
+├── ValueNotCarriedError      (LookupError)      an entry of a history came without its value
+├── FencedError                                  a later attempt at the workflow has begun
+├── StoreReplacedError                           another store, or a copy of it, answers
+├── WorkflowBusyError                            someone else holds the workflow
+├── LeaseLostError                               this holder of the workflow has lost it
+├── StepOrderError                               a step out of turn
+├── InDoubtError                                 an effect that may or may not have happened
+├── EffectFailedError                            an effect whose recorded result is a failure
+├── PoisonedStepError                            a step that too many processes died under
+├── RequestMismatchError (ValueError)            one idempotency key for two requests
+├── NotRedactableError                           a text that cannot be taken out of its place
+├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
+├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
+├── CorruptDataError                             a stored record does not match its checksum
+├── InternalError                                a fault of lastgood itself
+└── ClientUnusableError       (RuntimeError)     closed, forked, or in another event loop
+```
 
-    LastgoodError
-    ├── DaemonUnavailableError    (TimeoutError)     no daemon answered; nothing of this call was written
-    │   └── IncompatibleDaemonError                  one answered, but of another version
-    ├── OutcomeUnknownError       (TimeoutError)     a write was sent, and whether it happened cannot be told
-    ├── OverloadedError                              the daemon has no room; nothing was written
-    ├── PathError                 (ValueError)       a malformed path, or one that leads through a scalar
-    ├── InvalidValueError         (ValueError)       a value that cannot be stored
-    ├── InvalidArgumentError      (ValueError)       another argument that makes no sense
-    ├── TooLargeError             (ValueError)       a value, a call or an answer beyond the limit
-    ├── NotFoundError             (LookupError)
-    │   ├── StateNotFoundError                       the state that this handle meant has been deleted
-    │   ├── SnapshotNotFoundError
-    │   └── CheckpointNotFoundError
-    ├── StateExistsError          (ValueError)       the id of a fork is in use
-    ├── RevisionConflictError                        ``expected=`` did not hold
-    ├── RevisionUnavailableError  (LookupError)      compacted, or not reached yet
-    ├── ValueNotCarriedError      (LookupError)      a value that an entry of a history does not carry
-    ├── FencedError                                  a later attempt at the workflow has begun
-    ├── WorkflowBusyError                            someone else holds the workflow
-    ├── LeaseLostError                               this holder of the workflow has lost it
-    ├── StepOrderError                               a step out of turn
-    ├── InDoubtError                                 an effect that may or may not have happened
-    ├── EffectFailedError                            an effect whose recorded result is a failure
-    ├── PoisonedStepError                            a step under which too many processes have died
-    ├── RequestMismatchError (ValueError)            one idempotency key for two different requests
-    ├── NotRedactableError                           a text that cannot be taken out of where it is
-    ├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
-    ├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
-    ├── CorruptDataError                             a stored record does not match its checksum
-    ├── InternalError                                a fault of lastgood itself
-    └── ClientUnusableError       (RuntimeError)     closed, carried over a fork, or used in the wrong event loop
-
-In brackets: what each of them also is, so that a plain ``except TimeoutError`` works. Every one has a ``reason``, a text
-that never changes its meaning (the names of ``ErrorReason`` in the protocol), and pickles.
+In brackets: what each of them also is, so that a plain `except TimeoutError` works. Every one has a `reason`, a text
+that never changes its meaning (the names of `ErrorReason` in the protocol), and pickles.
 """
 
 import inspect
@@ -204,7 +205,7 @@ class CheckpointNotFoundError(NotFoundError):
 
 
 class StateExistsError(LastgoodError, ValueError):
-    """The id of a fork is in use.
+    """The id of a fork or an import is in use.
 
     Attributes:
         state_id: the id.

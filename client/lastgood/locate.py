@@ -109,7 +109,7 @@ def absolute_folder(data_dir: str | os.PathLike[str]) -> str:
     """Give the folder as an absolute path, ``~`` written out and links followed, so that one folder has one name."""
     path = data_dir if isinstance(data_dir, str) or not isinstance(data_dir, os.PathLike) else os.fspath(data_dir)
     if not isinstance(path, str) or not path or "\0" in path:
-        text = f"data_dir is the path of a folder, not {data_dir!r}"
+        text = f"data_dir must be the path of a folder, got {data_dir!r}"
         raise InvalidArgumentError(text, field="data_dir")
     return os.path.realpath(Path(path).expanduser())
 

@@ -32,7 +32,7 @@ class AgentStatus(StrEnum):
             return cls(status)
         except ValueError:
             names = ", ".join(repr(each.value) for each in cls)
-            text = f"status is an AgentStatus or one of {names}, not {status!r}"
+            text = f"status must be an AgentStatus or one of {names}, got {status!r}"
             raise InvalidArgumentError(text, field="status") from None
 
 
@@ -70,7 +70,7 @@ class ExecutionMetrics:
                 raise InvalidArgumentError(text, field="metrics")
             metrics = cls(**metrics)  # type: ignore[arg-type]  # checked next
         elif not isinstance(metrics, cls):
-            text = f"metrics are ExecutionMetrics or a dict, got {type(metrics).__name__}"
+            text = f"metrics must be ExecutionMetrics or a dict, got {type(metrics).__name__}"
             raise InvalidArgumentError(text, field="metrics")
         for each in fields(cls):
             _check_number(each.name, getattr(metrics, each.name), whole=each.type in {int, "int"})

@@ -43,18 +43,18 @@ class Retention:
         for name in _COUNTS:
             number = getattr(self, name)
             if number is not None and not 1 <= arguments.check_count(number, name) < 2**63:
-                text = f"{name} counts from 1 and cannot be {number}"
+                text = f"{name} must be between 1 and {2**63 - 1}, got {number}"
                 raise InvalidArgumentError(text, field=name)
         for name in _LENGTHS:
             length = getattr(self, name)
             if length is None:
                 continue
             if not isinstance(length, timedelta):
-                text = f"{name} is a timedelta such as timedelta(days=7), not {length!r}"
+                text = f"{name} must be a timedelta such as timedelta(days=7), got {length!r}"
                 raise InvalidArgumentError(text, field=name)
             least = timedelta(0) if name == "superseded" else timedelta.resolution
             if not least <= length <= _LONGEST:
-                text = f"{name} cannot be {length}; it is at least {least}, and at most {_LONGEST}"
+                text = f"{name} must be between {least} and {_LONGEST}, got {length}"
                 raise InvalidArgumentError(text, field=name)
 
 

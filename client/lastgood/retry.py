@@ -35,12 +35,12 @@ class Retry:
     def __post_init__(self) -> None:
         """Check it."""
         if arguments.check_count(self.attempts, "attempts") < 1:
-            text = "attempts counts the first try too, and is 1 at least"
+            text = f"attempts must be at least 1, since it counts the first try too, got {self.attempts}"
             raise InvalidArgumentError(text, field="attempts")
         for name, least in (("backoff", 0.0), ("factor", 1.0), ("max_backoff", 0.0)):
             number = arguments.check_number(getattr(self, name), name)
             if not least <= number < math.inf:
-                text = f"{name} is a number from {least:g}, not {number!r}"
+                text = f"{name} must be a number from {least:g}, got {number!r}"
                 raise InvalidArgumentError(text, field=name)
         object.__setattr__(self, "on", arguments.check_exceptions(self.on, "on"))
 

@@ -35,7 +35,7 @@ async def pieces_of(lines: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[
         InvalidArgumentError: something is no line.
     """
     if isinstance(lines, str) or not isinstance(lines, LINES):
-        text = f"lines is what gives one line after the other, such as an open file, got {arguments.type_name(lines)}"
+        text = f"lines must be an iterable of lines, such as an open file, got {arguments.type_name(lines)}"
         raise InvalidArgumentError(text, field="lines")
     waiting = bytearray()
     async for line in each_of(lines):
@@ -49,10 +49,10 @@ async def pieces_of(lines: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[
 def encoded(line: str) -> bytes:
     """Give a line, with its end, as bytes."""
     if not isinstance(line, str):
-        text = f"lines gives lines, each a str, got {arguments.type_name(line)}"
+        text = f"lines must yield str, got {arguments.type_name(line)}"
         raise InvalidArgumentError(text, field="lines")
     try:
         return line.encode() if line.endswith("\n") else f"{line}\n".encode()
     except UnicodeEncodeError:
-        text = "lines: a line is not valid Unicode"
+        text = "lines must be valid Unicode"
         raise InvalidArgumentError(text, field="lines") from None

@@ -59,7 +59,7 @@ async def test_a_plain_function_in_transact(client: Client, state_id: str) -> No
     await state.transact(write)  # type: ignore[arg-type]  # not async
 
     assert await state.get("x") == 1
-    with pytest.raises(InvalidArgumentError, match="function is a function"):
+    with pytest.raises(InvalidArgumentError, match="function must be a function"):
         await state.transact(1)  # type: ignore[arg-type]  # the mistake
 
 

@@ -270,7 +270,7 @@ async def test_only_snapshots(client: Client, elsewhere: Client, state: SharedSt
 
 
 async def test_there_is_nothing_to_export(client: Client, state: SharedState) -> None:
-    with pytest.raises(InvalidArgumentError, match="nobody has written"):
+    with pytest.raises(InvalidArgumentError, match="must name a state that has been written"):
         await exported(client, state.state_id)
     await state.set("x", 1)
     await client.delete_state(state.state_id)
@@ -292,7 +292,7 @@ def test_the_blocking_twin(daemon: DaemonProcess, state_id: str) -> None:
         lines = list(client.export_state(state_id))
         assert client.import_state(f"{state_id}-copy", lines) == 1
         assert client.state(f"{state_id}-copy").get("x") == [1, b"\x00"]
-        with pytest.raises(InvalidArgumentError, match="one line after the other"):
+        with pytest.raises(InvalidArgumentError, match="must be an iterable of lines"):
             client.import_state(f"{state_id}-other", "text")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lastgood import errors
-from lastgood.cli.failures import hint
+from lastgood.remedies import hint
 
 
 @pytest.mark.parametrize(

@@ -43,4 +43,4 @@ def test_fork(command: Command, state_id: str) -> None:
     assert made == {"revision": 1, "origin": {"state": state_id, "revision": 2}}
 
     complaint = command.complains(1, "fork", state_id, f"{state_id}-fork")
-    assert complaint == f"lastgood fork: state '{state_id}-fork' exists already; a fork needs an id of its own\n"
+    assert complaint == f"lastgood fork: state '{state_id}-fork' exists already; choose another id for the new state\n"

@@ -1,5 +1,6 @@
 """Unary calls that are refused: with which code and reason, and with what is wrong."""
 
+import re
 from typing import Any
 
 import pytest
@@ -61,6 +62,38 @@ async def test_a_wrong_request_is_refused_with_what_is_wrong(
 
 
 @pytest.mark.parametrize(
+    ("method", "request_", "said"),
+    [
+        ("State.Set", {"path": "a", "value": ONE}, "state_id must not be empty"),
+        ("State.Set", {"context": into("s"), "path": "a"}, "value must be set"),
+        ("State.ListKeys", {"state": of("s"), "page_token": "x"}, "page_token must be a page token issued by this daemon"),
+        (
+            "Transfer.ExportState",
+            {"state": of("s"), "page_token": "x"},
+            "page_token must be a page token issued by this daemon",
+        ),
+        ("Maintenance.Verify", {"page_token": "x:y"}, "page_token must be a page token issued by this daemon"),
+        ("State.Transact", {"context": into("s"), "edits": [{"path": "a"}]}, "edits must each have an action: "),
+        ("History.Preview", {"state": of("s"), "target": {"snapshot": of("x")}}, f"{INCARNATION} must be positive, got 0"),
+        (
+            "Checkpoint.CreateCheckpoint",
+            {"workflow_id": "w", "status": 99, "content": MAP},
+            "status must be a value of .* 99",
+        ),
+        ("Retention.SetRetention", {"retention": {"revisions": "0"}}, "revisions must be between 1 and [0-9]+, got 0"),
+        ("Retention.SetRetention", {"retention": {"age": "0s"}}, "age must be between .* got 0 s"),
+        ("Redaction.Redact", {"context": into("s"), "text": "abc"}, "text must have at least 4 characters, got 3"),
+        ("Workflow.Claim", {"workflow_id": "w", "claim_id": "c"}, "lease_ms must be between 1 and [0-9]+, got 0"),
+        ("State.Read", {"state": of("unwritten"), "at": {"revision": 9}}, "state 'unwritten' has not been written, "),
+    ],
+)
+async def test_what_is_wrong_is_said_in_a_sentence(call: Grpcurl, method: str, request_: dict[str, Any], said: str) -> None:
+    with pytest.raises(aio.AioRpcError) as failure:
+        await call(method, **request_)
+    assert re.match(said, failure.value.details() or ""), failure.value.details()
+
+
+@pytest.mark.parametrize(
     ("method", "request_", "field"),
     [
         ("State.Set", {"context": into("s", agent_id=LONG), "path": "a", "value": ONE}, "agent_id"),
@@ -82,7 +115,7 @@ async def test_a_text_that_is_too_long(call: Grpcurl, method: str, request_: dic
 
 
 async def test_how_long_a_text_is_and_how_long_it_may_be(call: Grpcurl) -> None:
-    with pytest.raises(aio.AioRpcError, match="agent_id: has 2000000 bytes; the limit is 1024"):
+    with pytest.raises(aio.AioRpcError, match="agent_id has 2000000 bytes; the limit is 1024"):
         await call("State.Set", context=into("s", agent_id="é" * 1_000_000), path="a", value=ONE)
     with pytest.raises(aio.AioRpcError, match="has 2000000 bytes; the limit is 16384") as failure:
         await call("State.Set", context=into("s"), path="é" * 1_000_000, value=ONE)

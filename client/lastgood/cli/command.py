@@ -20,10 +20,11 @@ from typing import Any, Concatenate, ParamSpec, cast
 import typer
 from typer.core import TyperCommand
 
-from lastgood.cli.failures import FailedError, WrongUsageError, hint
+from lastgood.cli.failures import FailedError, WrongUsageError
 from lastgood.cli.options import Given
 from lastgood.cli.terminal import plain
 from lastgood.errors import InvalidArgumentError, InvalidValueError, LastgoodError
+from lastgood.remedies import hint
 
 USAGE_ERRORS = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 """What typer raises where a command line makes no sense; it has no public name for that."""

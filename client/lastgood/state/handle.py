@@ -31,7 +31,7 @@ def source_of(client: "Client") -> Source:
     """
     source: Source | None = getattr(client, "_connected", None)
     if source is None or not isinstance(source(), Connection):
-        text = f"client is a lastgood.Client, not {client!r}"
+        text = f"client must be a lastgood.Client, got {client!r}"
         raise InvalidArgumentError(text, field="client")
     return source
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from lastgood.errors import DaemonUnavailableError
 from lastgood.locate import Endpoint
 from lastgood.own_files import make_folder, open_own
+from lastgood.transport.last_words import last_words
 from lastgood.transport.link import LinkBrokenError
 
 AUTOSTART_LOCK = "autostart.lock"
@@ -200,8 +201,8 @@ def is_owned(folder: Path) -> bool:
 
 
 def _tail(log: Path, begin: int) -> str:
-    """The end of what the daemon has said since it was started."""
+    """Return why the daemon ended, by what it has said since it was started."""
     with os.fdopen(open_own(log, os.O_RDONLY), "rb") as file:
         file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
         said = file.read().decode(errors="replace").strip()
-    return said or f"it said nothing in {log}"
+    return f"{words} (all of it: {log})" if (words := last_words(said)) else f"it said nothing in {log}"

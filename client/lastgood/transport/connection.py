@@ -44,7 +44,7 @@ from lastgood.transport.finder import Finder
 from lastgood.transport.identity import StrangerError, check_copy, check_identity
 from lastgood.transport.incarnations import Incarnations
 from lastgood.transport.ledger import Ledger, PendingCall
-from lastgood.transport.link import Link, LinkBrokenError
+from lastgood.transport.link import Link, LinkBrokenError, MisfitError
 from lastgood.version import __version__, fits
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.session_pb2 import SessionOpened
@@ -100,6 +100,7 @@ class Connection:
         """Whether it is connected by a socket of this machine: what is silent there stands still, and is not cut off."""
         self._replaced: StoreReplacedError | None = None
         self._trouble = ""
+        self._misfit = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._spared = False
@@ -228,7 +229,7 @@ class Connection:
             link = Link(endpoint.address, self._token, self._credentials)
             try:
                 await self._check(link, endpoint)
-                self._adopt(await link.open(self._session_id, __version__))
+                self._adopt(await link.open(self._session_id, __version__), endpoint)
                 self.is_beside = endpoint.address.startswith("unix:")
                 conversation = Conversation(link, self._ledger, self._wake, self._give_up)
                 await conversation.run()
@@ -236,7 +237,7 @@ class Connection:
                 self.is_beside = False
                 await link.close()
         except LinkBrokenError as error:
-            self._trouble = str(error)
+            self._trouble, self._misfit = str(error), isinstance(error, MisfitError)
         except LastgoodError as error:
             if isinstance(error, StoreReplacedError):
                 self._replaced = error
@@ -265,13 +266,13 @@ class Connection:
                 self._finder.leave(endpoint)
             raise
 
-    def _adopt(self, opened: SessionOpened) -> None:
+    def _adopt(self, opened: SessionOpened, endpoint: Endpoint) -> None:
         """Go on in the session that the daemon has opened."""
         server = convert.server_from(opened.server)
         if not fits(server.version):
             text = (
                 f"the daemon at {server.address} is lastgood {server.version}, and this client is {__version__}: "
-                "install the same version for both, and restart the daemon"
+                f"install the same version for both, then {_how_to_restart(endpoint)}"
             )
             raise IncompatibleDaemonError(text, client_version=__version__, daemon_version=server.version)
         if self._server is not None:
@@ -328,10 +329,9 @@ class Connection:
             text = f"{call.operation.name}: the daemon at {self.location} did not answer within {call.timeout:g} s"
             call.fail(DaemonUnavailableError(text))
         else:
-            text = (
-                f"{call.operation.name}: no daemon answered at {self.location} within {call.timeout:g} s{self._because()}. "
-                f"To start one: {self.location.how_to_start}"
-            )
+            remedy = "" if self._misfit else f". To start one: {self.location.how_to_start}"
+            text = f"{call.operation.name}: no daemon answered at {self.location} within {call.timeout:g} s"
+            text = f"{text}{self._because()}{remedy}"
             call.fail(DaemonUnavailableError(text))
         self._abandon(call)
 
@@ -349,6 +349,17 @@ class Connection:
             self._wake.set()  # there is room for another one
 
 
+def _how_to_restart(endpoint: Endpoint) -> str:
+    """Return what a person does to have a daemon of the version that is installed now."""
+    if not endpoint.pid:
+        return "restart the daemon where it was started"
+    if endpoint.autostarted:
+        return (
+            f"end this daemon, which a client started, with: kill {endpoint.pid} (the next client starts one of its version)"
+        )
+    return f"restart the daemon, process {endpoint.pid}, where it was started (lastgood serve or its service)"
+
+
 def _unknown(call: PendingCall, why: str) -> OutcomeUnknownError:
     return OutcomeUnknownError(f"{call.operation.name} was sent, and whether it was done cannot be told: {why}")
 
@@ -356,6 +367,6 @@ def _unknown(call: PendingCall, why: str) -> OutcomeUnknownError:
 def check_timeout(timeout: float) -> float:
     """Give a time limit back, or raise InvalidArgumentError where it is not a positive number of seconds."""
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
-        text = f"timeout is a positive number of seconds, not {timeout!r}"
+        text = f"timeout must be a positive number of seconds, got {timeout!r}"
         raise InvalidArgumentError(text, field="timeout")
     return timeout

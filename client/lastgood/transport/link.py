@@ -9,6 +9,7 @@ from grpc import aio
 from lastgood.errors import LastgoodError
 from lastgood.transport import forks
 from lastgood.transport.status import incurable
+from lastgood.transport.troubles import meaning
 from lastgood_proto.v1.process_pb2 import DESCRIPTOR as PROCESS
 from lastgood_proto.v1.process_pb2 import IdentifyRequest, IdentifyResponse
 from lastgood_proto.v1.session_pb2 import DESCRIPTOR, OpenSession, SessionOpened, SessionRequest, SessionResponse
@@ -38,6 +39,10 @@ class LinkBrokenError(Exception):
     """The stream is over, and another one may be tried."""
 
 
+class MisfitError(LinkBrokenError):
+    """Something answers there, but not as it should: what has to change is the address, ``tls`` or what listens there."""
+
+
 class NotSentError(LinkBrokenError):
     """The stream was over before a message was handed to it."""
 
@@ -61,6 +66,7 @@ class Link:
         else:
             self._channel = aio.secure_channel(target, credentials, options=options)
         self._token = token
+        self._in_clear = credentials is None and not local
         self._stream: aio.StreamStreamCall[bytes, SessionResponse] | None = None
 
     async def identify(self, request: IdentifyRequest) -> IdentifyResponse:
@@ -76,7 +82,7 @@ class Link:
         try:
             return await ask(request, timeout=_IDENTIFY_SECONDS)
         except (aio.AioRpcError, asyncio.CancelledError) as error:
-            raise _translated(error) from None
+            raise self._explained(_translated(error)) from None
 
     async def open(self, session_id: str, version: str) -> SessionOpened:
         """Open or take up a session.
@@ -101,10 +107,19 @@ class Link:
                 raise
             text = f"nothing answered within {OPEN_SECONDS:g} s"
             raise LinkBrokenError(text) from None
+        except LinkBrokenError as error:
+            raise self._explained(error) from None
         if not response.HasField("opened"):
             text = response.going_away.message or "the daemon opened no session"
             raise LinkBrokenError(text)
         return response.opened
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Say of a connection that did not come about what that means, where it is known."""
+        if not isinstance(error, LinkBrokenError):
+            return error
+        text = meaning(str(error), in_clear=self._in_clear)
+        return error if text is None else MisfitError(text)
 
     @property
     def _opened(self) -> "aio.StreamStreamCall[bytes, SessionResponse]":

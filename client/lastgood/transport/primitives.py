@@ -18,7 +18,7 @@ pause = asyncio.sleep
 def check_function(function: object, field: str) -> None:
     """Raise InvalidArgumentError where something cannot be called."""
     if not callable(function):
-        text = f"{field} is a function, not {function!r}"
+        text = f"{field} must be a function, got {function!r}"
         raise InvalidArgumentError(text, field=field)
 
 

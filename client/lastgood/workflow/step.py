@@ -41,7 +41,7 @@ class Step(Unpicklable):
         timeout: float | None,
     ) -> None:
         if retry is not None and not isinstance(retry, Retry):
-            text = f"retry is a lastgood.Retry, not {retry!r}"
+            text = f"retry must be a lastgood.Retry, got {retry!r}"
             raise InvalidArgumentError(text, field="retry")
         author = run.agent_id if agent_id is None else arguments.check_text(agent_id, "agent_id", empty=True)
         self._calls = StepCalls(run, arguments.check_count(number, "step"), author, timeout)
@@ -206,7 +206,7 @@ class Step(Unpicklable):
         if callable(in_doubt):
             check_function(in_doubt, "in_doubt")
         elif in_doubt not in ("run", "raise"):
-            text = f"in_doubt is 'run', 'raise' or a function that asks the outside service, not {in_doubt!r}"
+            text = f"in_doubt must be 'run', 'raise' or a function that asks the outside service, got {in_doubt!r}"
             raise InvalidArgumentError(text, field="in_doubt")
         listed = arguments.check_exceptions(failures, "failures")
         result: _Result = await self._ledger().once(key, partial(function, *args), in_doubt, listed)

@@ -58,16 +58,16 @@ class ResumableWorkflow(WorkflowRecords):
         poison_after: int | None = 3,
     ) -> None:
         if not isinstance(checkpoint_manager, CheckpointManager):
-            text = f"checkpoint_manager is a CheckpointManager, got {arguments.type_name(checkpoint_manager)}"
+            text = f"checkpoint_manager must be a CheckpointManager, got {arguments.type_name(checkpoint_manager)}"
             raise InvalidArgumentError(text, field="checkpoint_manager")
         if not 0 < arguments.check_number(lease, "lease") <= _LONGEST_LEASE:
-            text = f"lease is a positive number of seconds, {_LONGEST_LEASE:g} at most, not {lease!r}"
+            text = f"lease must be a positive number of seconds, {_LONGEST_LEASE:g} at most, got {lease!r}"
             raise InvalidArgumentError(text, field="lease")
         if not isinstance(wait, bool):
-            text = f"wait is True or False, not {wait!r}; to wait for a limited time enter the workflow within a time limit"
+            text = f"wait must be True or False, got {wait!r}; to limit the wait, enter the workflow within a time limit"
             raise InvalidArgumentError(text, field="wait")
         if poison_after is not None and not 1 <= arguments.check_count(poison_after, "poison_after") <= _MOST_DEATHS:
-            text = f"poison_after is a number from 1, or None for never, not {poison_after}"
+            text = f"poison_after must be a number from 1, or None for never, got {poison_after}"
             raise InvalidArgumentError(text, field="poison_after")
         source, agent_id = checkpoint_manager._source, checkpoint_manager._agent_id  # noqa: SLF001 - a workflow is a part of its manager
         super().__init__(Run(arguments.check_text(workflow_id, "workflow_id"), source, agent_id))

@@ -248,7 +248,9 @@ def _require_written(state: State) -> None:
         remedy = "there is nothing to export"
         raise StateNotFoundError(state.state_id, remedy)
     field = "state_id"
-    raise InvalidArgumentError(field, f"nobody has written state {state.state_id!r}: there is nothing to export")
+    raise InvalidArgumentError(
+        field, f"must name a state that has been written, got {state.state_id!r}: there is nothing to export"
+    )
 
 
 def _require(state: State, place: _Place) -> None:
@@ -272,5 +274,5 @@ def _place_of(token: str) -> _Place:
         place = None
     if place is None or place.stage > _END:
         field = "page_token"
-        raise InvalidArgumentError(field, "is none that this daemon gave")
+        raise InvalidArgumentError(field, "must be a page token issued by this daemon")
     return place

@@ -179,7 +179,7 @@ class Importer:
             return
         if piece.offset != found.received:
             field = "offset"
-            raise InvalidArgumentError(field, f"is {piece.offset}; the import has got to {found.received}")
+            raise InvalidArgumentError(field, f"must be {found.received}, where the import stands, got {piece.offset}")
         lines = await asyncio.to_thread(found.lines_with, piece)
         while lines:
             before, whole = found.intake.state.chain, found.intake.kept.floor.revision
@@ -255,5 +255,5 @@ def _read(intake: Intake, lines: Sequence[bytes]) -> tuple[int, list[LogRow]]:
 
 def _cut_off() -> RefusedError:
     field = "import_id"
-    problem = f"the import was cut off, by a restart of the daemon or because no piece came for {IDLE_SECONDS:g} s"
-    return InvalidArgumentError(field, f"{problem}; nothing of it is left, begin again")
+    why = f"it was cut off by a restart of the daemon, or because no piece came for {IDLE_SECONDS:g} s"
+    return InvalidArgumentError(field, f"must be that of an import under way: {why}; nothing of it is kept, begin again")

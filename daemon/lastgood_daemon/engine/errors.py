@@ -71,7 +71,8 @@ class InvalidArgumentError(RefusedError):
     reason = "INVALID_ARGUMENT"
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}", field=field)
+        """Say what is wrong with a field: ``problem`` goes on from its name, such as "must be positive, got -1"."""
+        super().__init__(f"{field} {problem}", field=field)
 
 
 class StateNotFoundError(RefusedError):
@@ -102,12 +103,12 @@ class CheckpointNotFoundError(RefusedError):
 
 
 class StateExistsError(RefusedError):
-    """The id of a fork is in use."""
+    """The id that a fork or an import is to have is in use."""
 
     reason = "STATE_EXISTS"
 
     def __init__(self, state_id: str) -> None:
-        super().__init__(f"state {state_id!r} exists already; a fork needs an id of its own", state_id=state_id)
+        super().__init__(f"state {state_id!r} exists already; choose another id for the new state", state_id=state_id)
 
 
 class ConflictError(RefusedError):
@@ -145,8 +146,10 @@ class RevisionUnavailableError(RefusedError):
     reason = "REVISION_UNAVAILABLE"
 
     def __init__(self, state_id: str, revision: int, oldest: int, newest: int, nearest: int) -> None:
-        if revision > newest:
-            message = f"state {state_id!r} has no revision {revision}; there are {oldest} to {newest}"
+        if newest == 0:
+            message = f"state {state_id!r} has not been written, so it has no revision {revision} yet"
+        elif revision > newest:
+            message = f"state {state_id!r} has no revision {revision}; its revisions are {oldest} to {newest}"
         else:
             message = (
                 f"revision {revision} of state {state_id!r} has been compacted; "

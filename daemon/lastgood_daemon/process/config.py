@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from lastgood_daemon.authority.memory import BUDGET
+from lastgood_daemon.process.address import problem_with
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -75,6 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.token == "":
             message = "token is empty; name one, or leave it out"
             raise ValueError(message)
+        if self.address is not None and (problem := problem_with(self.address)):
+            raise ValueError(problem)
         if self.address is not None and not self.address.startswith("unix:"):
             host = self.address.rpartition(":")[0].strip("[]")
             if self.tls_certificate is None and host not in _LOOPBACK:

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-import grpc
 import structlog
 
+from lastgood_daemon.process.address import server_credentials, why_refused
 from lastgood_daemon.process.config import Config
 from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.sockets import SocketFile
@@ -30,14 +30,25 @@ def socket_of(config: Config, folder: DataFolder) -> SocketFile | None:
 
 
 async def listen(config: Config, socket: SocketFile | None, server: RpcServer) -> str:
-    """Listen at a socket, or at the configured port; return the address as a client names it."""
+    """Listen at a socket, or at the configured port; return the address as a client names it.
+
+    Raises:
+        AddressRefusedError: it is taken, or cannot be listened at; says why.
+        SocketTakenError: another process listens there.
+    """
     if socket is not None:
         await bind(server, socket)
         return f"unix:{socket.path}"
     address = config.address or ""
+    credentials = None
+    if config.tls_certificate is not None and config.tls_key is not None:
+        credentials = server_credentials(config.tls_certificate, config.tls_key)
+    try:
+        port = await server.start(address, credentials)
+    except RuntimeError as error:
+        raise why_refused(address) from error
     if config.token is None:
         log.warning("every user of this machine can reach this address; set LASTGOOD_TOKEN to keep them out")
-    port = await server.start(address, _credentials(config))
     return f"{address.rpartition(':')[0]}:{port}"
 
 
@@ -53,9 +64,3 @@ async def bind(server: RpcServer, socket: SocketFile) -> None:
             await server.start(f"unix:{socket.path}", None)
         finally:
             os.umask(before)
-
-
-def _credentials(config: Config) -> grpc.ServerCredentials | None:
-    if config.tls_certificate is None or config.tls_key is None:
-        return None
-    return grpc.ssl_server_credentials([(config.tls_key.read_bytes(), config.tls_certificate.read_bytes())])

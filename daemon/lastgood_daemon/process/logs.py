@@ -5,6 +5,8 @@ import sys
 
 import structlog
 
+from lastgood_daemon.process.terminal import is_terminal, log_line
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -15,14 +17,14 @@ _SHARED: list[structlog.typing.Processor] = [
 
 def configure() -> None:
     """Send what structlog and the standard library's logging are given the same way."""
-    last: list[structlog.typing.Processor]
-    if sys.stderr.isatty():
-        last = [structlog.dev.ConsoleRenderer()]
-    else:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    render: structlog.typing.Processor = log_line if is_terminal() else structlog.processors.JSONRenderer()
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            render,
+        ],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from lastgood_daemon.process import logs, signals
+from lastgood_daemon.process.address import AddressRefusedError
 from lastgood_daemon.process.config import Config, ConfigurationError, configured
 from lastgood_daemon.process.endpoint import read_endpoint
 from lastgood_daemon.process.filesystem import FolderRefusedError
@@ -28,6 +29,7 @@ _LOOK_SECONDS = 0.1
 _REFUSALS = (
     FolderInUseError,
     FolderRefusedError,
+    AddressRefusedError,
     SocketTakenError,
     StoreOpenError,
     StoreBrokenError,

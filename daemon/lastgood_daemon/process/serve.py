@@ -36,6 +36,7 @@ from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.idle import until_idle
 from lastgood_daemon.process.listen import listen, socket_of
 from lastgood_daemon.process.notify import notify, supervised
+from lastgood_daemon.process.terminal import greet, is_terminal
 from lastgood_daemon.process.trimming import keep_trimming
 from lastgood_daemon.process.watch import watch
 from lastgood_daemon.rpc.process import Life
@@ -75,7 +76,10 @@ async def serve(config: Config, folder: DataFolder) -> int:
     folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted, life.secret))
     await server.serving()
     notify("READY=1", f"STATUS=serving {info.address}")
-    log.info("serving", address=info.address, data_dir=info.data_dir, pid=os.getpid(), version=__version__)
+    if is_terminal():
+        greet(info.address, info.data_dir)
+    else:
+        log.info("serving", address=info.address, data_dir=info.data_dir, pid=os.getpid(), version=__version__)
 
     watching = partial(watch, folder, socket, server, authority)
     reason = await _until_end(config, server, authority, committing, told, watching)

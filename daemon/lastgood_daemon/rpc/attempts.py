@@ -46,10 +46,13 @@ def claim(edge: Edge, request: workflows_pb2.ClaimRequest) -> Do:
         raise InvalidArgumentError(field, "must not be set: a claim begins anew")
     if not 0 < request.lease_ms <= MAX_LEASE_MS:
         field = "lease_ms"
-        raise InvalidArgumentError(field, f"must be between 1 and {MAX_LEASE_MS}")
+        raise InvalidArgumentError(field, f"must be between 1 and {MAX_LEASE_MS}, got {request.lease_ms}")
     if request.wait_ms > MAX_WAIT_MS:
         field = "wait_ms"
-        raise InvalidArgumentError(field, f"must be at most {MAX_WAIT_MS}; ask again under the same claim_id")
+        raise InvalidArgumentError(
+            field,
+            f"must be at most {MAX_WAIT_MS}, got {request.wait_ms}; to wait longer, call again under the same claim_id",
+        )
     command = Claim(
         workflow_id=id_of(request.workflow_id, "workflow_id"),
         author=author_of(request.context),

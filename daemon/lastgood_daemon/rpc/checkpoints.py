@@ -21,7 +21,7 @@ def create_checkpoint(edge: Edge, request: checkpoints_pb2.CreateCheckpointReque
     """CheckpointService.CreateCheckpoint."""
     if request.status not in checkpoints_pb2.AgentStatus.values() or not request.status:
         field = "status"
-        raise InvalidArgumentError(field, "is none of AgentStatus")
+        raise InvalidArgumentError(field, f"must be a value of AgentStatus other than 0, got {request.status}")
     command = MakeCheckpoint(
         workflow_id=id_of(request.workflow_id, "workflow_id"),
         step=step_of(request.step),
@@ -52,7 +52,7 @@ def _source(request: checkpoints_pb2.CreateCheckpointRequest) -> StateRef | Poin
             return Content(map_of(request.content, "content"))
         case _:
             field = "source"
-            raise InvalidArgumentError(field, "is missing")
+            raise InvalidArgumentError(field, "must be set")
 
 
 def get_checkpoint(edge: Edge, request: checkpoints_pb2.GetCheckpointRequest) -> Ask[Checkpoint | None]:
@@ -60,7 +60,7 @@ def get_checkpoint(edge: Edge, request: checkpoints_pb2.GetCheckpointRequest) ->
     workflow_id, choice = id_of(request.workflow_id, "workflow_id"), request.WhichOneof("choice")
     if choice is None:
         field = "choice"
-        raise InvalidArgumentError(field, "is missing")
+        raise InvalidArgumentError(field, "must be set")
 
     def question(reader: Reader) -> Checkpoint | None:
         workflow = reader.workflow(workflow_id)

@@ -17,7 +17,7 @@ def backup(edge: Edge, request: maintenance_pb2.BackupRequest) -> Run:
     """MaintenanceService.Backup."""
     if not request.path:
         field = "path"
-        raise InvalidArgumentError(field, "is empty")
+        raise InvalidArgumentError(field, "must not be empty")
     folder = _allowed(edge, Path(request.path))
 
     async def work() -> maintenance_pb2.BackupResponse:
@@ -26,7 +26,7 @@ def backup(edge: Edge, request: maintenance_pb2.BackupRequest) -> Run:
             size = await edge.authority.backup(folder)
         except BackupRefusedError as error:
             field = "path"
-            raise InvalidArgumentError(field, str(error)) from error
+            raise InvalidArgumentError(field, f"must be a place for a backup: {error}") from error
         except StoreFullError as error:
             raise OverloadedError(str(error)) from error
         log.info("made a backup at %s, %d bytes", folder, size)

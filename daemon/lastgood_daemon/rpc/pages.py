@@ -79,9 +79,9 @@ def token_of(place: msgspec.Struct) -> str:
 
 
 def not_a_token() -> InvalidArgumentError:
-    """Return the refusal of a token that is none."""
+    """Return the refusal of a token that was not issued here."""
     field = "page_token"
-    return InvalidArgumentError(field, "is none that this daemon gave")
+    return InvalidArgumentError(field, "must be a page token issued by this daemon")
 
 
 class Filled(NamedTuple, Generic[T, M]):

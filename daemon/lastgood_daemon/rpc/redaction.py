@@ -34,14 +34,14 @@ def redact(edge: Edge, request: redaction_pb2.RedactRequest) -> Run:
 def _text_of(text: str) -> str:
     field = "text"
     if len(text) < LEAST:
-        raise InvalidArgumentError(field, f"has fewer than {LEAST} characters")
+        raise InvalidArgumentError(field, f"must have at least {LEAST} characters, got {len(text)}")
     return text_of(text, field, MAX_MESSAGE_BYTES)
 
 
 def _replacement_of(request: redaction_pb2.RedactRequest) -> str:
     field, replacement = "replacement", request.replacement or REPLACEMENT
     if request.text in replacement:
-        raise InvalidArgumentError(field, "has the text in it that is to go")
+        raise InvalidArgumentError(field, "must not contain the text that is redacted")
     return text_of(replacement, field)
 
 

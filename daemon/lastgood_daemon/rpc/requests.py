@@ -36,7 +36,7 @@ def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
             case "json":
                 encoded = values.encode(msgspec.json.decode(value.json))
             case _:
-                raise InvalidArgumentError(field, "is missing")
+                raise InvalidArgumentError(field, "must be set")
     except values.InvalidValue as error:
         raise InvalidValueError(str(error), path=error.path, type_name=error.type_name) from error
     except RecursionError as error:
@@ -70,7 +70,7 @@ def text_of(text: str, field: str, limit: int = MAX_NAME_BYTES) -> str:
 def id_of(text: str, field: str) -> str:
     """Return an id or a key: a text that is not empty."""
     if not text:
-        raise InvalidArgumentError(field, "is empty")
+        raise InvalidArgumentError(field, "must not be empty")
     return text_of(text, field)
 
 
@@ -100,7 +100,7 @@ def point_of(ref: common_pb2.SnapshotRef) -> Point:
     """Give the revision that is meant."""
     if not ref.incarnation:
         field = "snapshot.incarnation"
-        raise InvalidArgumentError(field, "is 0")
+        raise InvalidArgumentError(field, "must be positive, got 0")
     return Point(id_of(ref.state_id, "snapshot.state_id"), ref.incarnation, ref.revision)
 
 
@@ -127,7 +127,7 @@ def required_target(target: common_pb2.Target) -> Target:
     found = target_of(target)
     if found is None:
         field = "target"
-        raise InvalidArgumentError(field, "is missing")
+        raise InvalidArgumentError(field, "must be set")
     return found
 
 
@@ -204,4 +204,4 @@ def edit_of(edit: state_pb2.Edit) -> tuple[str, Edit]:
             return action, Delete(path)
         case _:
             field = "edits"
-            raise InvalidArgumentError(field, "has an edit without an action")
+            raise InvalidArgumentError(field, "must each have an action: set, merge, append, increment or delete")

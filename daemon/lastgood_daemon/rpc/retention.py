@@ -83,7 +83,7 @@ def _retention_of(message: retention_pb2.Retention) -> Retention:
 def _count(given: Mapping[str, Any], field: str) -> int | None:
     number: int | None = given.get(field)
     if number is not None and not 1 <= number <= MAX_COUNT:
-        raise InvalidArgumentError(field, f"is {number}; it counts from 1")
+        raise InvalidArgumentError(field, f"must be between 1 and {MAX_COUNT}, got {number}")
     return number
 
 
@@ -93,7 +93,8 @@ def _length(given: Mapping[str, Any], field: str, least: int) -> int | None:
         return None
     microseconds = duration.seconds * 1_000_000 + duration.nanos // 1000
     if not least <= microseconds <= MAX_SECONDS * 1_000_000:
-        raise InvalidArgumentError(field, f"is {microseconds / 1_000_000} s, which is no length of time that it can be")
+        bounds = f"between {least / 1_000_000:g} s and {MAX_SECONDS} s"
+        raise InvalidArgumentError(field, f"must be {bounds}, got {microseconds / 1_000_000:g} s")
     return microseconds
 
 

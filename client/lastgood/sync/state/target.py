@@ -33,7 +33,7 @@ def target_of(past: Past, connection: Connection, *, field: str, timeout: float 
             return Target(checkpoint=convert.checkpoint_ref_to(past))
         return Target(snapshot=convert.reference_to(past))
     if isinstance(past, bool) or not isinstance(past, int):
-        text = f"{field} is a revision, a Snapshot, a Checkpoint or an aware datetime, not {past!r}"
+        text = f"{field} must be a revision, a Snapshot, a Checkpoint or an aware datetime, got {past!r}"
         raise InvalidArgumentError(text, field=field)
     return Target(revision=arguments.check_count(past, field))
 
@@ -50,11 +50,11 @@ def bound_of(
         return Target(time=convert.time_to(arguments.check_time(bound, field)))
     if isinstance(bound, Snapshot):
         if bound.state_id != state_id or not is_at(bound, connection, timeout):
-            text = f"{field} is a snapshot of another state ({bound.state_id!r}), whose revisions say nothing about this one"
+            text = f"{field} must be a snapshot of this state, got one of another state ({bound.state_id!r})"
             raise InvalidArgumentError(text, field=field)
         return Target(snapshot=convert.reference_to(bound)) if bound.incarnation else Target(revision=bound.revision)
     if isinstance(bound, bool) or not isinstance(bound, int):
-        text = f"{field} is a revision, a Snapshot or an aware datetime, not {bound!r}"
+        text = f"{field} must be a revision, a Snapshot or an aware datetime, got {bound!r}"
         raise InvalidArgumentError(text, field=field)
     return Target(revision=arguments.check_count(bound, field))
 

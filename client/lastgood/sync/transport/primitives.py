@@ -37,7 +37,7 @@ class Lock:
 def check_function(function: object, field: str) -> None:
     """Raise InvalidArgumentError where something cannot be called, or gives nothing without an event loop."""
     if not callable(function):
-        text = f"{field} is a function, not {function!r}"
+        text = f"{field} must be a function, got {function!r}"
         raise InvalidArgumentError(text, field=field)
     if inspect.iscoroutinefunction(function):
         text = f"{field} is a plain function; for async ones there is the async client, lastgood"

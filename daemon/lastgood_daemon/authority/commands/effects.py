@@ -70,7 +70,7 @@ class RecordEffect(msgspec.Struct, frozen=True):
         claimed = workflow.effects.get((self.step, self.key))
         if claimed is None or claimed.status != CLAIMED:
             field = "key"
-            raise InvalidArgumentError(field, f"effect {self.key!r} of step {self.step} is not claimed")
+            raise InvalidArgumentError(field, f"must be that of an effect claimed in step {self.step}, got {self.key!r}")
         effect = claimed.recorded(self.result, self.failure, now)
         layer.put_workflow(workflow.enter(effect), now, [effect])
         return Done()

@@ -75,4 +75,6 @@ class Publish(msgspec.Struct, frozen=True):
 def _require_untouched(state: State, chain: bytes) -> None:
     if state.chain != chain:
         field = "lines"
-        raise InvalidArgumentError(field, "somebody else has written into what is being imported")
+        raise InvalidArgumentError(
+            field, "could not be imported: another import or write changed the state meanwhile; begin again"
+        )

@@ -61,7 +61,7 @@ def _log_of(place: str) -> LogId | None:
     incarnation, _, state_id = place.partition(":")
     if not incarnation.isdecimal() or len(incarnation) > MOST_DIGITS:
         field = "page_token"
-        raise InvalidArgumentError(field, "is none that this daemon gave")
+        raise InvalidArgumentError(field, "must be a page token issued by this daemon")
     return LogId(state_id, int(incarnation))
 
 

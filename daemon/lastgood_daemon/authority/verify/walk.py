@@ -40,7 +40,7 @@ async def verify(reading: Reading, live: Mapping[str, State], place: str) -> tup
     kind, _, after = (place or f"{kinds[0]}:").partition(":")
     if kind not in KINDS:
         field = "page_token"
-        raise InvalidArgumentError(field, "is none that this daemon gave")
+        raise InvalidArgumentError(field, "must be a page token issued by this daemon")
     findings = Findings()
     loop = asyncio.get_running_loop()
     end = loop.time() + SECONDS

@@ -128,7 +128,7 @@ class Intake:
     def _refusal(self, problem: str) -> InvalidArgumentError:
         field = "lines"
         cut = problem if len(problem) <= MOST_CHARACTERS else f"{problem[:MOST_CHARACTERS]}…"
-        return InvalidArgumentError(field, f"line {self._number}: {cut}")
+        return InvalidArgumentError(field, f"must be those of an export; line {self._number}: {cut}")
 
     def _read(self, document: Document) -> Made | None:
         if self.header is None:
