@@ -2,37 +2,37 @@
 
 ```text
 LastgoodError
-├── DaemonUnavailableError    (TimeoutError)     no daemon answered; nothing was written
-│   └── IncompatibleDaemonError                  one answered, but of another version
-├── OutcomeUnknownError       (TimeoutError)     a write was sent, its outcome is not known
-├── OverloadedError                              the daemon has no room; nothing was written
-├── PathError                 (ValueError)       a path is malformed, or leads through a scalar
-├── InvalidValueError         (ValueError)       a value that cannot be stored
-├── InvalidArgumentError      (ValueError)       another argument that makes no sense
-├── TooLargeError             (ValueError)       a value, a call or an answer beyond the limit
-├── NotFoundError             (LookupError)
-│   ├── StateNotFoundError                       the state of this handle has been deleted
+├── DaemonUnavailableError (TimeoutError)
+│   └── IncompatibleDaemonError
+├── OutcomeUnknownError (TimeoutError)
+├── OverloadedError
+├── PathError (ValueError)
+├── InvalidValueError (ValueError)
+├── InvalidArgumentError (ValueError)
+├── TooLargeError (ValueError)
+├── NotFoundError (LookupError)
+│   ├── StateNotFoundError
 │   ├── SnapshotNotFoundError
 │   └── CheckpointNotFoundError
-├── StateExistsError          (ValueError)       the id of a fork or an import is in use
-├── RevisionConflictError                        expected= did not hold
-├── RevisionUnavailableError  (LookupError)      compacted, or not reached yet
-├── ValueNotCarriedError      (LookupError)      an entry of a history came without its value
-├── FencedError                                  a later attempt at the workflow has begun
-├── StoreReplacedError                           another store, or a copy of it, answers
-├── WorkflowBusyError                            someone else holds the workflow
-├── LeaseLostError                               this holder of the workflow has lost it
-├── StepOrderError                               a step out of turn
-├── InDoubtError                                 an effect that may or may not have happened
-├── EffectFailedError                            an effect whose recorded result is a failure
-├── PoisonedStepError                            a step that too many processes died under
-├── RequestMismatchError (ValueError)            one idempotency key for two requests
-├── NotRedactableError                           a text that cannot be taken out of its place
-├── PermissionDeniedError     (PermissionError)  the daemon knows the caller and says no
-├── UnauthenticatedError      (PermissionError)  the daemon does not know the caller
-├── CorruptDataError                             a stored record does not match its checksum
-├── InternalError                                a fault of lastgood itself
-└── ClientUnusableError       (RuntimeError)     closed, forked, or in another event loop
+├── StateExistsError (ValueError)
+├── RevisionConflictError
+├── RevisionUnavailableError (LookupError)
+├── ValueNotCarriedError (LookupError)
+├── FencedError
+├── StoreReplacedError
+├── WorkflowBusyError
+├── LeaseLostError
+├── StepOrderError
+├── InDoubtError
+├── EffectFailedError
+├── PoisonedStepError
+├── RequestMismatchError (ValueError)
+├── NotRedactableError
+├── PermissionDeniedError (PermissionError)
+├── UnauthenticatedError (PermissionError)
+├── CorruptDataError
+├── InternalError
+└── ClientUnusableError (RuntimeError)
 ```
 
 In brackets: what each of them also is, so that a plain `except TimeoutError` works. Every one has a `reason`, a text

@@ -18,7 +18,7 @@ async def test_what_gives_no_lines(client: Client, state_id: str) -> None:
     for given in ("a text", 5, None):
         with pytest.raises(InvalidArgumentError, match="must be an iterable of lines"):
             await client.import_state(state_id, given)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgumentError, match="not a bytes"):
+    with pytest.raises(InvalidArgumentError, match="must yield str, got bytes"):
         await client.import_state(state_id, [b"{}"])  # type: ignore[list-item]
 
 

@@ -170,8 +170,10 @@ async def test_what_a_killed_daemon_left_behind_is_no_hindrance(folder: Path) ->
 async def test_one_that_cannot_start_is_told_about_with_what_it_said(folder: Path) -> None:
     folder.mkdir()
     (folder / "lastgood.db").write_text("this is not a database" * 100)
-    with pytest.raises(lastgood.DaemonUnavailableError, match="not a SQLite file"):
+    with pytest.raises(lastgood.DaemonUnavailableError, match="not a SQLite file") as failure:
         await lastgood.connect(data_dir=folder, timeout=30.0)
+    assert f"(exit status 1): cannot start: {folder / 'lastgood.db'}" in str(failure.value)
+    assert "{" not in str(failure.value), "in words, and not as a line of the log"
 
 
 async def test_a_folder_that_cannot_be_made_is_told_about(tmp_path: Path) -> None:

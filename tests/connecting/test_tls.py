@@ -44,8 +44,20 @@ async def test_with_the_authority(secured: DaemonProcess, certificate: Path) -> 
 
 @pytest.mark.parametrize("tls", [True, None])
 async def test_without_it_there_is_no_connection(secured: DaemonProcess, tls: bool | None) -> None:
-    with pytest.raises(lastgood.DaemonUnavailableError):
-        await lastgood.connect(secured.address, tls=tls, token=TOKEN, timeout=0.5)
+    says = "is not trusted here: connect with tls=CERTIFICATE" if tls else "connect with tls=True or tls=CERTIFICATE"
+    with pytest.raises(lastgood.DaemonUnavailableError, match=says) as failure:
+        await lastgood.connect(secured.address, tls=tls, token=TOKEN, timeout=2.0)
+    assert "To start one" not in str(failure.value)
+
+
+async def test_tls_to_a_daemon_without_it(tmp_path: Path, certificate: Path) -> None:
+    daemon = DaemonProcess(tmp_path / "data", "--address", "localhost:0", forked=True).start()
+    try:
+        with pytest.raises(lastgood.DaemonUnavailableError, match="connect without tls=") as failure:
+            await lastgood.connect(daemon.address, tls=certificate / "cert.pem", timeout=2.0)
+        assert "To start one" not in str(failure.value)
+    finally:
+        daemon.close()
 
 
 def test_authorities_that_cannot_be_read_are_told_about(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Answers that a real daemon gives once in a blue moon."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,21 @@ async def test_a_daemon_of_another_version_is_told_about_plainly(tmp_path: Path,
             await lastgood.connect(daemon.address, timeout=20.0)
     assert (failure.value.client_version, failure.value.daemon_version) == (VERSION, version)
     assert isinstance(failure.value, lastgood.DaemonUnavailableError)
+
+
+@pytest.mark.parametrize("autostarted", [True, False])
+async def test_how_to_end_a_daemon_of_another_version_is_said(tmp_path: Path, autostarted: bool) -> None:
+    async def open_only(stage: Stage) -> None:
+        await stage.open("0.99.0")
+        await stage.call()
+
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    place = folder.stat()
+    async with ScriptedDaemon(tmp_path / "socket", open_only) as daemon:
+        endpoint = {"address": daemon.address, "pid": 4711, "daemon_id": "d", "version": "0.99.0", "secret": ""}
+        where = {"device": place.st_dev, "inode": place.st_ino, "autostarted": autostarted}
+        (folder / "endpoint.json").write_text(json.dumps(endpoint | where))
+        says = "kill 4711 " if autostarted else "process 4711, where it was started"
+        with pytest.raises(lastgood.IncompatibleDaemonError, match=says):
+            await lastgood.connect(data_dir=folder, autostart=False, timeout=20.0)

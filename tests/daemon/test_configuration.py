@@ -144,6 +144,33 @@ def test_a_file_that_was_named_and_is_not_there_is_told_about(tmp_path: Path) ->
     assert "missing.toml" in done.stderr
 
 
+@pytest.mark.parametrize("address", ["garbage", "unix:", "localhost:99999", "localhost:", ":1", "http://localhost:1"])
+def test_what_is_no_address_is_told_what_one_is(tmp_path: Path, address: str) -> None:
+    done = failing("--data-dir", str(tmp_path / "data"), "--address", address)
+    assert done.returncode == 2
+    assert f"address must be unix:/path or host:port, got '{address}'" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("missing", ["tls-certificate", "tls-key"])
+def test_a_missing_file_of_tls_is_named(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "there.pem").write_text("not a certificate")
+    files = {name: str(tmp_path / "there.pem") for name in ("tls-certificate", "tls-key")} | {missing: "nosuch.pem"}
+    flags = [part for name, path in files.items() for part in (f"--{name}", path)]
+    done = failing("--data-dir", str(tmp_path / "data"), "--address", "localhost:0", *flags)
+    assert done.returncode == 1
+    assert f"--{missing} must be a PEM file that can be read, got 'nosuch.pem'" in json.loads(done.stderr)["error"]
+
+
+def test_files_that_are_not_of_tls_are_told_about(tmp_path: Path) -> None:
+    (tmp_path / "there.pem").write_text("not a certificate")
+    file = str(tmp_path / "there.pem")
+    flags = ("--address", "localhost:0", "--tls-certificate", file, "--tls-key", file)
+    done = failing("--data-dir", str(tmp_path / "data"), *flags)
+    assert done.returncode == 1
+    assert "must be a certificate and its key in PEM form" in json.loads(done.stderr)["error"]
+
+
 def test_a_wrong_variable_is_one_line_and_status_2() -> None:
     done = failing(LASTGOOD_IDLE_EXIT="soon")
     assert done.returncode == 2
@@ -184,7 +211,7 @@ def test_the_log_is_for_people_on_a_terminal(tmp_path: Path) -> None:
         command = [*COMMAND, "--data-dir", str(tmp_path / "data")]
         os.execve(sys.executable, command, environment({"TERM": "xterm"}))  # noqa: S606 - as meant
     try:
-        said = read_until(terminal, b"version")
+        said = read_until(terminal, b"Ctrl-C")
         os.kill(child, signal.SIGINT)
         said += read_until(terminal, b"closed")
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -195,7 +222,12 @@ def test_the_log_is_for_people_on_a_terminal(tmp_path: Path) -> None:
         os.close(terminal)
     lines = re.sub(rb"\x1b\[[\d;]*m", b"", said).decode().splitlines()
     assert not any(line.startswith("{") for line in lines)
-    assert any(re.search(r"\[info *\] serving", line) for line in lines), lines
+    shown = " ".join(" ".join(lines).split())
+    folder = tmp_path / "data"
+    assert (
+        f"Serving: {folder} Address: unix:{folder}/daemon.sock Connect: lastgood status --data-dir {folder} Stop: " in shown
+    )
+    assert re.search(r"\d\d:\d\d:\d\d shutting down: reason received SIGINT", shown), lines
 
 
 def read_until(descriptor: int, what: bytes) -> bytes:
