@@ -87,15 +87,15 @@ async def while_counting(report: Path) -> Late:
     return latest(noted, (noted[-1][0] - LARGE, noted[-1][0]) if noted else (0.0, 0.0))
 
 
-def read(report: Path) -> list[tuple[float, float, float]]:
-    """Give what a heartbeat has noted."""
-    return [(due, late, worked) for due, late, worked in json.loads(report.read_text())]
+def read(report: Path) -> list[tuple[float, float, float, float]]:
+    """Return what a heartbeat has noted."""
+    return [(due, late, worked, own) for due, late, worked, own in json.loads(report.read_text())]
 
 
-def latest(noted: list[tuple[float, float, float]], during: tuple[float, float]) -> Late:
+def latest(noted: list[tuple[float, float, float, float]], during: tuple[float, float]) -> Late:
     """Give the latest heartbeat of those due in a time."""
     begun, ended = during
-    within = [Late(late * 1000, worked * 1000) for due, late, worked in noted if begun <= due <= ended]
+    within = [Late(late * 1000, worked * 1000) for due, late, worked, _ in noted if begun <= due <= ended]
     return max(within, default=Late(0.0, 0.0))
 
 

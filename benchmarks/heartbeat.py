@@ -5,9 +5,11 @@ How late that one is, is what the machine and the interpreter come to, whatever 
 
 A timer of one millisecond runs on the loop. It comes late by as long as something else held the loop: a callback, a thread
 that did not let go of the interpreter, or the machine, which gave the processor to somebody else. Nothing is subtracted; but
-the processor time that the process has taken meanwhile stands beside it, and tells the last from the others.
+the processor time that the process has taken meanwhile stands beside it, and tells the last from the others; and what of
+that the loop's own thread has taken, which tells a callback from other threads.
 
-The file gets a list of [when it was due, seconds late, processor seconds], by the monotonic clock, when the daemon ends.
+The file gets a list of [when it was due, seconds late, processor seconds, those of the loop], by the monotonic clock, when
+the daemon ends.
 """
 
 import asyncio
@@ -29,8 +31,8 @@ class Heartbeat:
     """The timer, and what it has noted."""
 
     def __init__(self) -> None:
-        self.late: list[tuple[float, float, float]] = []
-        self._due = self._worked = 0.0
+        self.late: list[tuple[float, float, float, float]] = []
+        self._due = self._worked = self._own = 0.0
 
     async def serve(self, config: Config, folder: DataFolder) -> int:
         """Serve, with the timer on the same loop."""
@@ -39,15 +41,15 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin to note, on the loop that runs."""
-        self._due, self._worked = time.monotonic(), time.process_time()
+        self._due, self._worked, self._own = time.monotonic(), time.process_time(), time.thread_time()
         self.beat()
 
     def beat(self) -> None:
         """Note how late it is, and ask for the next."""
-        now, worked = time.monotonic(), time.process_time()
+        now, worked, own = time.monotonic(), time.process_time(), time.thread_time()
         if now - self._due > LATE:
-            self.late.append((self._due, now - self._due, worked - self._worked))
-        self._due, self._worked = now + PERIOD, worked
+            self.late.append((self._due, now - self._due, worked - self._worked, own - self._own))
+        self._due, self._worked, self._own = now + PERIOD, worked, own
         asyncio.get_running_loop().call_later(PERIOD, self.beat)
 
 
