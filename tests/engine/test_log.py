@@ -52,6 +52,14 @@ def test_a_large_row_is_decoded_in_pieces_as_in_one(entry: Entry, size: int) -> 
                     decode_row(damaged)
 
 
+@given(entries, st.integers(1, 2**40), st.binary(max_size=3))
+def test_the_chain_is_the_same_in_one_call_as_in_pieces(entry: Entry, revision: int, before: bytes) -> None:
+    author = entry.author[:3] if entry.author.step is None else entry.author
+    pieces = b"".join(log._pieces(entry.timestamp, author, entry.edits, digest_of))  # noqa: SLF001 - the other way
+    expected = blake2b(before + revision.to_bytes(8) + pieces, digest_size=16).digest()
+    assert chain(before, revision, entry) == expected
+
+
 @given(entries)
 def test_an_entry_comes_back_from_its_bytes(entry: Entry) -> None:
     decoded = entry_of(encode_entry(entry))

@@ -18,6 +18,7 @@ the daemon must end.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -207,6 +208,7 @@ class Committer:
             unit = layer.unit(self._world)
             self._world.in_flight = layer.names
             refusal = None if unit is None else await self._store_unit(layer, unit)
+            turns.begin()
         except _MovedError as moved:
             log.info("someone else has written to the store; evaluating again: %s", moved)
             layer.forget(self._world)
@@ -355,18 +357,21 @@ class _Turns:
     """Lets others have the event loop when one has had it for a while."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._ends = self._loop.time() + TURN_SECONDS
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a turn: others have just had theirs."""
+        self._ends = time.monotonic() + TURN_SECONDS
 
     @property
     def is_over(self) -> bool:
         """Whether it has been a while."""
-        return self._loop.time() > self._ends
+        return time.monotonic() > self._ends
 
     async def next(self) -> None:
         """Wait for the next turn."""
         await asyncio.sleep(0)
-        self._ends = self._loop.time() + TURN_SECONDS
+        self.begin()
 
 
 class _MovedError(Exception):

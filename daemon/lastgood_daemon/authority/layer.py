@@ -23,7 +23,7 @@ from lastgood_daemon.engine.kept import Kept
 from lastgood_daemon.engine.log import SQUASHED, Author, LoggedEdit, Other, Squash, decode_row
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
-from lastgood_daemon.engine.state import About, Made, Snapshot, State, made
+from lastgood_daemon.engine.state import About, Made, Snapshot, State, counted, made
 from lastgood_daemon.engine.tree import Tree
 from lastgood_daemon.engine.workflow import Workflow
 from lastgood_daemon.store.protocol import Append, LogId, LogRow, RecordKey, RecordWrite, Rename, Rewrite, Unit
@@ -190,10 +190,9 @@ class Layer:
     def put(self, state: State, made: Made) -> State:
         """Put the next revision of a state, worked out from its present content, there."""
         self._take_turn(state)
-        after = state.moved_on(made.mark, made.chain)
+        after = state.moved_on(made.mark, made.chain, counted(len(made.entry)))
         if not state.about.born:
             self.staged.records[state_key(state.state_id)] = _encode(after.about)
-        after = after.logged(len(made.entry))
         row = LogRow(after.revision, made.entry, after.chain)
         self.staged.rows.setdefault(LogId(state.state_id, state.incarnation), []).append(row)
         self.staged.states[state.state_id] = after

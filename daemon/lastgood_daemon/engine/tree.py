@@ -47,12 +47,12 @@ class Tree(NamedTuple):
 
     def apply(self, changes: Iterable[Change], revision: int, timestamp: int = 0) -> "Tree":
         """Give the tree of a later revision."""
-        tree = self
+        tree = Tree(revision, timestamp, self.root, self.graves)
         for change in changes:
             spend(CHANGE_COST)
             root = apply_change(tree.root, change, revision)
             tree = Tree(revision, timestamp, root, _graves_after(tree, change, revision))
-        return tree._replace(revision=revision, timestamp=timestamp)
+        return tree
 
 
 def _graves_after(tree: Tree, change: Change, revision: int) -> Grave:

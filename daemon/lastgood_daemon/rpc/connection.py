@@ -35,7 +35,7 @@ SLOW_READS = 4
 """Of one connection, that are worked on at a time."""
 LARGE_MESSAGE_BYTES = 2 * 1024 * 1024
 """A message that is larger is counted among what is in flight. One with a part is smaller, and the part is counted."""
-SLICE_SECONDS = 0.001
+SLICE_SECONDS = 0.002
 """Performing calls, before others have a turn."""
 FINISH_SECONDS = 2.0
 """How long a stream that is asked to end still answers what it has taken."""
@@ -121,7 +121,8 @@ class Connection:
                     if self._is_full:
                         await self._room()
                     elif loop.time() - began > SLICE_SECONDS:
-                        await asyncio.sleep(0)
+                        with self._outbox.gathering():
+                            await asyncio.sleep(0)
                         began = loop.time()
                     self._perform(await self._read(call, arrived))
                 hold.progress()
@@ -198,9 +199,9 @@ class Connection:
             self._unsettled.settle(write)
             self._answer(call, answer)
 
-        identity = Identity(self._session_id, call.sequence, self._acknowledged)
+        identity = Identity(self._session_id, call.sequence, self._acknowledged, call.translated.digest)
         caller = Caller(identity, call.deadline, SessionCall(self._presence, call.sequence))
-        write.submission = self._dispatcher.perform(call.translated, caller, settle)
+        self._unsettled.note(write, self._dispatcher.perform(call.translated, caller, settle))
 
     async def _perform_held(self, call: _Call) -> None:
         await self._unsettled.settled(call.after)

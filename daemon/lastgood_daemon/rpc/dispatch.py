@@ -147,7 +147,11 @@ class Dispatcher:
                     answer(STORAGE_FAILED)
                 case Do(command, respond):
                     submission = Submission(
-                        command, lambda outcome: answer(_responded(respond, outcome)), *_terms(caller, translated)
+                        command,
+                        lambda outcome: answer(_responded(respond, outcome)),
+                        caller.identity,
+                        caller.deadline,
+                        caller.listener,
                     )
                     self._edge.authority.submit(submission)
                     return submission
@@ -251,9 +255,3 @@ async def _found_as_json(slow: Slow) -> Message | Long | Refused:
         case Refused():
             return found
     return _responded(write_json, found)
-
-
-def _terms(caller: Caller, translated: Translated) -> tuple[Identity | None, float | None, Listener]:
-    known = caller.identity
-    bound = None if known is None else Identity(known.session_id, known.sequence, known.acknowledged, translated.digest)
-    return bound, caller.deadline, caller.listener

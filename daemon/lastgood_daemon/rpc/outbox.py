@@ -7,6 +7,7 @@ time, and the next is not even encoded before the client has taken the last part
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 from lastgood_daemon.rpc.incoming import varint
 from lastgood_proto.v1.session_pb2 import GoingAway, Part, Reply, SessionResponse
@@ -28,6 +29,7 @@ class Outbox:
         self._sending = asyncio.Lock()
         self._changed = asyncio.Event()
         self._moved = asyncio.Event()
+        self._gathering = False
         self._goodbye: str | None = None
         self.closed = False
 
@@ -50,6 +52,16 @@ class Outbox:
             self._small.append((reply, size))
         self.size += size
         self._changed.set()
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Keep small answers back for a moment: others are about to join them, and one message costs less than many."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._changed.set()
 
     async def room(self) -> None:
         """Wait until there is room for more answers."""
@@ -79,7 +91,7 @@ class Outbox:
     async def messages(self) -> AsyncIterator[SessionResponse]:
         """Give the messages for the client, until ``end`` or ``close`` is called."""
         while not self.closed:
-            while self._small or self._large:
+            while self._large or (self._small and not self._gathering):
                 for message in self._packed():
                     yield message
                     self._moved.set()
@@ -91,14 +103,14 @@ class Outbox:
                     self.size -= large.counted
                     large.taken.set()
                 self._moved.set()
-            if self._goodbye is not None:
+            if self._goodbye is not None and not self._small:
                 yield SessionResponse(going_away=GoingAway(message=self._goodbye))
                 return
             self._changed.clear()
             await self._changed.wait()
 
     def _packed(self) -> Iterator[SessionResponse]:
-        while self._small:
+        while self._small and not self._gathering:
             message = SessionResponse()
             size = 0
             while self._small and size < MESSAGE_BYTES:

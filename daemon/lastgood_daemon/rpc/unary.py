@@ -154,15 +154,13 @@ class _Method:
             return Refused("INVALID_ARGUMENT", message, {"field": "request"})
         except RefusedError as refusal:
             return Refused.because(refusal)
-        caller = Caller(
-            Identity(key_session(key), 1) if key else None,
-            None if remaining is None else loop.time() + remaining,
-            listener := UnaryCall(),
-        )
+        deadline = None if remaining is None else loop.time() + remaining
+        listener = UnaryCall()
         self._dispatcher.look()
         translated = await self._translated(request, principal)
         del request, encoded_request
-        self._dispatcher.perform(translated, caller, _setter(answered))
+        identity = Identity(key_session(key), 1, digest=translated.digest) if key else None
+        self._dispatcher.perform(translated, Caller(identity, deadline, listener), _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.
         try:
             answer = await asyncio.shield(answered)

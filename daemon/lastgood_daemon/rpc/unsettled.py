@@ -41,9 +41,15 @@ class UnsettledWrites:
         self._writes.add(write)
         return write
 
+    def note(self, write: UnsettledWrite, submission: Submission | None) -> None:
+        """Note what has become of a write that was taken: a command, unless it is settled already."""
+        if write in self._writes:
+            write.submission = submission
+
     def settle(self, write: UnsettledWrite) -> None:
         """Note that a write has its answer."""
         self._writes.discard(write)
+        write.submission = None  # which refers to the write in turn: only the garbage collector would free the two
 
     def hold(self, after: int) -> bool:
         """Whether a read after that number has to wait."""

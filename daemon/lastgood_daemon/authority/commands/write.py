@@ -47,6 +47,6 @@ class Write(msgspec.Struct, frozen=True):
         planned = plan(state.tree, self.edits)
         if not planned.writes:
             return None
-        found = made(state, planned.edits, author, now, planned.tree)._replace(number=planned.number)
+        found = made(state, planned.edits, author, now, planned.tree, planned.number)
         let_go(planned.edits)
         return found
