@@ -11,11 +11,12 @@ IMAGE := build/lastgood.binpb
 # sources for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test chaos check wheel-test proto sync docs bench clean
+.PHONY: help demo test test-slow chaos check wheel-test proto sync docs bench clean
 
 help:
 	@echo "make demo   watch a state being broken and rolled back to the last good checkpoint"
-	@echo "make test   run the tests"
+	@echo "make test   run the tests, but for those that take seconds each"
+	@echo "make test-slow   run those: models, memory, interruptions of all kinds"
 	@echo "make chaos  break it as often as is worth while: the long form of tests/chaos"
 	@echo "make check  run ruff, mypy, import-linter, buf, and see that the generated code is current"
 	@echo "make wheel-test   build the wheel, and test it at the floors of its dependencies with the source away"
@@ -30,7 +31,10 @@ demo: $(VENV)/.daemon
 
 # Three for two cores: some of the tests wait.
 test: $(VENV)/.test
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow'
+
+test-slow: $(VENV)/.test
+	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
 chaos: $(VENV)/.test
 	LASTGOOD_CHAOS=long $(BIN)/pytest -n 2 -rP tests/chaos

@@ -1,4 +1,4 @@
-"""How long hypothesis searches, and how seldom garbage is looked for.
+"""How long hypothesis searches, how long slow tests may take, and how seldom garbage is looked for.
 
 The default profile is quick and always does the same, so that a failure in CI is a failure here. ``HYPOTHESIS_PROFILE=long``
 searches elsewhere each time, and for minutes: run it with ``pytest --timeout=0 tests/engine tests/contract``.
@@ -10,6 +10,8 @@ from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.chaos import sizes
 
 settings.register_profile(
     "default",
@@ -24,6 +26,16 @@ settings.register_profile(
     "long", settings.get_profile("default"), derandomize=False, max_examples=3_000, stateful_step_count=80
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+SLOW_SECONDS = sizes.of(900, 7200)
+"""Of a slow test, instead of ``timeout`` in pyproject.toml. It ends one that hangs, also where the machine is busy."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let slow tests take longer than others."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)

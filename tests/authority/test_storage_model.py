@@ -17,8 +17,15 @@ After every command: contents, last changes, workflows, as in the engine's model
 At each restart every state is rebuilt from its log alone, with no images but those that the log begins at.
 """
 
+import pytest
 from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 from tests.authority.storage import StorageMachine
 
 TestStorage = StorageMachine.TestCase
-TestStorage.settings = settings(max_examples=30)
+TestStorage.settings = settings(max_examples=3)
+
+
+@pytest.mark.slow
+def test_at_length() -> None:
+    run_state_machine_as_test(StorageMachine, settings=settings(max_examples=30))

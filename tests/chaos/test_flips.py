@@ -19,6 +19,8 @@ from lastgood_daemon.process.verify import main as verify_offline
 from lastgood_daemon.store.protocol import Record, RecordKey
 from lastgood_daemon.store.sqlite import reading
 
+pytestmark = pytest.mark.slow
+
 FLIPS = sizes.of(150, 1000)
 PAGE = 4096
 
@@ -133,7 +135,6 @@ def _differing(said: Dump, before: Dump) -> list[str]:
     return sorted(name for name in said.keys() | before.keys() if said.get(name) != before.get(name))
 
 
-@pytest.mark.timeout(sizes.of(120, 900))
 def test_a_flipped_bit_is_found_or_does_no_harm(rich: Rich, tmp_path: Path) -> None:
     found: Counter[str] = Counter()
     harm: list[str] = []
@@ -154,7 +155,6 @@ def without_checksums_of_records() -> Iterator[None]:
 
 
 @pytest.mark.skipif(not sizes.LONG, reason="the long form")
-@pytest.mark.timeout(300)
 def test_without_checksums_harm_gets_through(rich: Rich, tmp_path: Path) -> None:
     became = (outcome(rich, flip, tmp_path / "data", without_checksums_of_records) for flip in flips(rich, 7, FLIPS))
     assert any(each.startswith(("harm: verification finds nothing", "harm: it says")) for each in became)

@@ -19,6 +19,8 @@ from tests.support.waiting import until
 
 import lastgood
 
+pytestmark = pytest.mark.slow
+
 KILLED = -9
 WORK_SECONDS = 30.0
 STEPS = 20
@@ -99,7 +101,6 @@ def _has_one_ended(*processes: ForkedProcess) -> bool:
     return any(process.poll() is not None for process in processes)
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize(("steps", "both"), [(STEPS, False), (STEPS_WITH_DAEMON, True)], ids=["agent", "agent and daemon"])
 async def test_killed_at_every_boundary(scene: Scene, steps: int, *, both: bool) -> None:
     deaths = boundaries(steps)
@@ -117,7 +118,6 @@ async def test_killed_at_every_boundary(scene: Scene, steps: int, *, both: bool)
     await scene.check(steps, calls=2, runs=3)
 
 
-@pytest.mark.timeout(150)
 async def test_the_daemon_killed_after_every_commit_before_its_answer(scene: Scene) -> None:
     steps = STEPS_WITH_DAEMON
     agent = scene.agent(steps, Death(NEVER, ""))

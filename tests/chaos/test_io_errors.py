@@ -22,6 +22,8 @@ from lastgood_daemon.store.protocol import LogId, StoreBrokenError, StoreFullErr
 from lastgood_daemon.store.sqlite import SqliteStore
 from lastgood_daemon.store.sqlite import store as module
 
+pytestmark = pytest.mark.slow
+
 CALLS = 100
 SEEDS = sizes.of(1, 5)
 CHECKPOINT_PAGES = 20
@@ -70,7 +72,6 @@ def lasts(error: int, number: int) -> bool:
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("call", ["write", "sync"])
-@pytest.mark.timeout(sizes.of(120, 600))
 async def test_any_call_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: int) -> None:
     without_threads(monkeypatch)
     for seed in range(SEEDS):

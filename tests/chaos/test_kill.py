@@ -15,6 +15,8 @@ from tests.support.waiting import until
 
 import lastgood
 
+pytestmark = pytest.mark.slow
+
 KILLS = sizes.of(100, 2_000)
 WRITES = sizes.of(20, 260)
 """Acknowledged before each kill: more than 500,000 in the long form."""
@@ -40,7 +42,6 @@ async def killed(load: Load, folder: Path, mutant: Callable[[], None] | None = N
         daemon.close()
 
 
-@pytest.mark.timeout(sizes.of(170, 3600))
 async def test_acknowledged_writes_survive_kills_once_and_in_order(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -50,7 +51,6 @@ async def test_acknowledged_writes_survive_kills_once_and_in_order(
     assert figures.acknowledged >= KILLS * WRITES
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(not sizes.LONG, reason="mutants are for the long form: LASTGOOD_CHAOS=long")
 @pytest.mark.parametrize(
     ("mutant", "fault"),

@@ -18,6 +18,8 @@ from tests.support.waiting import until
 
 import lastgood
 
+pytestmark = pytest.mark.slow
+
 RACES = sizes.of(250, 1_000)
 ZOMBIES = sizes.of(260, 1_000)
 ROUNDS, HELD = sizes.of(3, 10), 20
@@ -136,7 +138,6 @@ def _write(path: Path, text: str) -> None:
     path.with_suffix(".new").rename(path)
 
 
-@pytest.mark.timeout(150)
 async def test_a_holder_that_slept_past_its_lease_has_lost_it(daemon: DaemonProcess, tmp_path: Path, state_id: str) -> None:
     async with clients(daemon, 1) as (client,):
         for number in range(ROUNDS):

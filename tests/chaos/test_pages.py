@@ -19,6 +19,8 @@ from tests.support.fixtures import own_surroundings
 
 import lastgood
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["own_surroundings"]
 
 STATES = 40

@@ -17,6 +17,8 @@ from tests.support.waiting import wait_until
 
 import lastgood
 
+pytestmark = pytest.mark.slow
+
 CUTS = sizes.of(25, 500)
 WRITES = sizes.of(50, 400)
 """Acknowledged before each cut."""
@@ -76,7 +78,6 @@ def test_a_cut_leaves_what_was_synced_and_nothing_else(disk: LoopDisk) -> None:
     assert {path.name for path in disk.folder.iterdir()} == {"lost+found", "synced"}
 
 
-@pytest.mark.timeout(sizes.of(120, 3600))
 async def test_acknowledged_writes_survive_power_cuts_once_and_in_order(
     disk: LoopDisk, record_property: Callable[[str, object], None]
 ) -> None:
@@ -86,7 +87,6 @@ async def test_acknowledged_writes_survive_power_cuts_once_and_in_order(
     assert figures.acknowledged >= CUTS * WRITES
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(not sizes.LONG, reason="mutants are for the long form: LASTGOOD_CHAOS=long")
 async def test_the_cuts_find_a_daemon_that_syncs_less(
     disk: LoopDisk, record_property: Callable[[str, object], None]

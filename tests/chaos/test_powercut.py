@@ -31,6 +31,8 @@ from lastgood_daemon.store.protocol import Committed, CorruptRecordError, Outcom
 from lastgood_daemon.store.sqlite import SqliteStore, StoreOpenError, connection, reading
 from lastgood_daemon.store.sqlite import store as module
 
+pytestmark = pytest.mark.slow
+
 CUTS_OF_A_FILE = 20
 FILES = sizes.of(100, 1000)
 FILES_WITH_THREADS = sizes.of(5, 100)
@@ -160,7 +162,6 @@ async def check_file(path: Path, ledger: Ledger) -> None:
         raise WrongError(0, f"SQLite says {integrity}")
 
 
-@pytest.mark.timeout(sizes.of(120, 1200))
 async def test_nothing_acknowledged_is_lost_and_nothing_is_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_threads(monkeypatch)
     tally = await run(tmp_path, FILES)
@@ -172,7 +173,6 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_torn(tmp_path: Path, 
     assert tally.while_doing.keys() >= {"write wal", "sync wal", "write db", "sync db", "truncate db", "create wal"}
 
 
-@pytest.mark.timeout(sizes.of(120, 600))
 async def test_the_same_with_its_threads(tmp_path: Path) -> None:
     """A commit under way while the next commands come in, and a checkpoint of the WAL that nobody waits for."""
     tally = await run(tmp_path, FILES_WITH_THREADS)
@@ -193,7 +193,6 @@ class HastyStore(SqliteStore):
 
 
 @pytest.mark.parametrize("mutant", ["synchronous=NORMAL", "synchronous=OFF", "sync does nothing", "answers too early"])
-@pytest.mark.timeout(sizes.of(120, 600))
 async def test_a_store_that_is_not_durable_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
     without_threads(monkeypatch)
     if mutant.startswith("synchronous"):

@@ -6,6 +6,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.authority.storage import StorageMachine
 from tests.chaos import sizes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(not sizes.LONG, reason="the short form is in tests/authority/test_storage_model.py")
 @pytest.mark.timeout(0)

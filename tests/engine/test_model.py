@@ -29,8 +29,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import rule, run_state_machine_as_test
 from tests.engine import model, rules, strategies
 from tests.engine.drawing import MOSTLY_ONE, DrawingMachine
 from tests.engine.model import Everything, Life, Mark, PointOf, RefusalError
@@ -389,3 +390,9 @@ class EngineMachine(DrawingMachine):
 
 
 TestModel = EngineMachine.TestCase
+TestModel.settings = settings(max_examples=8)
+
+
+@pytest.mark.slow
+def test_at_length() -> None:
+    run_state_machine_as_test(EngineMachine, settings=settings(max_examples=100))

@@ -22,8 +22,10 @@ to know of the workflow. Besides, and without the model's help:
 * **never a key twice**: a new effect never gets an idempotency key that was given before.
 """
 
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import rule, run_state_machine_as_test
 from tests.engine.agents import Agent, AgentsMachine
 from tests.engine.notes import (
     CLAIMED,
@@ -398,3 +400,9 @@ def _author(writer: Writer) -> Author:
 
 
 TestProtocol = ProtocolMachine.TestCase
+TestProtocol.settings = settings(max_examples=8)
+
+
+@pytest.mark.slow
+def test_at_length() -> None:
+    run_state_machine_as_test(ProtocolMachine, settings=settings(max_examples=100))
