@@ -17,8 +17,8 @@ from tests.support.waiting import until
 import lastgood
 from lastgood_daemon.authority import authority as authority_module
 from lastgood_daemon.authority.authority import Authority
-from lastgood_daemon.authority.layer import session_key
-from lastgood_daemon.authority.sessions import LIFETIME, Session, new_session_id
+from lastgood_daemon.authority.session_records import session_key
+from lastgood_daemon.authority.sessions import LIFETIME, Newest, new_session_id
 from lastgood_daemon.rpc.parts import MAX_CALL_BYTES
 from lastgood_daemon.store.protocol import RecordWrite, Unit
 from lastgood_daemon.store.sqlite import SqliteStore
@@ -87,6 +87,20 @@ async def test_answers_are_known_on_another_connection_and_after_a_kill(own_daem
             assert number(await session.call(increment(4, "s"))) == 3
         own_daemon.kill()
         await asyncio.to_thread(own_daemon.start)
+
+
+async def test_answers_of_long_ago_that_were_not_acknowledged_are_known_after_a_kill(own_daemon: DaemonProcess) -> None:
+    count = 1000
+    async with RawSession(own_daemon.address) as session:
+        await session.send(session_pb2.SessionRequest(calls=[increment(sequence, "s") for sequence in range(1, count)]))
+        first = {sequence: number(await session.reply(sequence)) for sequence in range(1, count)}
+    own_daemon.kill()
+    await asyncio.to_thread(own_daemon.start)
+    async with RawSession(own_daemon.address, session.session_id) as again:
+        assert again.session_id == session.session_id
+        for sequence in (1, count // 2, count - 1):
+            assert number(await again.call(increment(sequence, "s"))) == first[sequence]
+        assert number(await again.call(increment(count, "s"))) == count
 
 
 async def test_acknowledged_numbers_are_refused(session: RawSession, state_id: str) -> None:
@@ -158,7 +172,7 @@ async def test_an_expired_session_is_not_taken_up(tmp_path: Path, monkeypatch: p
     daemon.folder.mkdir()
     store = SqliteStore.open(daemon.folder / "lastgood.db")
     begun = new_session_id(store.daemon_id, store.now() - LIFETIME - 1)
-    record = RecordWrite(session_key(begun), msgspec.msgpack.encode(Session(acknowledged=3)), 0)
+    record = RecordWrite(session_key(begun), msgspec.msgpack.encode(Newest(acknowledged=3)), 0)
     await store.commit([Unit(writes=[record])])
     await store.close()
     try:

@@ -259,18 +259,20 @@ async def test_listing_by_owner_loses_nothing_between_pages(path: Path) -> None:
         assert await store.list_records("none", "", 10) == []
 
 
-async def test_expire_takes_the_old_of_one_kind(path: Path) -> None:
-    old, new, other = (RecordKey(kind, "o", key) for kind, key in (("s", "old"), ("s", "new"), ("t", "old")))
+async def test_expire_takes_the_owners_of_one_kind_of_whom_all_is_old(path: Path) -> None:
+    old, older = RecordKey("s", "old", ""), RecordKey("s", "old", "part")
+    new, part = RecordKey("s", "new", ""), RecordKey("s", "new", "part")
+    other = RecordKey("t", "old", "")
     async with opened(path) as store:
-        await store.commit([Unit(writes=[put(old, b""), put(new, b""), put(other, b"")])])
+        await store.commit([Unit(writes=[put(key, b"") for key in (old, older, new, part, other)])])
         between = store.now() + 1
         while store.now() < between:
             pass  # a microsecond
         await store.commit([Unit(writes=[put(new, b"touched", 1)])])
         assert await store.expire("s", between) == 1
         assert await store.expire("s", between) == 0
-        assert await store.record(old) is None
-        assert await store.record(new) == Record(new, b"touched", 2)
+        assert await store.records("s", "old") == []
+        assert await store.records("s", "new") == [Record(new, b"touched", 2), Record(part, b"", 1)]
         assert await store.record(other) == Record(other, b"", 1)
 
 

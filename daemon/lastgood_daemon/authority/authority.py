@@ -14,11 +14,11 @@ from lastgood_daemon.authority.history import HistoryQuestion, history
 from lastgood_daemon.authority.housekeeping import Housekeeper
 from lastgood_daemon.authority.importing import Importer
 from lastgood_daemon.authority.indexing import Indexing
-from lastgood_daemon.authority.layer import session_key
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.authority.pulse import beat
 from lastgood_daemon.authority.redaction import RedactionDesk
+from lastgood_daemon.authority.session_records import session_of
 from lastgood_daemon.authority.sessions import LIFETIME, is_of, may_have_expired, new_session_id
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.verify import Findings, verify
@@ -84,7 +84,8 @@ class Authority:
         if is_of(session_id, self._store.copy_id):
             age = self._store.timeline.ages(now).known
             try:
-                if await self._store.record(session_key(session_id)) is not None or not may_have_expired(session_id, age):
+                known = session_of(session_id, await self._store.records("session", session_id)) is not None
+                if known or not may_have_expired(session_id, age):
                     return session_id
             except CorruptRecordError as error:
                 log.error("beginning a session anew: %s", error)  # noqa: TRY400 - expected, no traceback

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from lastgood_daemon.authority.session_records import changes_of
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.workings import Workings
 from lastgood_daemon.authority.world import NotLoadedError, ReservedNeed, World, written_by_others
@@ -82,11 +83,6 @@ def part_key(workflow_id: str, part: Part) -> RecordKey:
             return effect_key(workflow_id, part.order)
         case Attempt():
             return attempt_key(workflow_id, part.number)
-
-
-def session_key(session_id: str) -> RecordKey:
-    """Name the record of a session."""
-    return RecordKey("session", session_id, "")
 
 
 def retention_key(owner: str) -> RecordKey:
@@ -309,7 +305,7 @@ class Layer:
         """Give what the store has to commit for this layer, the lowest; nothing where there is nothing."""
         records = dict(self.staged.records)
         for session_id, session in self.staged.sessions.items():
-            records[session_key(session_id)] = _encode(session)
+            records.update(changes_of(session_id, session))
         staged = self.staged
         if not (records or staged.rows or staged.renames or staged.drops or staged.rewrites):
             return None
@@ -335,10 +331,10 @@ class Layer:
         for name in self.names:
             world.drop(name)
         for session_id in self.staged.sessions:
-            world.sessions.pop(session_id)
+            world.forget_session(session_id)
         for owner in self.staged.retentions:
             world.retentions.pop(owner, None)
-        for key in (*self.staged.records, *map(session_key, self.staged.sessions)):
+        for key in self.staged.records:
             world.versions.pop(key)
 
     def publish(self, world: World, unit: Unit) -> None:
@@ -351,15 +347,18 @@ class Layer:
             world.put(state)
         world.workflows.update(self.staged.workflows)
         world.retentions.update(self.staged.retentions)
+        evicted = [session_id for session_id in self.staged.sessions if world.sessions.get(session_id) is None]
         for session_id, session in self.staged.sessions.items():
-            for forgotten in world.sessions.put(session_id, session):
-                world.versions.pop(session_key(forgotten))
+            session.changed.clear()
+            world.put_session(session_id, session)
         for write in unit.writes:
             if write.value is None:
                 world.versions.pop(write.key)
             else:
                 world.versions.put(write.key, write.expected_version + 1)
                 world.note_record(write.key, len(write.value))
+        for session_id in evicted:  # meanwhile, and with it the versions of the records that this does not write
+            world.forget_session(session_id)
         for rewrite, revision, exact in self.staged.rewrites:
             world.redact(rewrite.log, revision, exact=exact)
         for name in self.names:

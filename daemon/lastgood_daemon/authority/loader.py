@@ -8,8 +8,9 @@ from typing import TypeVar
 import msgspec
 from immutables import Map
 
-from lastgood_daemon.authority.layer import kept_key, retention_key, session_key, state_key, workflow_key
+from lastgood_daemon.authority.layer import kept_key, retention_key, state_key, workflow_key
 from lastgood_daemon.authority.replay import PAGE, Rebuilt, rebuilt
+from lastgood_daemon.authority.session_records import session_of
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.world import (
     MAX_OTHERS,
@@ -96,7 +97,7 @@ class Loader:
                 world.workflows.setdefault(workflow_id, await self._workflow(workflow_id))
                 world.weigh(workflow_id)
             case SessionNeed(session_id):
-                world.sessions.put(session_id, await self._session(session_id))
+                world.put_session(session_id, await self._session(session_id))
             case RetentionNeed(owner):
                 record = await self.store.record(retention_key(owner))
                 world.retentions[owner] = self._decoded(record, Retention)
@@ -153,7 +154,11 @@ class Loader:
         return [part for part in found if part is not None]
 
     async def _session(self, session_id: str) -> Session:
-        return self._decoded(await self.store.record(session_key(session_id)), Session) or Session()
+        records = await self.store.records("session", session_id)
+        session = session_of(session_id, records)
+        for record in records:
+            self._world.versions.put(record.key, record.version)
+        return session or Session()
 
     def _decoded(self, record: Record | None, kind: type[R]) -> R | None:
         if record is None:

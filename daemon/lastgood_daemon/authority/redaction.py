@@ -25,6 +25,7 @@ from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Redacted, Refused
 from lastgood_daemon.authority.replay import PAGE
 from lastgood_daemon.authority.scanning import scan
+from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.authority.world import World
 from lastgood_daemon.engine.errors import EndedError, NotRedactableError
@@ -163,8 +164,7 @@ class RedactionDesk:
                     rewrite = Rewrite(each.log, each.rows, each.images)
                     logs.append(RedactedLog(state.revision, rewrite, tree, each.grown))
             redactor.require_apart()
-            answers = ((name, session.answers.values()) for name, session in self._world.sessions.items())
-            recent = {name for name, given in answers if any(map(redactor.is_in, given))}
+            recent = {name for name, session in self._world.sessions.items() if _is_answered(session, redactor)}
             return Redact(wanted.state, wanted.author, redactor, logs, seen, sorted(sessions | recent), wanted.size)
 
         return await self._committer.alone(prepare)
@@ -209,6 +209,10 @@ class RedactionDesk:
             raise EndedError(reason, f"{again} when there is room: {error}") from error
         if not done:
             raise EndedError(reason, f"{again} when no other process reads the daemon's database")
+
+
+def _is_answered(session: Session, redactor: Redactor) -> bool:
+    return any(redactor.is_in(answer) for _, answer in session.answers())
 
 
 def _may_have(records: Sequence[Record], redactor: Redactor) -> bool:

@@ -1,12 +1,20 @@
 """Request identity: a request that comes twice is applied once, and answered the same.
 
-A session numbers its requests. The store keeps one record a session, written in the same transaction as what the requests
-do: up to which number everything is settled at the client, and the answers to the numbers above that.
+A session numbers its requests. The store keeps, written in the same transaction as what the requests do, up to which number
+everything is settled at the client, and the answers to the numbers above that.
 
     acknowledged 4, answers {5: revision 17, 7: refused}        6 has not come, or was dropped unanswered
     request 7 again      ->  refused, as the first time
     request 3 again      ->  OUTCOME_UNKNOWN: the client said that it has the answer, so this is not a retry
     request 6            ->  evaluated
+
+The newest answers are in one record, which each transaction writes again. When there are more than ``CHUNK``, those of the
+lowest numbers move to a record of their own, which is written once and deleted when all its numbers are acknowledged. So a
+write costs the same however many answers are not acknowledged:
+
+    chunk 0    answers 1 to 127             written once
+    chunk 1    answers 128 to 255           written once
+    newest     acknowledged 0, 2 chunks, answers 256 to 300
 
 A number is bound to its request, as the key of a unary call is: a digest of the request is stored with the answer. Another
 request under the same number or key is refused:
@@ -22,11 +30,13 @@ unknown. The keys of unary calls come from the callers and are no such ids: what
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
+from immutables import Map
 
 from lastgood_daemon.authority.outcomes import Outcome, Refused, decode_outcome, encode_outcome
 from lastgood_proto.texts import shortened
@@ -35,6 +45,9 @@ DIGEST_BYTES = 8
 """Of a request: enough to tell a mistake from a repetition."""
 _BOUND = b"\xc1"
 """What an answer begins with that has a digest before it; no outcome does. Those of old have none."""
+
+CHUNK = 128
+"""Numbers of which the answers are one record, once they are not the newest any more."""
 
 LIFETIME = 24 * 60 * 60 * 1_000_000
 """Microseconds."""
@@ -75,16 +88,41 @@ def digest_of(operation: str, request: bytes) -> bytes:
     return whole.digest()
 
 
-class Session(msgspec.Struct, array_like=True):
-    """What is remembered of a session; one record in the store."""
+class Newest(msgspec.Struct, frozen=True, array_like=True):
+    """The record of a session. Each of its transactions writes it, so that it also tells how old the session is."""
 
     acknowledged: int = 0
-    answers: dict[int, bytes] = {}
+    answers: Mapping[int, bytes] = {}
+    chunks: int = 0
+    """How many there are."""
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """The record of older answers: to numbers that have the same quotient by ``CHUNK``."""
+
+    answers: Mapping[int, bytes]
+
+
+@dataclass(slots=True)
+class Session:
+    """What is remembered of a session."""
+
+    acknowledged: int = 0
+    newest: dict[int, bytes] = field(default_factory=dict)
+    chunks: Map[int, Chunk] = field(default_factory=Map)
+    """By the quotient of their numbers by ``CHUNK``; a number is in ``newest`` or here."""
+    changed: set[int] = field(default_factory=set)
+    """The chunks that are to be written, or deleted where they are not there."""
+
+    @classmethod
+    def of(cls, newest: Newest, chunks: Mapping[int, Chunk]) -> "Session":
+        """Return what was stored."""
+        return cls(newest.acknowledged, dict(newest.answers), Map(chunks))
 
     def recall(self, identity: Identity) -> Outcome | None:
         """Return the answer that a request has had, or a refusal if it is not the request that had it; None if it is new."""
         sequence = identity.sequence
-        remembered = self.answers.get(sequence)
+        remembered = self._answer(sequence)
         if remembered is not None:
             answered = Answered.of(remembered)
             if answered.digest and identity.digest and answered.digest != identity.digest:
@@ -98,14 +136,62 @@ class Session(msgspec.Struct, array_like=True):
     def record(self, identity: Identity, outcome: Outcome) -> None:
         """Remember one more answer, and forget those that are acknowledged."""
         if identity.acknowledged > self.acknowledged:
-            self.acknowledged = identity.acknowledged
-            for sequence in [sequence for sequence in self.answers if sequence <= self.acknowledged]:
-                del self.answers[sequence]
-        self.answers[identity.sequence] = Answered(identity.digest, encode_outcome(outcome)).remembered()
+            self._acknowledge(identity.acknowledged)
+        self.newest[identity.sequence] = Answered(identity.digest, encode_outcome(outcome)).remembered()
+        while len(self.newest) > CHUNK:
+            self._seal(min(self.newest) // CHUNK)
+
+    def answers(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the numbers and the answers that are remembered, encoded."""
+        yield from self.newest.items()
+        for chunk in self.chunks.values():
+            yield from chunk.answers.items()
+
+    def replace(self, answers: Mapping[int, bytes]) -> None:
+        """Put other answers in the place of those to the same numbers."""
+        self.newest.update({number: answers[number] for number in self.newest.keys() & answers.keys()})
+        for place in {number // CHUNK for number in answers.keys() - self.newest.keys()}:
+            chunk = self.chunks[place].answers
+            self._put(place, {number: answers.get(number, answer) for number, answer in chunk.items()})
 
     def copy(self) -> "Session":
-        """Give one that can be changed without changing this one."""
-        return Session(self.acknowledged, dict(self.answers))
+        """Return one that can be changed without changing this one. The chunks are not copied."""
+        return Session(self.acknowledged, dict(self.newest), self.chunks, set(self.changed))
+
+    def stored(self) -> Newest:
+        """Return the record of the session."""
+        return Newest(self.acknowledged, self.newest, len(self.chunks))
+
+    def _answer(self, sequence: int) -> bytes | None:
+        found = self.newest.get(sequence)
+        if found is None and sequence > self.acknowledged:
+            chunk = self.chunks.get(sequence // CHUNK)
+            found = None if chunk is None else chunk.answers.get(sequence)
+        return found
+
+    def _acknowledge(self, acknowledged: int) -> None:
+        """Forget the answers up to a number; a chunk goes when all its numbers are acknowledged."""
+        before, after = (self.acknowledged + 1) // CHUNK, (acknowledged + 1) // CHUNK
+        self.acknowledged = acknowledged
+        for sequence in [sequence for sequence in self.newest if sequence <= acknowledged]:
+            del self.newest[sequence]
+        places: Iterable[int] = range(before, after) if after - before <= len(self.chunks) else list(self.chunks)
+        for place in places:
+            if place < after and place in self.chunks:
+                self.chunks = self.chunks.delete(place)
+                self.changed.add(place)
+
+    def _seal(self, place: int) -> None:
+        """Move the newest answers to the numbers of a chunk there. It may be there already: numbers come in any order."""
+        moved = {number: self.newest.pop(number) for number in list(self.newest) if number // CHUNK == place}
+        known = self.chunks.get(place, Chunk({})).answers
+        answers = {number: answer for number, answer in {**known, **moved}.items() if number > self.acknowledged}
+        if answers:
+            self._put(place, answers)
+
+    def _put(self, place: int, answers: Mapping[int, bytes]) -> None:
+        self.chunks = self.chunks.set(place, Chunk(answers))
+        self.changed.add(place)
 
 
 def key_session(key: str) -> str:

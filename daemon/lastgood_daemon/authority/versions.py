@@ -28,6 +28,10 @@ class Versions:
         """Forget the records of a state and the workflow of the same id."""
         self._owners.pop((False, owner), None)
 
+    def forget_session(self, session_id: str) -> None:
+        """Forget the records of a session."""
+        self._owners.pop((True, session_id), None)
+
     def forget_sessions(self) -> None:
         """Forget the records of all sessions."""
         self._owners = {owner: owned for owner, owned in self._owners.items() if not owner[0]}

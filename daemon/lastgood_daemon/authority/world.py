@@ -270,6 +270,16 @@ class World:
         self.redacted: dict[LogId, int] = {}
         """Revisions of logs before which whatever was read, or is at work, may still have in it what was redacted."""
 
+    def put_session(self, session_id: str, session: Session) -> None:
+        """Have a session be as it is now."""
+        for forgotten in self.sessions.put(session_id, session):
+            self.versions.forget_session(forgotten)
+
+    def forget_session(self, session_id: str) -> None:
+        """Have a session be read anew."""
+        self.sessions.pop(session_id)
+        self.versions.forget_session(session_id)
+
     def forget_sessions(self) -> None:
         """Have all sessions read anew: some of their records are gone."""
         self.sessions = Recent(MAX_SESSIONS)

@@ -254,7 +254,10 @@ class Store(Reading, Upkeep, Protocol):
         ...
 
     async def expire(self, kind: str, before: int) -> int:
-        """Delete the records of a kind that were last written before that time (microseconds); how many."""
+        """Delete the records of owners of whom all of the kind were last written before a time (microseconds).
+
+        Returns how many owners those are.
+        """
         ...
 
     async def close(self) -> None:

@@ -126,10 +126,10 @@ class Redact:
 
     def _answers(self, layer: Layer) -> None:
         for session_id in self.sessions:
-            answers = layer.session(session_id).answers
-            changed = {number: after for number, answer in answers.items() if (after := self._answer(answer)) != answer}
+            answers = layer.session(session_id).answers()
+            changed = {number: after for number, answer in answers if (after := self._answer(answer)) != answer}
             if changed:
-                layer.own_session(session_id).answers.update(changed)
+                layer.own_session(session_id).replace(changed)
 
     def _answer(self, remembered: bytes) -> bytes:
         if not self.redactor.is_in(remembered):

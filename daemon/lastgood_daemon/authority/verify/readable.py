@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from lastgood_daemon.authority.outcomes import decode_outcome
-from lastgood_daemon.authority.sessions import Answered, Session
+from lastgood_daemon.authority.sessions import Answered, Chunk, Newest
 from lastgood_daemon.engine.change import Change, Put, Splice, simple
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
@@ -45,7 +45,7 @@ def problem_of_record(record: object) -> str:
             return _problem([value])
         case Effect(failure=failure) if failure is not None and failure.arguments is not None:
             return _problem([failure.arguments])
-        case Session(answers=answers):
+        case Newest(answers=answers) | Chunk(answers=answers):
             try:
                 for remembered in answers.values():
                     decode_outcome(Answered.of(remembered).outcome)

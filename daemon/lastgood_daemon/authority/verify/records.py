@@ -11,7 +11,8 @@ import msgspec
 
 from lastgood_daemon.authority.layer import workflow_key
 from lastgood_daemon.authority.records import about_of
-from lastgood_daemon.authority.sessions import Session
+from lastgood_daemon.authority.session_records import problem_of, session_key, type_of
+from lastgood_daemon.authority.sessions import CHUNK, Chunk, Newest
 from lastgood_daemon.authority.verify.readable import problem_of_record
 from lastgood_daemon.authority.verify.report import Findings
 from lastgood_daemon.engine.attempt import Attempt
@@ -36,7 +37,7 @@ KINDS: dict[str, Any] = {
     "effect": Effect,
     "checkpoint": Checkpoint,
     "retention": Retention,
-    "session": Session,
+    "session": Newest | Chunk,  # which of them, the key says
     "timeline": tuple[Epoch, ...],
 }
 """What a record of each kind must be."""
@@ -70,7 +71,7 @@ async def _problem(reading: Reading, record: Record | Damaged) -> str:
         return "does not match its checksum"
     kind = record.key.kind
     try:
-        found = msgspec.msgpack.decode(record.value, type=KINDS[kind])
+        found = msgspec.msgpack.decode(record.value, type=type_of(record.key) if kind == "session" else KINDS[kind])
     except msgspec.DecodeError as error:
         return f"cannot be read as a {kind}: {error}"
     unreadable = problem_of_record(found)
@@ -99,7 +100,17 @@ async def _leads_nowhere(reading: Reading, key: RecordKey, found: object) -> str
                 return "belongs to a workflow that has no record"
             if isinstance(found, Checkpoint):
                 return await _not_reached(reading, found.point)
+        case Newest() | Chunk():
+            return await _incomplete(reading, key.owner, found)
     return ""
+
+
+async def _incomplete(reading: Reading, session_id: str, found: Newest | Chunk) -> str:
+    """Say what is missing beside a record of a session; "": nothing."""
+    if isinstance(found, Newest):
+        there = len(await reading.records("session", session_id)) - 1 if found.chunks else 0
+        return problem_of(found, there)
+    return "" if await reading.record(session_key(session_id)) is not None else "belongs to a session that has no record"
 
 
 async def _not_reached(reading: Reading, point: Point) -> str:
@@ -132,4 +143,7 @@ def name_of(key: RecordKey) -> str:
             return f"attempt {number} at workflow {key.owner!r}"
         case "effect", [step, _, _]:
             return f"effect {key.key.split('/', 2)[2]!r} of step {step} of workflow {key.owner!r}"
+        case "session", [place] if key.key:
+            first = int(place) * CHUNK
+            return f"the answers to requests {first} to {first + CHUNK - 1} of session {key.owner!r}"
     return f"the record of {key.kind} {key.owner!r}"

@@ -163,7 +163,7 @@ class SqliteStore(SqliteReader):
             raise StoreBrokenError(message) from error
 
     async def expire(self, kind: str, before: int) -> int:
-        """Delete old records of a kind; how many."""
+        """Delete the records of a kind of which the owner has no newer one; of how many owners."""
         return await self._write(writing.expire, kind, before)
 
     async def give_back(self) -> int:

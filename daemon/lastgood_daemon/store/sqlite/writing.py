@@ -38,7 +38,10 @@ _PUT_RECORD = (
 _DELETE_RECORD = "DELETE FROM records WHERE kind = ? AND owner = ? AND key = ?"
 _REPLACE_ROW = "UPDATE changes SET entry = ? WHERE log = ? AND revision = ?"
 TIMELINE = RecordKey("timeline", "", "")
-_EXPIRE = "DELETE FROM records WHERE kind = ? AND updated_at < ?"
+_EXPIRE = (
+    "DELETE FROM records AS old WHERE kind = ?1 AND updated_at < ?2 AND NOT EXISTS"
+    " (SELECT 1 FROM records WHERE kind = ?1 AND owner = old.owner AND updated_at >= ?2) RETURNING owner"
+)
 
 
 def commit(connection: apsw.Connection, units: Sequence[Unit], now: int) -> list[Outcome]:
@@ -98,9 +101,8 @@ def probe(connection: apsw.Connection) -> None:
 
 
 def expire(connection: apsw.Connection, kind: str, before: int) -> int:
-    """Delete the records of a kind that were last written before a time (microseconds); how many that were."""
-    connection.execute(_EXPIRE, (kind, before))
-    return connection.changes()
+    """Delete the records of a kind of owners of whom all were last written before a time (microseconds); how many owners."""
+    return len(set(fetch(connection, _EXPIRE, (kind, before))))
 
 
 def give_back(connection: apsw.Connection) -> int:
