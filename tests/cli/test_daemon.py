@@ -102,8 +102,8 @@ def test_which_daemon(command: Command, daemon: DaemonProcess, tmp_path: Path, s
     ("words", "why"),
     [
         (["--address", "nonsense"], "an address is 'unix:/path' or 'host:port', not 'nonsense'"),
-        (["--timeout", "0"], "timeout is a positive number of seconds"),
-        (["--data-dir", ""], "data_dir is the path of a folder"),
+        (["--timeout", "0"], "timeout must be a positive number of seconds"),
+        (["--data-dir", ""], "data_dir must be the path of a folder"),
     ],
 )
 def test_options_that_make_no_sense(command: Command, words: list[str], why: str) -> None:

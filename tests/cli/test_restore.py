@@ -51,7 +51,7 @@ def test_no_snapshots(command: Command, state_id: str) -> None:
     command.says("set", state_id, "x", "1")
     assert command.says("snapshots", state_id).startswith(f"{state_id} has no snapshots: lastgood snapshot {state_id} ")
     assert command.json("snapshots", state_id) == {"state": state_id, "snapshots": []}
-    assert "metadata is a dict" in command.complains(2, "snapshot", state_id, "--metadata", "[]")
+    assert "metadata must be a dict" in command.complains(2, "snapshot", state_id, "--metadata", "[]")
 
 
 def test_a_dry_run_changes_nothing(command: Command, spoiled: str) -> None:

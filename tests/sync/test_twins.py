@@ -114,10 +114,10 @@ def test_the_handles_of_one_are_refused_by_the_other(client: lastgood.sync.Clien
         lambda: lastgood.sync.SharedState("s", client=other),
         lambda: lastgood.sync.CheckpointManager(client=other),
     ):
-        with pytest.raises(lastgood.InvalidArgumentError, match=r"is a lastgood\.sync\.Client, not <lastgood\.Client"):
+        with pytest.raises(lastgood.InvalidArgumentError, match=r"must be a lastgood\.sync\.Client, got <lastgood\.Client"):
             make()
     blocking: Any = client
-    with pytest.raises(lastgood.InvalidArgumentError, match=r"is a lastgood\.Client, not <lastgood\.sync\.Client"):
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"must be a lastgood\.Client, got <lastgood\.sync\.Client"):
         lastgood.SharedState("s", client=blocking)
     storage: Any = lastgood.FileCheckpointStorage("x")
     with pytest.raises(lastgood.InvalidArgumentError, match=r"got lastgood\.storage\."):
