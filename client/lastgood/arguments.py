@@ -3,11 +3,10 @@
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from lastgood.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
-from lastgood_proto import paths, texts, values
+from lastgood_proto import paths, places, texts, values
 from lastgood_proto.v1.common_pb2 import Precondition, Value
 
 _REVISION_MAX = 2**64 - 1
@@ -40,9 +39,13 @@ def check_path(path: str) -> str:
 
 
 def absolute_path(path: str | os.PathLike[str], name: str) -> str:
-    """Give the path of a file or folder as seen from the root, ``~`` written out, or raise InvalidArgumentError."""
+    """Return the path of a file or folder as seen from the root, ``~`` expanded, or raise InvalidArgumentError."""
     text = check_text(os.fspath(path) if isinstance(path, os.PathLike) else path, name, limit=texts.MAX_PATH_BYTES)
-    return str(Path(text).expanduser().absolute())
+    try:
+        return str(places.absolute_path(text))
+    except places.PlaceError as error:
+        message = f"{name}: {error}"
+        raise InvalidArgumentError(message, field=name) from None
 
 
 def check_paths(given: Iterable[str] | None) -> list[str]:

@@ -438,8 +438,9 @@ class ClientUnusableError(LastgoodError, RuntimeError):
     """The client cannot be used here, or no more.
 
     ``reason`` is ``"CLIENT_CLOSED"``, ``"CLIENT_FORKED"`` (it was made before a fork), ``"CLIENT_OTHER_LOOP"`` (it
-    belongs to another event loop) or ``"CLIENT_IN_EVENT_LOOP"`` (it is one of lastgood.sync, whose calls would block the
-    event loop of this thread).
+    belongs to another event loop), ``"CLIENT_IN_EVENT_LOOP"`` (it is one of lastgood.sync, whose calls would block the
+    event loop of this thread), ``"CLIENT_WITHOUT_ASYNCIO"`` (it is an async one, and no event loop of asyncio runs here) or
+    ``"CLIENT_GREEN_THREADS"`` (gevent or eventlet has replaced the threads that it needs).
     """
 
     reason = "CLIENT_CLOSED"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError, InvalidArgumentError
 from lastgood.own_files import read_own
+from lastgood_proto import places
 
 ENDPOINT_FILE = "endpoint.json"
 SERVICE_MARKER = "managed-by-service"
@@ -85,12 +86,16 @@ def locate(
     if address is not None:
         return Location(check_address(address))
     if data_dir is not None:
-        return Location(absolute_folder(data_dir))
+        return Location(absolute_folder(data_dir, environment))
     if named := environment.get("LASTGOOD_ADDRESS"):
-        return Location(check_address(named))
+        return Location(check_address(named, environment))
     if named := environment.get("LASTGOOD_DATA_DIR"):
-        return Location(absolute_folder(named))
-    return Location(absolute_folder(default_folder(environment)))
+        return Location(absolute_folder(named, environment))
+    try:
+        return Location(str(places.default_data_folder(environment)))
+    except places.PlaceError as error:
+        text = f"there is no default data folder: {error}"
+        raise InvalidArgumentError(text, field="data_dir") from None
 
 
 def locate_again(target: str) -> Location:
@@ -98,24 +103,25 @@ def locate_again(target: str) -> Location:
     return Location(absolute_folder(target) if target.startswith("/") else check_address(target))
 
 
-def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """``$XDG_STATE_HOME/lastgood``, normally ``~/.local/state/lastgood``."""
-    base = environment.get("XDG_STATE_HOME", "")
-    # The specification of these folders says that a relative one is to be ignored.
-    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "lastgood"
+def absolute_folder(data_dir: str | os.PathLike[str], environment: Mapping[str, str] = os.environ) -> str:
+    """Return the folder as an absolute path, ``~`` expanded and links followed, so that one folder has one name.
 
-
-def absolute_folder(data_dir: str | os.PathLike[str]) -> str:
-    """Give the folder as an absolute path, ``~`` written out and links followed, so that one folder has one name."""
+    Raises:
+        InvalidArgumentError: it is no path of a folder, or of none that could be used.
+    """
     path = data_dir if isinstance(data_dir, str) or not isinstance(data_dir, os.PathLike) else os.fspath(data_dir)
-    if not isinstance(path, str) or not path or "\0" in path:
+    if not isinstance(path, str) or not path:
         text = f"data_dir must be the path of a folder, got {data_dir!r}"
         raise InvalidArgumentError(text, field="data_dir")
-    return os.path.realpath(Path(path).expanduser())
+    try:
+        return str(places.data_folder(path, environment))
+    except places.PlaceError as error:
+        text = f"data_dir: {error}"
+        raise InvalidArgumentError(text, field="data_dir") from None
 
 
-def check_address(address: str) -> str:
-    """Give an address in its one spelling: ``unix:/absolute/path`` or ``host:port``.
+def check_address(address: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return an address in its one spelling: ``unix:/absolute/path`` or ``host:port``.
 
     Raises:
         InvalidArgumentError: it is neither.
@@ -123,9 +129,12 @@ def check_address(address: str) -> str:
     if isinstance(address, str):
         kind, _, rest = address.partition(":")
         if kind == "unix":
-            path = rest.removeprefix("//")
-            if path:
-                return f"unix:{Path(path).absolute()}"
+            if rest.removeprefix("//"):
+                try:
+                    return f"unix:{places.socket_path(address, environment)}"
+                except places.PlaceError as error:
+                    text = f"address: {error}"
+                    raise InvalidArgumentError(text, field="address") from None
         else:
             host, _, port = address.rpartition(":")
             bare = host.removeprefix("[").removesuffix("]")

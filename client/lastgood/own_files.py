@@ -38,18 +38,21 @@ def read_own(path: Path) -> bytes:
 
 
 def check_own_folder(folder: Path) -> None:
-    """Check that a folder, where it exists, belongs to the user or to root alone.
+    """Check that what is at a folder's path, where there is something, is a folder of the user or of root alone.
 
     Raises:
-        DaemonUnavailableError: it belongs to another user, is shared between users, or cannot be looked at.
+        DaemonUnavailableError: it is not, is shared between users, or cannot be looked at.
     """
     try:
         found = folder.stat()
     except FileNotFoundError:
         return
     except OSError as error:
-        text = f"the folder of the daemon cannot be looked into: {error}"
+        text = f"the data folder {folder} cannot be looked into ({error.strerror}); name another one"
         raise DaemonUnavailableError(text) from error
+    if not stat.S_ISDIR(found.st_mode):
+        text = f"{folder} is not a folder; name another data folder"
+        raise DaemonUnavailableError(text)
     _check_owner(folder, found)
     if found.st_mode & stat.S_ISVTX:  # no daemon would serve it, and nothing is to be left in it
         text = f"{folder} is shared between users, like /tmp. Name a folder within it"

@@ -7,14 +7,14 @@
         await my_agent(state)
         assert await state.get("done")
 
-Every test that asks for one of these fixtures gets a daemon of its own, with an empty folder, which is gone afterwards. The
-daemon's packages must be installed: ``pip install 'lastgood[daemon]'``.
+Every test that asks for one of these fixtures gets a daemon of its own, with an empty folder, which is gone afterwards. It
+reads no TOML file and asks for no token; ``LASTGOOD_MEMORY`` and the like count. The daemon's packages must be installed:
+``pip install 'lastgood[daemon]'``.
 """
 
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lastgood
-from lastgood.transport.autostart import clean_environment
+from lastgood.transport.child import clean_environment, interpreter
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -59,10 +59,13 @@ def throw_away_daemon() -> Iterator[ThrowAwayDaemon]:
     with tempfile.TemporaryDirectory(prefix="lastgood-test-") as folder:
         data_dir = Path(folder, "data")
         log = Path(folder, "log")
-        command = [sys.executable, "-m", "lastgood_daemon", "serve", "--data-dir", str(data_dir)]
+        no_settings = Path(folder, "no-settings.toml")
+        no_settings.touch()
+        environment = {**os.environ, "LASTGOOD_TOKEN": "", "LASTGOOD_CONFIG": str(no_settings)}
+        command = [interpreter(data_dir), "-m", "lastgood_daemon", "serve", "--data-dir", str(data_dir)]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment(os.environ)
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment(environment)
             )
         try:
             endpoint = _wait_until_published(process, data_dir / "endpoint.json", log)

@@ -8,7 +8,7 @@ import pytest
 
 import lastgood
 from lastgood.locate import Location, check_address, locate, may_autostart, read_endpoint
-from lastgood.transport.autostart import clean_environment
+from lastgood.transport.child import clean_environment
 
 _HOME = {"XDG_STATE_HOME": "/states"}
 
@@ -45,10 +45,8 @@ def test_then_the_default_folder() -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}])
-def test_the_default_folder_is_normally_in_the_home(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_the_default_folder_is_normally_in_the_home(environment: dict[str, str], tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), **environment}
 
     assert locate(None, None, environment).folder == tmp_path.resolve() / ".local/state/lastgood"
 
@@ -60,7 +58,7 @@ def test_a_folder_has_one_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("HOME", str(tmp_path))
     real = tmp_path.resolve() / "real"
 
-    assert {locate(None, name, {}).folder for name in ("real", "./real", "link", "~/real", tmp_path / "real")} == {real}
+    assert {locate(None, name).folder for name in ("real", "./real", "link", "~/real", tmp_path / "real")} == {real}
 
 
 def test_a_storage_keeps_its_folder_when_the_working_folder_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

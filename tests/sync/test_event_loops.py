@@ -22,8 +22,8 @@ def default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 CALLS: list[Callable[[Path], object]] = [
-    lambda folder: sync.connect(data_dir=folder),
-    lambda _: sync.connect(),
+    lambda folder: sync.connect(data_dir=folder).list_states(),
+    lambda _: sync.connect().__enter__(),
     lambda _: sync.SharedState("s").get("a"),
     lambda _: sync.SharedState("s", initial_data={"a": 1}).set("a", 1),
     lambda _: sync.SharedState("s").restore(sync.Snapshot("s", 1, daemon_id="x", address="/nowhere")),
@@ -42,6 +42,14 @@ async def test_it_refuses_before_any_io(default_folder: Path, call: Callable[[Pa
     assert isinstance(caught.value, lastgood.ClientUnusableError)
     assert caught.value.reason == "CLIENT_IN_EVENT_LOOP"
     assert not default_folder.parent.exists()
+
+
+async def test_connecting_does_no_io_and_is_allowed_anywhere(daemon: DaemonProcess) -> None:
+    client = sync.connect(data_dir=daemon.folder, autostart=False, timeout=20.0)  # as at an import within a running loop
+    with pytest.raises(RuntimeError, match="use the async client, lastgood"):
+        client.list_states()
+    assert await asyncio.to_thread(client.list_states) is not None
+    client.close()
 
 
 def test_a_client_from_outside_is_refused_inside_and_goes_on_outside(client: sync.Client, state: sync.SharedState) -> None:
@@ -86,7 +94,7 @@ async def test_ipython_without_a_kernel_is_as_anything_else(
 ) -> None:
     _pretend(monkeypatch, shell)
     with pytest.raises(RuntimeError, match="async client"):
-        sync.connect(data_dir=default_folder)
+        sync.connect(data_dir=default_folder).list_states()
 
 
 def _pretend(monkeypatch: pytest.MonkeyPatch, shell: object) -> None:

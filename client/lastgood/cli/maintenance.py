@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from lastgood.cli.failures import FailedError
 from lastgood.cli.options import Given
 from lastgood.cli.render import Cell, Page, Row, size
 from lastgood.cli.terminal import say
+from lastgood.transport.child import interpreter
 from lastgood.transport.connection import DEFAULT_TIMEOUT
 from lastgood.transport.finder import answering
 
@@ -98,7 +98,7 @@ async def _verify_folder(folder: Path) -> Verification:
     if importlib.util.find_spec("lastgood_daemon") is None:
         text = f"no daemon answers for {folder}, and reading it without one needs: pip install 'lastgood[daemon]'"
         raise FailedError(text)
-    command_line = (sys.executable, "-m", "lastgood_daemon", "verify", "--data-dir", str(folder), "--json")
+    command_line = (interpreter(folder), "-m", "lastgood_daemon", "verify", "--data-dir", str(folder), "--json")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command_line, stdout=pipe, stderr=pipe)
     out, err = await process.communicate()

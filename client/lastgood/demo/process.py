@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from lastgood.transport.child import interpreter
 
 
 class AgentFailedError(Exception):
@@ -53,7 +54,7 @@ class AgentProcess:
 async def start(role: str, data_dir: Path, workflow_id: str, *flags: str) -> AsyncIterator[AgentProcess]:
     """Start an agent; at the end of the context it is gone, whatever has happened."""
     log = data_dir / f"{workflow_id}-{role}.log"
-    command = [sys.executable, "-P", "-m", "lastgood.demo.agent", role, str(data_dir), workflow_id, *flags]
+    command = [interpreter(data_dir), "-P", "-m", "lastgood.demo.agent", role, str(data_dir), workflow_id, *flags]
     with log.open("wb") as complaints:
         process = await asyncio.create_subprocess_exec(
             *command,

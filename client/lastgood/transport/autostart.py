@@ -2,20 +2,18 @@
 
 import asyncio
 import fcntl
-import importlib.util
 import os
 import random
 import subprocess
-import sys
-import sysconfig
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lastgood.errors import DaemonUnavailableError
 from lastgood.locate import Endpoint
 from lastgood.own_files import make_folder, open_own
+from lastgood.transport.child import clean_environment, interpreter
 from lastgood.transport.last_words import last_words
 from lastgood.transport.link import LinkBrokenError
 
@@ -38,10 +36,6 @@ _OWNED_SECONDS = 1.0
 """How long a daemon that has the folder may take to answer, before that is told to the caller, who tries again."""
 _TAIL_BYTES = 2000
 
-_KEPT = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE"})
-_KEPT_PREFIXES = ("LC_", "XDG_", "LASTGOOD_")
-_DROPPED = frozenset({"LASTGOOD_ADDRESS", "LASTGOOD_DATA_DIR", "LASTGOOD_AUTOSTART"})
-
 
 async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
     """Have a daemon for the folder, started by this process or by another one, and return its endpoint.
@@ -51,6 +45,7 @@ async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
         DaemonUnavailableError: it cannot be started.
     """
     deadline = time.monotonic() + _START_SECONDS
+    interpreter(folder)  # before anything is made
     try:
         make_folder(folder)
         lock = open_own(folder / AUTOSTART_LOCK, os.O_RDWR | os.O_CREAT)
@@ -131,12 +126,9 @@ async def _start_once(folder: Path, probe: Probe, deadline: float) -> Endpoint |
 
 def _spawn(folder: Path, output: int) -> subprocess.Popen[bytes]:
     """Start a daemon that inherits nothing: no stdio, no folder, no session, no pipes."""
-    if not sys.executable:
-        text = f"this Python cannot say where its executable is; start a daemon with: lastgood serve --data-dir {folder}"
-        raise DaemonUnavailableError(text)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
         # -P: the folder that it starts in is no place to import from.
-        [sys.executable, "-P", "-m", "lastgood_daemon", "serve", "--data-dir", str(folder), "--autostarted"],
+        [interpreter(folder), "-P", "-m", "lastgood_daemon", "serve", "--data-dir", str(folder), "--autostarted"],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -148,27 +140,6 @@ def _spawn(folder: Path, output: int) -> subprocess.Popen[bytes]:
     # Whenever it ends, somebody has to take note, or it stays in the process table.
     threading.Thread(target=process.wait, name="lastgood-autostart", daemon=True).start()
     return process
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a daemon gets of a client's environment: where things are and its own settings, and nothing else."""
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if (name in _KEPT or name.startswith(_KEPT_PREFIXES)) and name not in _DROPPED
-    }
-    given = environment.get("PYTHONPATH", "").split(os.pathsep)
-    roots = [os.path.realpath(entry) for entry in given if entry]
-    installed = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
-    for package in ("lastgood_daemon", "lastgood_proto"):
-        spec = importlib.util.find_spec(package)
-        for location in (spec.submodule_search_locations if spec else None) or ():
-            root = os.path.realpath(Path(location).parent)
-            if root not in roots and root not in installed:
-                roots.append(root)
-    if roots:
-        kept["PYTHONPATH"] = os.pathsep.join(roots)
-    return kept
 
 
 async def _pause(folder: Path, deadline: float) -> None:

@@ -45,6 +45,7 @@ from lastgood.transport.identity import StrangerError, check_copy, check_identit
 from lastgood.transport.incarnations import Incarnations
 from lastgood.transport.ledger import Ledger, PendingCall
 from lastgood.transport.link import Link, LinkBrokenError, MisfitError
+from lastgood.transport.place import refuse_green_threads, running_loop
 from lastgood.version import __version__, fits
 from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.session_pb2 import SessionOpened
@@ -179,12 +180,12 @@ class Connection:
 
     def _enter(self) -> asyncio.AbstractEventLoop:
         """Check that it can be used here, and have the task run that serves it."""
-        forks.refuse_child()
+        loop = running_loop()
         if self.closed:
             text = "this client is closed"
             raise ClientUnusableError(text)
-        loop = asyncio.get_running_loop()
         if loop is not self._loop:
+            refuse_green_threads()
             if self._loop is not None:
                 text = "this client belongs to another event loop: connect in this one"
                 raise ClientUnusableError(text, reason="CLIENT_OTHER_LOOP")

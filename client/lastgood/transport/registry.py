@@ -1,11 +1,10 @@
 """The connections that an event loop shares: those of handles that were made without a client."""
 
-import asyncio
 from weakref import WeakSet
 
 from lastgood.locate import Location, locate, locate_again, may_autostart
-from lastgood.transport import forks
 from lastgood.transport.connection import Connection
+from lastgood.transport.place import running_loop
 
 _ATTRIBUTE = "_lastgood_connections"
 _known: "WeakSet[Connection]" = WeakSet()
@@ -24,11 +23,9 @@ def shared_connection(location: Location | None = None) -> Connection:
     keys, would keep the loop alive through the connection.)
 
     Raises:
-        ClientUnusableError: this process was forked from one that was connected.
-        RuntimeError: no event loop runs here.
+        ClientUnusableError: this process was forked from one that was connected, or no event loop runs here.
     """
-    forks.refuse_child()  # before the loop of the parent, which does not run here, is missed
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     connections: dict[str, Connection] | None = getattr(loop, _ATTRIBUTE, None)
     if connections is None:
         connections = {}
@@ -43,7 +40,7 @@ def shared_connection(location: Location | None = None) -> Connection:
 
 def connection_to(daemon_id: str, copy_id: str, locator: str) -> Connection:
     """A connection to that copy of that store: one that is there, otherwise a shared one to where it was found."""
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     for connection in _known:
         if connection.serves(daemon_id, copy_id, loop):
             return connection

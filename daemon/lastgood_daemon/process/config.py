@@ -1,7 +1,8 @@
 """Configuration: flags, then ``LASTGOOD_*``, then a TOML file, then what stands here.
 
 The file is ``lastgood.toml`` in ``$XDG_CONFIG_HOME/lastgood`` (normally ``~/.config/lastgood``), or what ``LASTGOOD_CONFIG``
-names. Its keys are the names below.
+names. Its keys are the names below. A daemon that a client has started takes from the file only what is meant for any daemon
+of this user: ``memory``, ``idle_exit`` and ``housekeeping_interval``.
 
 A library for settings would take a quarter of the time in which a daemon starts, while a client waits for it.
 """
@@ -9,7 +10,7 @@ A library for settings would take a quarter of the time in which a daemon starts
 import argparse
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
 
@@ -18,23 +19,23 @@ from msgspec import Meta
 
 from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.process.address import problem_with
+from lastgood_proto import places
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_OF_ONE_DAEMON = frozenset({"data_dir", "address", "token", "tls_certificate", "tls_key", "backup_dir", "autostarted"})
+"""What in the file is about the daemon that a person runs, and would keep clients from those that they start."""
 
 
 class ConfigurationError(ValueError):
     """What is configured is wrong; says in one line what is."""
 
 
-def _folder(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / default) / "lastgood"
-
-
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Runs the daemon in the foreground until SIGTERM. For example `lastgood serve --data-dir ~/agents`."""
 
     data_dir: Annotated[Path, Meta(description="the folder that the daemon owns", extra={"value": "DIR"})] = msgspec.field(
-        default_factory=lambda: _folder("XDG_STATE_HOME", ".local/state")
+        default_factory=places.default_data_folder
     )
     address: Annotated[str | None, Meta(description="unix:/path or host:port; normally a socket in the data folder")] = None
     token: Annotated[str | None, Meta(description="what clients must present; best set by LASTGOOD_TOKEN")] = None
@@ -95,11 +96,42 @@ def configured(argv: Sequence[str]) -> Config:
         ConfigurationError: something there is wrong.
     """
     flags = _flags().parse_args(argv)
-    said = {**_of_file(), **_of_environment(), **vars(flags)}
+    said = {**_of_file(autostarted="autostarted" in flags), **_of_environment(), **vars(flags)}
     try:
-        return msgspec.convert(said, Config, strict=False, dec_hook=_path)
+        return msgspec.convert(_with_places(said), Config, strict=False, dec_hook=_path)
+    except places.PlaceError as error:  # where there is no default folder
+        message = f"--data-dir: {error}"
+        raise ConfigurationError(message) from error
     except msgspec.ValidationError as error:
         raise ConfigurationError(_plain(str(error), said)) from error
+
+
+def _with_places(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with their paths as seen from the root."""
+    found = dict(said)
+    for name, read in _PLACES.items():
+        if isinstance(said.get(name), str):
+            try:
+                found[name] = read(said[name])
+            except places.PlaceError as error:
+                message = f"--{name.replace('_', '-')}: {error}"
+                raise ConfigurationError(message) from error
+    return found
+
+
+def _address(text: str) -> str:
+    is_socket = text.startswith("unix:") and text not in {"unix:", "unix://"}
+    return f"unix:{places.socket_path(text)}" if is_socket else text  # what is neither is refused by Config
+
+
+_PLACES: dict[str, Callable[[str], object]] = {
+    "data_dir": places.data_folder,
+    "address": _address,
+    "tls_certificate": places.absolute_path,
+    "tls_key": places.absolute_path,
+    "backup_dir": places.absolute_path,
+}
+"""How settings that name a place are read."""
 
 
 def _plain(problem: str, said: dict[str, Any]) -> str:
@@ -138,24 +170,38 @@ def _of_environment() -> dict[str, str]:
     return {name: value for name, value in found.items() if value}  # an empty variable counts as not set
 
 
-def _of_file() -> dict[str, Any]:
-    named = os.environ.get("LASTGOOD_CONFIG")
-    path = Path(named) if named else _folder("XDG_CONFIG_HOME", ".config") / "lastgood.toml"
-    if not path.is_file():
-        if named:
-            message = f"LASTGOOD_CONFIG names {named}, which is not a file"
-            raise ConfigurationError(message)
+def _of_file(*, autostarted: bool) -> dict[str, Any]:
+    path = _file()
+    if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        said = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         message = f"{path}: {error}"
         raise ConfigurationError(message) from error
+    return {name: value for name, value in said.items() if not (autostarted and name in _OF_ONE_DAEMON)}
+
+
+def _file() -> Path | None:
+    """Return the TOML file; None where there is none, also where the home folder may not be looked into."""
+    named = os.environ.get("LASTGOOD_CONFIG")
+    try:
+        path = places.absolute_path(named) if named else places.default_config_file()
+        found = path is not None and path.is_file()
+    except places.PlaceError as error:
+        message = f"LASTGOOD_CONFIG: {error}"
+        raise ConfigurationError(message) from error
+    except OSError:
+        found = False
+    if named and not found:
+        message = f"LASTGOOD_CONFIG names {named}, which is not a file, or not one that this user may read"
+        raise ConfigurationError(message)
+    return path if found else None
 
 
 def _path(kind: type, value: object) -> Path:
-    """Make a path, the one kind here that msgspec does not know, of text."""
-    if kind is not Path or not isinstance(value, str):
+    """Take a path, the one kind here that msgspec does not know; ``_with_places`` has made it of text."""
+    if kind is not Path or not isinstance(value, Path):
         message = f"Expected a path, got {value!r}"
         raise ValueError(message)
-    return Path(value)
+    return value

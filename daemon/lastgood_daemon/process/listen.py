@@ -26,7 +26,7 @@ def socket_of(config: Config, folder: DataFolder) -> SocketFile | None:
         return folder.socket()
     if not address.startswith("unix:"):
         return None
-    return folder.socket(Path(address.removeprefix("unix:").removeprefix("//")).absolute())
+    return folder.socket(Path(address.removeprefix("unix:")))
 
 
 async def listen(config: Config, socket: SocketFile | None, server: RpcServer) -> str:

@@ -10,7 +10,6 @@ import fcntl
 import os
 import socket
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from pathlib import Path
 
 from lastgood_daemon.process.files import HeldOpen
 from lastgood_daemon.process.filesystem import FolderRefusedError
+from lastgood_proto.places import MAX_SOCKET_BYTES
 
 SOCKET = "daemon.sock"
 _PRIVATE = "lastgood-"
-_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107  # sun_path without its final zero
 _NOT_IN_AN_ADDRESS = frozenset("%?#,")  # in "unix:<path>" gRPC takes them for something else
 _LOCK_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
@@ -128,7 +127,7 @@ def remove_private(folder: Path) -> None:
 
 
 def _fits(path: Path) -> bool:
-    return len(os.fsencode(path)) <= _SOCKET_PATH_BYTES and _NOT_IN_AN_ADDRESS.isdisjoint(str(path))
+    return len(os.fsencode(path)) <= MAX_SOCKET_BYTES and _NOT_IN_AN_ADDRESS.isdisjoint(str(path))
 
 
 def _make_private(path: Path, uid: int) -> None:

@@ -17,6 +17,7 @@ from lastgood_daemon.process.folder import DATABASE
 from lastgood_daemon.process.lock import FolderInUseError, locked
 from lastgood_daemon.store.protocol import StoreBrokenError
 from lastgood_daemon.store.sqlite import DamagedFileError, ForeignFileError, StoreOpenError, resting
+from lastgood_proto.places import PlaceError, data_folder
 
 EXIT_DAMAGED = 1
 EXIT_REFUSED = 2
@@ -25,10 +26,13 @@ EXIT_REFUSED = 2
 def main(argv: Sequence[str]) -> int:
     """Verify a folder; gives the exit status: 0 all is well, 1 something is damaged, 2 it could not be looked at."""
     parser = argparse.ArgumentParser(prog="lastgood verify", description="Verifies a folder without a daemon.")
-    parser.add_argument("--data-dir", type=Path, required=True, help="the folder")
+    parser.add_argument("--data-dir", required=True, help="the folder")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args(argv)
-    folder = given.data_dir.absolute()
+    try:
+        folder = data_folder(given.data_dir)
+    except PlaceError as error:
+        return _refuse(str(error))
     if not (folder / DATABASE).is_file():
         return _refuse(f"there is no store in {folder}")
     try:

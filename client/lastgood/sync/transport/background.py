@@ -14,6 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from lastgood.errors import ClientUnusableError
 from lastgood.transport import forks
+from lastgood.transport.place import refuse_green_threads
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -135,7 +136,7 @@ def background() -> Background:
     """The one of this process, begun when it is first asked for.
 
     Raises:
-        ClientUnusableError: the interpreter is ending.
+        ClientUnusableError: the interpreter is ending, or threads are not threads here.
     """
     if (present := _Process.background) is not None:
         return present
@@ -143,6 +144,7 @@ def background() -> Background:
         if _Process.is_ending:
             raise _ending()
         if _Process.background is None:
+            refuse_green_threads()
             forks.mark_used()  # a forked child does not have the thread
             _Process.background = Background()
         return _Process.background

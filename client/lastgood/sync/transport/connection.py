@@ -12,6 +12,7 @@ from lastgood.models import ServerInfo
 from lastgood.operations import Operation, Request, Response
 from lastgood.sync.transport.background import Background, background, background_if_begun
 from lastgood.sync.transport.place import check_place
+from lastgood.transport import forks
 from lastgood.transport.connection import DEFAULT_TIMEOUT
 from lastgood.transport.connection import Connection as AsyncConnection
 
@@ -29,7 +30,7 @@ class Connection:
         claimed: the workflows that it holds claims of.
 
     Raises:
-        ClientUnusableError: no calls can be made here.
+        ClientUnusableError: this process was forked from one that was connected.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Connection:
         timeout: float = DEFAULT_TIMEOUT,
         autostart: bool = True,
     ) -> None:
-        check_place()
+        forks.refuse_child()
         self.location = location
         self.closed = False
         self._inner = AsyncConnection(location, token=token, credentials=credentials, timeout=timeout, autostart=autostart)

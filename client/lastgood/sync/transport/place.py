@@ -5,6 +5,7 @@ import sys
 
 from lastgood.errors import ClientUnusableError
 from lastgood.transport import forks
+from lastgood.transport.place import runs_trio
 
 
 def check_place() -> None:
@@ -17,6 +18,11 @@ def check_place() -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        if runs_trio():
+            text = (
+                "trio runs in this thread, and lastgood.sync would block it: call this in another (trio.to_thread.run_sync)"
+            )
+            raise ClientUnusableError(text, reason="CLIENT_IN_EVENT_LOOP") from None
         return
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     if get_ipython is not None and hasattr(get_ipython(), "kernel"):
