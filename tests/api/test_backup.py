@@ -194,6 +194,7 @@ async def test_an_idempotency_key_of_a_unary_call_stays_one(own_daemon: DaemonPr
 # What goes wrong while it is made.
 
 
+@pytest.mark.slow
 async def test_a_kill_leaves_no_half_backup(own_daemon: DaemonProcess, tmp_path: Path) -> None:
     target = tmp_path / "backups" / "backup"
     target.parent.mkdir()
@@ -213,6 +214,7 @@ async def test_a_kill_leaves_no_half_backup(own_daemon: DaemonProcess, tmp_path:
     assert (target / "lastgood.db").stat().st_size > 60_000_000
 
 
+@pytest.mark.slow
 async def test_the_end_of_the_daemon_ends_it_and_leaves_nothing(own_daemon: DaemonProcess, tmp_path: Path) -> None:
     target = tmp_path / "backups" / "backup"
     target.parent.mkdir()

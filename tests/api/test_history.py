@@ -182,6 +182,7 @@ async def test_before_and_after_refuse_other_states_and_naive_moments(client: Cl
             await state.get_history("x", after=bound)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_more_than_a_page(state: SharedState) -> None:
     count = 2300
     await asyncio.gather(*(state.set(f"k.{number % 2}", number) for number in range(1, count + 1)))

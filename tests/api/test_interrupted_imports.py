@@ -38,6 +38,7 @@ async def test_what_was_refused_has_left_nothing_in_the_file(alone: Client, own_
     assert stored(own_daemon.folder) == (1, 0)
 
 
+@pytest.mark.slow
 async def test_a_crash_in_the_middle(alone: Client, own_daemon: DaemonProcess) -> None:
     """Nothing of it is to be seen, it can be done again, and what it has left goes by itself."""
     await asyncio.gather(*(alone.state("trip").set("x", "x" * 1000 + str(number)) for number in range(3000)))

@@ -90,6 +90,7 @@ async def test_the_format(client: Client, state: SharedState) -> None:
     assert (end["end"], end["revisions"]) == (True, 1)
 
 
+@pytest.mark.slow
 async def test_5000_revisions(client: Client, elsewhere: Client, state: SharedState) -> None:
     await state.set("list", [])
     for number in range(50):
@@ -184,6 +185,7 @@ async def test_what_is_nested_as_deeply_as_can_be(client: Client, elsewhere: Cli
     assert encode(await elsewhere.state(state.state_id).get(path)) == encode(value)
 
 
+@pytest.mark.slow
 async def test_a_line_that_travels_in_pieces(client: Client, elsewhere: Client, state: SharedState) -> None:
     large = "\x01" * 4 * 1024 * 1024  # each of them takes six characters
     await state.set("large", large)

@@ -338,6 +338,7 @@ async def test_a_value_of_5_mb(state: SharedState) -> None:
     assert await state.keys() == ["x", "list", "u0", "u1", "u2", "u3", "u4"]
 
 
+@pytest.mark.slow
 async def test_a_value_of_64_mib_and_one_beyond(client: Client, state_id: str) -> None:
     state = client.state(state_id)
     value = bytes(64 * MIB)
@@ -353,6 +354,7 @@ async def test_a_value_of_64_mib_and_one_beyond(client: Client, state_id: str) -
     await client.delete_state(state_id)
 
 
+@pytest.mark.slow
 async def test_a_call_beyond_64_mib(client: Client, state_id: str) -> None:
     state = client.state(state_id)
     half = bytes(33 * MIB)

@@ -226,6 +226,7 @@ async def test_it_counts_what_it_has_looked_at(own_daemon: DaemonProcess, state_
     assert after.records >= before.records + 2
 
 
+@pytest.mark.slow
 async def test_while_everything_changes_there_are_no_problems(own_daemon: DaemonProcess) -> None:
     rounds = 0
 
@@ -252,6 +253,7 @@ async def test_while_everything_changes_there_are_no_problems(own_daemon: Daemon
         await asyncio.gather(*changing, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_a_store_of_many_states_takes_several_pages(own_daemon: DaemonProcess) -> None:
     async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as client:
         await asyncio.gather(*(client.state(f"s:{number}").set("n", number) for number in range(2000)))

@@ -93,12 +93,12 @@ class Situation:
 
     def without(self, state_id: str) -> "Situation":
         """Without a state, and the workflow of its id."""
-        life, work = self.model.life(state_id), self.model.work(state_id)
+        life = self.model.life(state_id)
         model = self.model
         if life.revision or life.snapshots:
             model = model.with_life(state_id, Life(life.incarnation + 1))
         if self.touched.get(state_id):
-            model = model.with_work(state_id, Work(work.attempt + 1))
+            model = model.without_work(state_id)
         return replace(self, model=model, touched={**self.touched, state_id: 0})
 
     def without_copy(self, state_id: str) -> "Situation":

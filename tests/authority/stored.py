@@ -112,7 +112,7 @@ class StoredMachine(EngineMachine):
             if work != self.model.work(workflow_id) or work is not self.model.work(workflow_id):
                 known = self.model.work(workflow_id)
                 if work.marks != known.marks or (work.attempt, work.began) != (known.attempt, known.began) or work.marks:
-                    self.touched[workflow_id] = self.now
+                    self.touched[workflow_id] = self.now if work.is_there else 0
         for state_id, life in after.lives.items():
             known_snapshots = self.model.life(state_id).snapshots
             for snapshot_id, _ in life.snapshots:

@@ -174,6 +174,7 @@ def changed(lines: list[Document], place: tuple[Any, ...], garbage: Any) -> list
     return list(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [0, 5])
 async def test_garbage_in_every_place_is_refused_by_name_or_can_be_read(tmp_path: Path, kept: int) -> None:
     draw = random.Random(kept)

@@ -162,6 +162,7 @@ MANY: dict[str, Callable[[int], list[Edit]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MANY)
 async def test_however_many_parts_a_write_has_the_loop_does_few_of_them(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -191,6 +191,7 @@ def make_pages_small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(walk, "HELD_BYTES", size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Life, LifeOfLists])
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_it_is_what_walking_says(tmp_path: File, monkeypatch: pytest.MonkeyPatch, kind: type[Life], seed: int) -> None:

@@ -201,6 +201,7 @@ async def test_an_image_that_waits_does_not_bring_it_back(tmp_path: Path) -> Non
         assert remains(tmp_path, SECRET) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compacted", [False, True])
 async def test_cut_off_anywhere_it_is_the_old_or_the_new(tmp_path: Path, *, compacted: bool) -> None:
     """What is on the disk before each statement that it has SQLite do is what a process leaves that dies there."""

@@ -110,6 +110,7 @@ def test_a_module_of_the_present_folder_does_not_get_into_it(folder: Path, tmp_p
 # One.
 
 
+@pytest.mark.slow
 def test_ten_processes_that_connect_at_once_get_one_daemon(folder: Path) -> None:
     source = "import sys, lastgood; print('ready', flush=True); sys.stdin.read(1)\n"
     commands = [script(CONNECT.replace("import asyncio", f"{source}    import asyncio", 1), folder) for _ in range(10)]

@@ -129,6 +129,7 @@ def test_any_bytes_are_refused_or_become_canonical(foreign: bytes) -> None:
     assert canonical(shortest) == shortest == encode(decode(shortest))
 
 
+@pytest.mark.slow
 @given(value=any_values, piece=st.sampled_from([0, 1, 8, 40, 1_000_000]))
 def test_a_large_value_is_checked_part_by_part_with_the_same_result(value: Any, piece: int) -> None:  # noqa: ANN401
     with by_parts(piece):

@@ -44,6 +44,7 @@ def test_a_datetime_comes_back_in_utc_to_the_microsecond(moment: datetime) -> No
     assert back.microsecond == moment.astimezone(UTC).microsecond
 
 
+@pytest.mark.slow
 @given(any_values, any_values)
 @example(1, True)  # noqa: FBT003 - a value
 @example(1, 1.0)

@@ -53,6 +53,7 @@ async def test_it_applies_the_policies_without_being_asked(brisk: DaemonProcess)
     assert any(said["event"] == "applied the retention policies" and said["deleted"] == 1 for said in brisk.said())
 
 
+@pytest.mark.slow
 async def test_it_ends_in_the_midst_of_it(brisk: DaemonProcess) -> None:
     async with connected(brisk) as client:
         await asyncio.gather(*(client.state(f"s{number}").set("x", 1) for number in range(500)))

@@ -51,6 +51,7 @@ async def honest(small: DaemonProcess) -> AsyncIterator[lastgood.Client]:
         yield client
 
 
+@pytest.mark.slow
 async def test_many_large_reads_at_once(small: DaemonProcess, honest: lastgood.Client) -> None:
     state = honest.state("large")
     memory = Resident(small.process.pid)
@@ -74,6 +75,7 @@ async def test_clients_that_read_nothing(small: DaemonProcess, honest: lastgood.
     await until(lambda: memory.now() < memory.before + 20)
 
 
+@pytest.mark.slow
 async def test_a_message_of_very_many_calls(small: DaemonProcess, honest: lastgood.Client) -> None:
     """They are answered a few at a time, and the calls of others between them."""
     count = 20_000
@@ -106,6 +108,7 @@ def beginning(sequence: int) -> session_pb2.SessionRequest:
     return session_pb2.SessionRequest(part=session_pb2.Part(data=data))
 
 
+@pytest.mark.slow
 async def test_large_calls_that_are_never_finished(small: DaemonProcess, honest: lastgood.Client) -> None:
     memory = Resident(small.process.pid)
     async with AsyncExitStack() as stack:
@@ -172,6 +175,7 @@ async def test_a_session_that_is_not_opened_is_ended(small: DaemonProcess) -> No
     await silent.close()
 
 
+@pytest.mark.slow
 async def test_unary_calls_with_large_messages(small: DaemonProcess) -> None:
     """They are received a few at a time, and all are done."""
     memory = Resident(small.process.pid)

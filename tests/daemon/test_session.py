@@ -310,6 +310,7 @@ async def test_work_whose_time_has_passed_is_not_done(own_daemon: DaemonProcess)
         assert number(await session.call(increment(1502, "t", timeout_ms=20_000))) == 1
 
 
+@pytest.mark.slow
 async def test_every_call_is_answered_however_many_there_are(session: RawSession, state_id: str) -> None:
     """More than a connection may have unanswered: reading stops for a while, and goes on."""
     count = 6000

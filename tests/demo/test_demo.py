@@ -129,6 +129,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
@@ -148,6 +149,7 @@ def test_fails_where_lastgood_does(code: Path, temporary: Path, tmp_path: Path, 
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["serves", "and hangs"])
 def test_leaves_nothing_behind_when_interrupted(code: Path, temporary: Path, moment: str, number: signal.Signals) -> None:
@@ -167,6 +169,7 @@ def test_leaves_nothing_behind_when_interrupted(code: Path, temporary: Path, mom
     assert processes_of(temporary) == []
 
 
+@pytest.mark.slow
 def test_fails_where_the_state_is_not_that_of_the_undisturbed_run(
     code: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +204,7 @@ def test_says_in_one_line_what_is_wrong_with_a_folder(
         assert capsys.readouterr().err == f"lastgood demo: {complaint}\n"
 
 
+@pytest.mark.slow
 def test_a_folder_in_which_nothing_parses_is_no_failure(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

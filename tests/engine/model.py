@@ -366,6 +366,7 @@ class Work:
     attempt: int = 0
     began: PointOf | None = None
     marks: dict[tuple[int, int], Mark] = field(default_factory=dict)
+    is_there: bool = False
 
     def live(self) -> list[Mark]:
         return [mark for order, mark in sorted(self.marks.items()) if not mark.superseded]
@@ -409,4 +410,10 @@ class Everything:
         return replace(self, lives={**self.lives, state_id: life})
 
     def with_work(self, workflow_id: str, work: Work) -> "Everything":
-        return replace(self, works={**self.works, workflow_id: work})
+        if work == self.work(workflow_id):
+            return self
+        return replace(self, works={**self.works, workflow_id: replace(work, is_there=True)})
+
+    def without_work(self, workflow_id: str) -> "Everything":
+        """Delete a workflow. No attempt of before may write again, and no attempt's number comes again."""
+        return replace(self, works={**self.works, workflow_id: Work(attempt=self.work(workflow_id).attempt + 1)})

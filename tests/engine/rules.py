@@ -9,6 +9,7 @@ from lastgood_daemon.engine.errors import (
     CheckpointNotFoundError,
     ConflictError,
     FencedError,
+    PathError,
     RevisionUnavailableError,
     StateNotFoundError,
 )
@@ -67,6 +68,8 @@ def with_paths_of(tree: Value, target: Value, paths: tuple[Path, ...]) -> Value:
     by_index = sorted(
         _minimal(paths), key=lambda path: [(model.index_of(s) is None, model.index_of(s) or 0, s) for s in path]
     )
+    if any(all(model.lookup(each, path) is model.MISSING for each in (tree, target)) for path in by_index):
+        raise RefusalError(PathError)
     for path in by_index:
         if model.lookup(target, path) is not model.MISSING:
             tree = model.put(tree, path, model.lookup(target, path), may_append=True)

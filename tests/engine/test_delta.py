@@ -199,6 +199,7 @@ def _edited(data: st.DataObject, tree: Tree, paths: set[Path], *, times: int) ->
     return tree
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_patch_comes_to_the_same_as_the_value_put_whole(data: st.DataObject) -> None:
     paths: set[Path] = set()

@@ -16,6 +16,7 @@ from lastgood_proto.values import decode, encode
 containers = st.lists(any_values, max_size=40) | st.dictionaries(keys, any_values, max_size=40)
 
 
+@pytest.mark.slow
 @given(value=containers, size=st.sampled_from([0, 1, 8, 40]))
 def test_pieces_hold_what_the_whole_holds_in_its_order(value: Any, size: int) -> None:  # noqa: ANN401 - any value
     with mock.patch.object(encoded, "PIECE_BYTES", size):

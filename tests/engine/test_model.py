@@ -213,9 +213,12 @@ class EngineMachine(DrawingMachine):
         def expected(before: Everything) -> Answer:
             life = rules.life_of(before, ref)
             rules.require_attempt(before, author)
-            if not life.revision and not life.snapshots:
-                return Answer(before, existed=False)
-            return Answer(before.with_life(ref.state_id, Life(life.incarnation + 1)), existed=True)
+            existed, after = False, before
+            if life.revision or life.snapshots:
+                existed, after = True, after.with_life(ref.state_id, Life(life.incarnation + 1))
+            if before.work(ref.state_id).is_there:
+                existed, after = True, after.without_work(ref.state_id)
+            return Answer(after, existed=existed)
 
         if data.draw(st.booleans()):
             self.run(DeleteState(ref, author), expected)
