@@ -48,9 +48,6 @@ from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
 from lastgood_proto.v1.transfer_pb2 import ExportStateRequest, ImportStateRequest
 from lastgood_proto.v1.workflows_pb2 import DeleteWorkflowRequest, ListWorkflowsRequest
 
-_PATIENCE = 3600.0
-"""Seconds for a call that goes through the whole store."""
-
 TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
 
 
@@ -308,7 +305,7 @@ class Client(Unpicklable):
 
         Args:
             path: the folder to make, on the machine of the daemon. It appears whole or not at all.
-            timeout: seconds; None: an hour, since a large store takes its time.
+            timeout: seconds; None: an hour, since a large store takes its time, unless the daemon answers nothing any more.
 
         Raises:
             InvalidArgumentError: it cannot be made there.
@@ -316,23 +313,22 @@ class Client(Unpicklable):
         """
         folder = arguments.absolute_path(path, "path")
         await self._connection.server(timeout)
-        seconds = _PATIENCE if timeout is None else timeout
-        answer = await self._connection.call(BACKUP, BackupRequest(path=folder), timeout=seconds)
+        answer = await self._connection.call_patiently(BACKUP, BackupRequest(path=folder), timeout=timeout)
         return Backup(path=answer.path, size=answer.bytes)
 
     async def verify(self, *, timeout: float | None = None) -> Verification:
         """Read all that is stored, and tell what of it is not what was written. Changes nothing, and keeps nobody waiting.
 
         Args:
-            timeout: seconds for a part of it that should take one; None: an hour, since it may be one large state.
+            timeout: seconds for a part of it that should take one; None: an hour, since it may be one large state,
+                unless the daemon answers nothing any more.
         """
         await self._connection.server(timeout)
-        seconds = _PATIENCE if timeout is None else timeout
         request = VerifyRequest()
         states = revisions = records = 0
         problems: list[Problem] = []
         while True:
-            answer = await self._connection.call(VERIFY, request, timeout=seconds)
+            answer = await self._connection.call_patiently(VERIFY, request, timeout=timeout)
             states, revisions, records = states + answer.states, revisions + answer.revisions, records + answer.records
             problems.extend(Problem(each.where, each.what) for each in answer.problems)
             if not answer.next_page_token:

@@ -12,13 +12,13 @@ from tests.support.waiting import until
 
 from lastgood_daemon.store.protocol import (
     Append,
+    BackupEndedError,
     BackupRefusedError,
     DamagedPageError,
     Head,
     LogId,
     LogRow,
     RecordKey,
-    StoreBrokenError,
     StoreFullError,
     Unit,
 )
@@ -121,7 +121,7 @@ async def test_closing_ends_a_backup_and_leaves_nothing_of_it(path: Path, tmp_pa
         waiting = asyncio.create_task(store.backup(tmp_path / "another"))
         await until(lambda: list(tmp_path.glob(".backup.*/lastgood.db")))
     for task in (copying, waiting):
-        with pytest.raises(StoreBrokenError, match="closed"):
+        with pytest.raises(BackupEndedError, match="nothing is left"):
             await task
     assert [each.name for each in tmp_path.iterdir()] == ["live"]
     assert {each.name for each in path.parent.iterdir()} == {"lastgood.db", "lastgood.db-id"}

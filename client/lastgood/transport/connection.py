@@ -58,6 +58,9 @@ _LONGEST_PAUSE = 1.0
 _LONGEST_PAUSE_FOLDER = 0.2
 """Looking into a folder costs next to nothing."""
 _BLOCKED_SECONDS = 0.1
+_PATIENCE = 3600.0
+_LOOK_SECONDS = 1.0
+"""How often a daemon that works on something long is asked whether it is still there."""
 
 _log = logging.getLogger("lastgood")
 
@@ -139,6 +142,34 @@ class Connection:
             self._abandon(call)
             raise
         return response
+
+    async def call_patiently(
+        self, operation: Operation[Request, Response], request: Request, *, timeout: float | None = None
+    ) -> Response:
+        """Have the daemon do something that may take very long, as long as it answers other calls meanwhile.
+
+        Args:
+            operation: what.
+            request: its message.
+            timeout: seconds; None: an hour, or the connection's where nothing answers any more.
+
+        Raises:
+            LastgoodError: as ``call`` does.
+        """
+        if timeout is not None:
+            return await self.call(operation, request, timeout=timeout)
+        working = asyncio.ensure_future(self.call(operation, request, timeout=_PATIENCE))
+        try:
+            while not (await asyncio.wait([working], timeout=_LOOK_SECONDS))[0]:
+                await self.call(GET_SERVER_INFO, GetServerInfoRequest())
+        except DaemonUnavailableError as error:
+            if not working.done():
+                raise _unknown(operation, str(error)) if operation.writes else error from None
+        finally:
+            if not working.done():
+                working.cancel()
+                await asyncio.wait([working])
+        return working.result()
 
     def spawn(self, function: "Callable[[Connection], Coroutine[Any, Any, None]]") -> Callable[[], None]:
         """Run an async function beside the calls, and give what ends it, which any thread may call.
@@ -287,7 +318,7 @@ class Connection:
             for call in self._ledger.unanswered():
                 if call.in_doubt:
                     self._ledger.settle(call)
-                    call.fail(_unknown(call, "the daemon no longer knows the session in which it was sent"))
+                    call.fail(_unknown(call.operation, "the daemon no longer knows the session in which it was sent"))
                 else:
                     call.deliveries = 0
         self._session_id = opened.session_id
@@ -325,7 +356,7 @@ class Connection:
     def _give_up(self, call: PendingCall) -> None:
         """End a call whose time is up."""
         if call.in_doubt:
-            call.fail(_unknown(call, f"no answer within {call.timeout:g} s{self._because()}"))
+            call.fail(_unknown(call.operation, f"no answer within {call.timeout:g} s{self._because()}"))
         elif self._server is not None and not self._trouble:
             text = f"{call.operation.name}: the daemon at {self.location} did not answer within {call.timeout:g} s"
             call.fail(DaemonUnavailableError(text))
@@ -342,7 +373,7 @@ class Connection:
     def _fail_all(self, error: LastgoodError) -> None:
         """End every call that is under way."""
         for call in self._ledger.unanswered():
-            call.fail(_unknown(call, str(error)) if call.in_doubt else copy.copy(error))
+            call.fail(_unknown(call.operation, str(error)) if call.in_doubt else copy.copy(error))
             self._ledger.abandon(call)
 
     def _abandon(self, call: PendingCall) -> None:
@@ -361,8 +392,8 @@ def _how_to_restart(endpoint: Endpoint) -> str:
     return f"restart the daemon, process {endpoint.pid}, where it was started (lastgood serve or its service)"
 
 
-def _unknown(call: PendingCall, why: str) -> OutcomeUnknownError:
-    return OutcomeUnknownError(f"{call.operation.name} was sent, and whether it was done cannot be told: {why}")
+def _unknown(operation: Operation[Any, Any], why: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(f"{operation.name} was sent, and whether it was done cannot be told: {why}")
 
 
 def check_timeout(timeout: float) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from lastgood_daemon.authority.pulse import beat
 from lastgood_daemon.authority.redaction import RedactionDesk
 from lastgood_daemon.authority.session_records import session_of
 from lastgood_daemon.authority.sessions import LIFETIME, is_of, may_have_expired, new_session_id
+from lastgood_daemon.authority.space import LEAST_AFTER_DELETION, reclaim
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.verify import Findings, verify
 from lastgood_daemon.authority.world import NotLoadedError, Reader, World, asked
@@ -132,6 +134,10 @@ class Authority:
             return None
         return msgspec.msgpack.decode(record.value, type=Progress).reckoned(self.now(), self._store.timeline.lease_end)
 
+    def reclaim_soon(self) -> None:
+        """Have the room of what was just deleted given back, where it is worth that."""
+        self.background.submit("space", partial(reclaim, self._store, LEAST_AFTER_DELETION))
+
     async def backup(self, folder: Path) -> int:
         """Make a backup of the store in a folder; how many bytes. Raises ``BackupRefusedError``, ``StoreFullError``."""
         return await self._store.backup(folder)
@@ -165,8 +171,9 @@ class Authority:
         return any(workflow.progress.holds(now) for workflow in self._world.workflows.values())
 
     def dismiss(self) -> None:
-        """Turn away the claims that wait for a workflow."""
+        """Turn away the claims that wait for a workflow, and end backups."""
         self._committer.dismiss()
+        self._store.end_backups()
 
     async def run(self) -> None:
         """Commit until drained. Raises ``StoreBrokenError`` where the storage fails."""

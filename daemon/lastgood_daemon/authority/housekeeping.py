@@ -29,6 +29,7 @@ from lastgood_daemon.authority.records import about_of, progress_of
 from lastgood_daemon.authority.references import References, gather
 from lastgood_daemon.authority.rounds import Compaction, Round
 from lastgood_daemon.authority.scanning import Owned, scan
+from lastgood_daemon.authority.space import reclaim
 from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.errors import EndedError
@@ -65,8 +66,7 @@ class Housekeeper:
         made = Round(await in_force(self._store, only), only, self._hand_in)
         try:
             await self._keep(made)
-            if not made.found.is_empty:
-                await self._give_back(made)
+            await self._give_back(made)
         except StoreFullError as error:
             reason = "OVERLOADED"
             raise EndedError(reason, f"the disk is too full to make room on it: {error}") from error
@@ -101,8 +101,7 @@ class Housekeeper:
     async def _give_back(self, made: Round) -> None:
         """Give what has become free back to the file system, as far as no damaged page is in the way."""
         try:
-            while given := await self._store.give_back():
-                made.found.bytes += given
+            made.found.bytes += await reclaim(self._store)
         except CorruptRecordError as error:
             log.error("space cannot be given back past damage: %s", error)  # noqa: TRY400 - expected, no traceback
 

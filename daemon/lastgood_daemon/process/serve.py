@@ -3,7 +3,7 @@
 It ends in this order, so that nothing acknowledged is lost and nobody waits in vain:
 
     health says NOT_SERVING     no new clients
-    waiting claims end          turned away, to the next daemon
+    waiting claims end          turned away, to the next daemon; so are backups
     sessions end                what they have handed in is answered first; the clients reconnect to whoever is next
     server stops                at most five seconds
     the committer drains        what was handed in is committed, whether or not anyone is left to hear it

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from lastgood_daemon.engine.errors import InvalidArgumentError
+from lastgood_daemon.engine.errors import EndedError, InvalidArgumentError
 from lastgood_daemon.rpc.authorize import PermissionDeniedError
 from lastgood_daemon.rpc.errors import OverloadedError
 from lastgood_daemon.rpc.operations import Edge, Operation, Run, of_nothing
-from lastgood_daemon.store.protocol import BackupRefusedError, StoreFullError
+from lastgood_daemon.store.protocol import BackupEndedError, BackupRefusedError, StoreFullError
 from lastgood_proto.v1 import maintenance_pb2
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ def backup(edge: Edge, request: maintenance_pb2.BackupRequest) -> Run:
             raise InvalidArgumentError(field, f"must be a place for a backup: {error}") from error
         except StoreFullError as error:
             raise OverloadedError(str(error)) from error
+        except BackupEndedError as error:
+            reason = "UNAVAILABLE"
+            raise EndedError(reason, str(error)) from error
         log.info("made a backup at %s, %d bytes", folder, size)
         return maintenance_pb2.BackupResponse(header=edge.headers.of_none(), path=str(folder), bytes=size)
 

@@ -161,6 +161,8 @@ def delete_state(edge: Edge, request: state_pb2.DeleteStateRequest) -> Do:
 
     def respond(written: Written) -> state_pb2.DeleteStateResponse:
         point = Point(written.point.state_id, written.point.incarnation, written.point.revision)
+        if written.existed:
+            edge.authority.reclaim_soon()
         return state_pb2.DeleteStateResponse(header=edge.headers.of_point(point), existed=written.existed)
 
     return Do(DeleteState(state_of(request.state), author_of(request.context)), respond)

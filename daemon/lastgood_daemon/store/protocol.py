@@ -136,6 +136,10 @@ class BackupRefusedError(Exception):
     """A backup cannot be made where it was asked for; the message says why. Nothing is left behind there."""
 
 
+class BackupEndedError(Exception):
+    """A backup was ended before it was complete, because the daemon ends. Nothing is left behind of it."""
+
+
 class Reading(UpkeepReading, Protocol):
     """What can be read. All methods may be called concurrently from one event loop."""
 
@@ -239,7 +243,20 @@ class Store(Reading, Upkeep, Protocol):
         Raises:
             BackupRefusedError: it cannot be made there.
             StoreFullError: there is no room for it there.
+            BackupEndedError: ``end_backups`` was called.
         """
+        ...
+
+    def end_backups(self) -> None:
+        """End the backups that are being made, and refuse further ones."""
+        ...
+
+    async def free_bytes(self) -> int:
+        """How much of the file is free."""
+        ...
+
+    async def empty_wal(self) -> None:
+        """Bring what was written last into the file, which takes its new size then, as far as no reader is in the way."""
         ...
 
     async def give_back(self) -> int:

@@ -66,6 +66,12 @@ class Connection:
         """
         return self._enter().run(self._inner.call, operation, request, timeout=timeout)
 
+    def call_patiently(
+        self, operation: Operation[Request, Response], request: Request, *, timeout: float | None = None
+    ) -> Response:
+        """Have the daemon do something that may take very long, as long as it answers other calls meanwhile."""
+        return self._enter().run(self._inner.call_patiently, operation, request, timeout=timeout)
+
     def spawn(self, function: Callable[[AsyncConnection], Coroutine[Any, Any, None]]) -> Callable[[], None]:
         """Run an async function on the thread in the background, and give what ends it, which any thread may call.
 

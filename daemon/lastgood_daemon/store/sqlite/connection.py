@@ -26,7 +26,7 @@ _PRIVATE = 0o600
 _PAGE_SIZE = 4096
 _AUTO_VACUUM_INCREMENTAL = 2
 _SYNCHRONOUS_FULL = 2
-_BUSY_TIMEOUT = 10_000  # milliseconds
+BUSY_TIMEOUT = 10_000  # milliseconds
 _CACHE_KIB = 16 * 1024
 _WAL_BYTES_KEPT = 16 * 1024 * 1024
 
@@ -73,7 +73,7 @@ def make_private(path: Path) -> None:
 def connect(path: Path) -> apsw.Connection:
     """A connection to an existing file, with no setting changed yet but how long it waits for others."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(_BUSY_TIMEOUT)
+    connection.set_busy_timeout(BUSY_TIMEOUT)
     return connection
 
 
@@ -169,7 +169,7 @@ def has_types(row: tuple[object, ...], *types: type) -> bool:
 
 
 def _configure(connection: apsw.Connection) -> None:
-    set_pragma(connection, "busy_timeout", _BUSY_TIMEOUT)
+    set_pragma(connection, "busy_timeout", BUSY_TIMEOUT)
     set_pragma(connection, "journal_mode", "wal")
     set_pragma(connection, "locking_mode", "normal")
     set_pragma(connection, "cache_size", -_CACHE_KIB)

@@ -18,6 +18,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import apsw
 
 from lastgood_daemon.store.protocol import (
+    BackupEndedError,
     CorruptRecordError,
     DamagedPageError,
     LogId,
@@ -44,6 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CHECKPOINT_PAGES = 1000  # of 4 KiB, in the WAL
+_READERS_TIMEOUT = 100  # milliseconds
 
 
 class SqliteStore(SqliteReader):
@@ -60,6 +62,7 @@ class SqliteStore(SqliteReader):
         writer.set_wal_hook(self._note_wal_pages)
         self._writer = Lane(writer, "writer", fault)
         self._copying = asyncio.Lock()
+        self._ends_backups = False
         self._copier = ThreadPoolExecutor(1, "lastgood-store-copy")
         self._identity = identity
         self._presence = Presence(path)
@@ -166,6 +169,14 @@ class SqliteStore(SqliteReader):
         """Delete the records of a kind of which the owner has no newer one; of how many owners."""
         return await self._write(writing.expire, kind, before)
 
+    async def free_bytes(self) -> int:
+        """How much of the file is free."""
+        return await self._write(writing.free_bytes)
+
+    async def empty_wal(self) -> None:
+        """Bring the WAL into the main file; a reader that needs it longer than a moment leaves that for later."""
+        await self._write(_empty_wal)
+
     async def give_back(self) -> int:
         """Shrink the file by at most a MiB of what is free in it; how many bytes."""
         return await self._write(writing.give_back)
@@ -215,18 +226,27 @@ class SqliteStore(SqliteReader):
     async def backup(self, folder: Path) -> int:
         """Make a copy, page by page between the commits (``backup.py``). One at a time; ends early when this is closed."""
         async with self._copying:
-            self._refuse_when_closed()
+            self._refuse_when_ending()
             loop = asyncio.get_running_loop()
             copy = await loop.run_in_executor(self._copier, Backup, folder, self._path)
             try:
                 try:
                     while not await self._writer.run(copy.step):
-                        self._refuse_when_closed()
+                        self._refuse_when_ending()
                 finally:
                     await self._writer.run(copy.end)
                 return await loop.run_in_executor(self._copier, copy.publish)
             finally:
                 await loop.run_in_executor(self._copier, copy.remove)
+
+    def end_backups(self) -> None:
+        """End the backups that are being made, and refuse further ones."""
+        self._ends_backups = True
+
+    def _refuse_when_ending(self) -> None:
+        if self._ends_backups or self._closing is not None:
+            message = "the daemon ends, and with it the backup; nothing is left of it"
+            raise BackupEndedError(message)
 
     async def close(self) -> None:
         """Finish what is under way, bring the WAL into the main file, end the threads. Idempotent.
@@ -299,6 +319,15 @@ def _forgo(clock: Clock, error: Exception) -> None:
 def _checkpoint(connection: apsw.Connection) -> None:
     """Copy what is in the WAL into the main file, without waiting for a reader."""
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def _empty_wal(connection: apsw.Connection) -> None:
+    """Bring the WAL into the main file and empty it, while commits wait; readers are waited for only for a moment."""
+    connection.set_busy_timeout(_READERS_TIMEOUT)
+    try:
+        _checkpoint_all(connection)
+    finally:
+        connection.set_busy_timeout(opening.BUSY_TIMEOUT)
 
 
 def _checkpoint_all(connection: apsw.Connection) -> None:

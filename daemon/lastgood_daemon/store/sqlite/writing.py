@@ -105,6 +105,13 @@ def expire(connection: apsw.Connection, kind: str, before: int) -> int:
     return len(set(fetch(connection, _EXPIRE, (kind, before))))
 
 
+def free_bytes(connection: apsw.Connection) -> int:
+    """How many bytes of the file are free pages."""
+    ((pages,),) = fetch(connection, "PRAGMA freelist_count")
+    ((size,),) = fetch(connection, "PRAGMA page_size")
+    return int(pages * size)
+
+
 def give_back(connection: apsw.Connection) -> int:
     """Give some of the free pages back to the file system; how many bytes.
 
