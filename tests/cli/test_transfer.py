@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.cli.running import Command
+from tests.cli.running import Command, Terminal
 
 import lastgood
 
@@ -36,7 +36,7 @@ async def test_what_goes_wrong(command: Command, client: lastgood.Client, state_
     assert file.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
     said = command.complains(1, "import", state_id, str(file))
-    assert "nothing was imported: lines: line 1: Expecting value" in said
+    assert "nothing was imported: lines must be those of an export; line 1: Expecting value" in said
     file.write_bytes(b"\xff\n")
     assert "nothing was imported: line 1 is not UTF-8" in command.complains(1, "import", state_id, str(file))
     assert "No such file" in command.complains(1, "import", state_id, str(tmp_path / "none"))
@@ -44,3 +44,16 @@ async def test_what_goes_wrong(command: Command, client: lastgood.Client, state_
     assert "No such file" in command.complains(1, "export", state_id, str(tmp_path / "none" / "file"))
     command.says("export", state_id, str(file))
     assert "exists" in command.complains(1, "import", state_id, str(file))
+
+
+def test_nothing_to_import(command: Command, state_id: str) -> None:
+    done = command.process("import", state_id, given="")
+    assert (done.status, done.out) == (1, "")
+    assert "standard input is empty. To read a file: lastgood import STATE FILE" in done.err
+
+
+def test_a_terminal_is_told_that_it_is_read(command: Command, state_id: str) -> None:
+    terminal = Terminal(command, "import", state_id)
+    terminal.wait_for("reading an export from the terminal; Ctrl-D ends it")
+    terminal.type("\x04")
+    assert terminal.end().status == 1

@@ -15,7 +15,7 @@ from lastgood.cli.command import command
 from lastgood.cli.existing import require
 from lastgood.cli.failures import FailedError
 from lastgood.cli.options import Given, StateId
-from lastgood.cli.terminal import say
+from lastgood.cli.terminal import say, somebody_answers
 
 To = Annotated[Path | None, typer.Argument(metavar="FILE", show_default=False, help="Where to; without it, to stdout.")]
 From = Annotated[Path | None, typer.Argument(metavar="FILE", show_default=False, help="Where from; without it, stdin.")]
@@ -67,6 +67,8 @@ async def import_(given: Given, state: StateId, file: From = None) -> None:
 
     With its history and snapshots; nobody sees anything of it before all of it is there.
     """
+    if file is None and somebody_answers():
+        sys.stderr.write("reading an export from the terminal; Ctrl-D ends it, Ctrl-C gives up\n")
     async with given.connect() as client:
         with _read(file) as lines:
             try:
@@ -108,7 +110,7 @@ def _written(file: Path | None) -> Iterator[IO[bytes]]:
 def _read(file: Path | None) -> Iterator[Iterator[str]]:
     """Give the lines to read."""
     if file is None:
-        yield _decoded(sys.stdin.buffer)
+        yield _not_empty(_decoded(sys.stdin.buffer))
         return
     try:
         lines = file.open("rb")
@@ -120,6 +122,15 @@ def _read(file: Path | None) -> Iterator[Iterator[str]]:
 
 def _unusable(file: Path, error: OSError) -> FailedError:
     return FailedError(f"{file}: {error.strerror}")
+
+
+def _not_empty(lines: Iterator[str]) -> Iterator[str]:
+    first = next(lines, None)
+    if first is None:
+        message = "nothing was imported: standard input is empty. To read a file: lastgood import STATE FILE"
+        raise FailedError(message)
+    yield first
+    yield from lines
 
 
 def _decoded(lines: IO[bytes]) -> Iterator[str]:
