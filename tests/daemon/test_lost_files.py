@@ -46,7 +46,11 @@ def remove_wal(folder: Path) -> None:
     (folder / "lastgood.db-wal").unlink()
 
 
-LOSSES = [remove_folder, move_folder, put_another_folder, remove_database, put_another_database, remove_wal]
+def empty_database(folder: Path) -> None:
+    os.truncate(folder / "lastgood.db", 0)
+
+
+LOSSES = [remove_folder, move_folder, put_another_folder, remove_database, put_another_database, remove_wal, empty_database]
 a_loss = pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
 
 
@@ -59,7 +63,8 @@ async def test_nothing_is_acknowledged_that_would_be_lost(own_daemon: DaemonProc
         with pytest.raises((lastgood.OutcomeUnknownError, lastgood.DaemonUnavailableError)):
             await state.set("a", 2)
         assert await asyncio.to_thread(own_daemon.wait) == EXIT_STORAGE_FAILED
-    assert "removed, renamed or replaced" in own_daemon.log.read_text()
+    said = own_daemon.log.read_text()
+    assert ("is empty now" if lose is empty_database else "removed, renamed or replaced") in said
 
 
 @a_loss
@@ -143,6 +148,22 @@ async def test_a_database_that_is_lost_is_not_made_new(own_daemon: DaemonProcess
     assert "remove" in said
     assert (folder / "lastgood.db").exists() is empty
     folder.with_name("saved").rename(folder / "lastgood.db")
+    own_daemon.start()
+    async with lastgood.connect(data_dir=folder, autostart=False) as client:
+        assert await client.state("s").get("a") == 1
+
+
+async def test_a_wal_that_is_lost_is_not_gone_on_without(own_daemon: DaemonProcess) -> None:
+    """The writes since the last checkpoint of the database are in it alone: without it an older store would be served."""
+    folder = own_daemon.folder
+    async with lastgood.connect(data_dir=folder, autostart=False) as client:
+        await client.state("s").set("a", 1)
+    own_daemon.kill()
+    (folder / "lastgood.db-wal").rename(folder.with_name("saved"))
+    said = refused(folder)
+    assert "lastgood.db-wal is gone" in said
+    assert "remove lastgood.db-shm" in said
+    folder.with_name("saved").rename(folder / "lastgood.db-wal")
     own_daemon.start()
     async with lastgood.connect(data_dir=folder, autostart=False) as client:
         assert await client.state("s").get("a") == 1

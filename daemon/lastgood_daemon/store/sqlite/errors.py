@@ -60,6 +60,18 @@ class LostFileError(StoreOpenError):
         )
 
 
+class LostWalError(StoreOpenError):
+    """What lies beside the file says that a daemon was killed, and the WAL that it left behind is gone."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the WAL, what says that there was one, and what to do."""
+        wal, shm = f"{path.name}-wal", f"{path.name}-shm"
+        super().__init__(
+            f"{path.with_name(wal)} is gone, and {shm} beside it tells that writes from before the last daemon was "
+            f"killed are in it alone. Put it back, or go on from a backup; or, to go on without them, remove {shm}"
+        )
+
+
 class LinkedFileError(StoreOpenError):
     """The file has several names, and a lock on one of their folders says nothing about the others."""
 

@@ -7,13 +7,19 @@ while it is open the names are looked at before anything is acknowledged.
 
 import os
 import stat
+import struct
 from pathlib import Path
 
 from lastgood_daemon.store.protocol import StoreBrokenError
-from lastgood_daemon.store.sqlite.errors import ForeignFileError, LinkedFileError, LostFileError
+from lastgood_daemon.store.sqlite.errors import ForeignFileError, LinkedFileError, LostFileError, LostWalError
 
 _BESIDE = ("-wal", "-shm", "-id")
 """What there is only where there was a database. While one is made, its -shm may be there before it has any content."""
+
+_VERSION = 3_007_000
+_HEADER = struct.Struct("=I8xB3xI28s")
+"""Of the index of a WAL: its version, whether it is written, and how many frames the WAL has."""
+_IN_DATABASE = struct.Struct("=I")
 
 
 class Presence:
@@ -23,6 +29,7 @@ class Presence:
         """Note which files they are. To be called when both connections have read."""
         names = (os.fspath(path), f"{path}-wal")
         self._files = [(name, found) for name in names if (found := _identity(name)) is not None]
+        self._has_content = _has_content(path)
 
     def check(self, *, whole: bool = True) -> None:
         """Raise StoreBrokenError where one of them, or the database alone, is no longer there under its name.
@@ -41,6 +48,9 @@ class Presence:
                     "written since then may be lost"
                 )
                 raise StoreBrokenError(message)
+            if not found.st_size and self._has_content and name is self._files[0][0]:
+                message = f"{name} is empty now: what it held is lost, and what was written since then may be, too"
+                raise StoreBrokenError(message)
 
 
 def refuse_loss(path: Path) -> None:
@@ -48,6 +58,7 @@ def refuse_loss(path: Path) -> None:
 
     Raises:
         LostFileError: something says that there was a database, and it is gone or empty.
+        LostWalError: something says that there was a WAL, and it is gone.
         LinkedFileError: the file has another name.
         ForeignFileError: it is no regular file.
     """
@@ -62,6 +73,9 @@ def refuse_loss(path: Path) -> None:
         raise ForeignFileError(path, "it is not a regular file")
     if found.st_size == 0 and any(not name.name.endswith("-shm") for name in beside):
         raise LostFileError(path, "is empty", beside)
+    index = Path(f"{path}-shm")
+    if found.st_size and index in beside and not os.path.lexists(f"{path}-wal") and _wal_is_missed(index):
+        raise LostWalError(path)
     refuse_linked(path)
 
 
@@ -70,6 +84,21 @@ def refuse_linked(path: Path) -> None:
     names = path.lstat().st_nlink
     if names > 1:
         raise LinkedFileError(path, names)
+
+
+def _wal_is_missed(index: Path) -> bool:
+    """Whether the index of a WAL says that the database does not have all of it yet.
+
+    Its form is in https://www.sqlite.org/walformat.html: two equal headers, then how much is in the database. What does not
+    have this form, such as after a power cut, says nothing.
+    """
+    try:
+        start = index.read_bytes()[: 2 * _HEADER.size + _IN_DATABASE.size]
+        first, second, (in_database,) = *_HEADER.iter_unpack(start[: 2 * _HEADER.size]), _IN_DATABASE.unpack(start[-4:])
+    except (OSError, ValueError, struct.error):
+        return False
+    version, is_written, frames = first[:3]
+    return first == second and version == _VERSION and is_written == 1 and frames > in_database
 
 
 def _has_content(path: Path) -> bool:
