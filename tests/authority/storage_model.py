@@ -143,6 +143,8 @@ def oldest(life: Life) -> int:
 def answered_at(life: Life, time: int) -> int | None:
     """The revision at a time; nothing where one that is gone may have been made between it and that time."""
     revision = life.at_time(time)
+    if revision == 0:
+        return 0  # before it was made it was empty, whatever has been compacted since
     known = revision == life.revision or life.has(revision + 1)
     return revision if known and life.has(revision) else None
 
