@@ -204,8 +204,7 @@ class Daemon:
 
         def evaluated(batch: Layer) -> tuple[Layer, Outcome]:
             # Twice, because the committer may have to, too; and the two ways in which it does must come to the same.
-            elsewhere = Layer(Layer(batch), command)
-            first = self._worked_out(partial(command.evaluate, elsewhere, now))
+            elsewhere, first = self._worked_out(batch, command, now)
             layer = Layer(batch)
             outcome = working(partial(command.evaluate, layer, now))
             assert outcome == first
@@ -216,12 +215,13 @@ class Daemon:
         return self.ask(evaluated)
 
     @staticmethod
-    def _worked_out(evaluate: Callable[[], Outcome]) -> Outcome:
-        """Evaluate, with all that may be long worked out first: the least is long here."""
+    def _worked_out(batch: Layer, command: Command, now: int) -> tuple[Layer, Outcome]:
+        """Evaluate, with all that may be long worked out first: the least is long here. Each time on a new layer."""
         with mock.patch.object(labour, "LONG_COST", -1):
             while True:
+                layer = Layer(Layer(batch), command)
                 try:
-                    return evaluate()
+                    return layer, command.evaluate(layer, now)
                 except labour.LabourError as error:
                     error.work()
 
