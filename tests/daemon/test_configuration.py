@@ -239,3 +239,13 @@ def read_until(descriptor: int, what: bytes) -> bytes:
         assert readable, said
         said += os.read(descriptor, 65536)
     return said
+
+
+def test_a_client_that_goes_away_is_no_line_of_the_log() -> None:
+    source = (
+        "import logging; from lastgood_daemon.process import logs; logs.configure();"
+        "told = logging.getLogger('grpc._cython.cygrpc').error;"
+        "told('ExecuteBatchError raised in core by servicer method [/x]'); told('something else')"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True, text=True)
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["something else"]

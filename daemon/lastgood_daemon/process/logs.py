@@ -28,6 +28,7 @@ def configure() -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_is_worth_a_line)
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -35,3 +36,8 @@ def configure() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what grpc says of each client that goes away while it is being answered: that is no fault."""
+    return not (record.name.startswith("grpc.") and "ExecuteBatchError" in record.getMessage())

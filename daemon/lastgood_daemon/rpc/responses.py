@@ -25,6 +25,10 @@ KINDS = {
 }
 
 
+LAST_MOMENT = 253_402_300_799_999_999
+"""The end of the year 9999, in microseconds: what a Timestamp can say. A clock that is further ahead is shown as that."""
+
+
 def value(encoded: bytes) -> common_pb2.Value:
     """Give a value; raises ``TooLargeError`` where no answer could carry it."""
     if len(encoded) > MAX_BYTES:
@@ -56,7 +60,7 @@ Time = Callable[[int], Timestamp]
 
 def timestamp(microseconds: int) -> Timestamp:
     """Return a time of the wall."""
-    seconds, rest = divmod(microseconds, 1_000_000)
+    seconds, rest = divmod(min(microseconds, LAST_MOMENT), 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1_000)
 
 
