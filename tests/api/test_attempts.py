@@ -117,6 +117,7 @@ async def test_a_step_that_was_left_open_is_an_interruption(client: Client, wf: 
     assert (await _status(client, wf)).condition == "idle"
 
 
+@pytest.mark.slow
 async def test_all_workflows_are_listed_by_their_ids(own_daemon: DaemonProcess) -> None:
     async with lastgood.connect(own_daemon.address, timeout=20.0) as client:
         assert await client.list_workflows() == []

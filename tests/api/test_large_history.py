@@ -66,6 +66,7 @@ async def test_without_values(state: SharedState, path: str | None) -> None:
     assert all(entry.carried for entry in full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [None, "", "numbers"])
 @pytest.mark.parametrize("newest_first", [False, True])
 async def test_pages_are_fetched_as_they_are_asked_for(state: SharedState, path: str | None, newest_first: bool) -> None:

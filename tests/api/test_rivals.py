@@ -193,6 +193,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 async def test_splinter_history_keeps_no_full_copy_per_write(folder: Path) -> None:
     """Of a state of 1 MB: 300 writes, snapshots, checkpoints and rollbacks would be as many megabytes."""
     process = DaemonProcess(folder, forked=True).start()

@@ -92,6 +92,7 @@ async def test_an_id_that_is_too_long(client: Client) -> None:
         await client.state("x" * 1_000_000).get()
 
 
+@pytest.mark.slow
 async def test_list_states(client: Client, state_id: str) -> None:
     ids = [f"{state_id}-{number:04}" for number in range(1100)]
     await asyncio.gather(*(client.state(each).set("x", 1) for each in reversed(ids)))

@@ -195,6 +195,7 @@ async def test_a_line_that_travels_in_pieces(client: Client, elsewhere: Client, 
     assert await elsewhere.state(state.state_id).get("small") == 1
 
 
+@pytest.mark.slow
 async def test_nobody_sees_half_of_it(client: Client, elsewhere: Client, state: SharedState) -> None:
     await state.update({f"k{number}": "x" * 1000 for number in range(10)})
     await asyncio.gather(*(state.set("x", "x" * 1000 + str(number)) for number in range(3000)))

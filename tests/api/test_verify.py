@@ -209,6 +209,7 @@ def as_expected(found: list[tuple[str, str]], expected: list[tuple[str, str]]) -
         assert says in what, found
 
 
+@pytest.mark.slow
 async def test_a_sound_store_has_no_problems(client: lastgood.Client) -> None:
     """Whatever the other tests have left in it."""
     assert (await client.verify()).ok

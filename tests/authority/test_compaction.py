@@ -119,6 +119,7 @@ async def check(daemon: Daemon, contents: dict[int, bytes], kept: set[int], olde
             }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 async def test_what_is_kept_reads_as_before(tmp_path: Path, seed: int) -> None:
     """Several rounds, with snapshots taken and dropped in between, and the daemon started anew after each."""
@@ -350,6 +351,7 @@ async def test_a_time_in_a_gap_is_not_answered_by_guessing(tmp_path: Path) -> No
 STEPS = ("put_image", "raise_floor", "squash", "sweep")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("calls", [1, 2, 5])
 async def test_cut_off_anywhere_it_reads_the_same_and_is_taken_up_again(tmp_path: Path, step: str, calls: int) -> None:

@@ -101,6 +101,7 @@ async def test_a_page_reads_what_it_lists(tmp_path: Path) -> None:
         assert rows.read <= 2 * 1000 / KEYS + 50
 
 
+@pytest.mark.slow
 async def test_a_query_has_a_long_log_indexed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(indexing, "EVERY", 10**9)
@@ -125,6 +126,7 @@ async def test_without_room_for_an_index_the_log_is_walked(tmp_path: Path, monke
         assert await daemon.store.indexed(LOG) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

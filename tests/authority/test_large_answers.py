@@ -52,6 +52,7 @@ async def asked(daemon: Daemon, method: str, **request: object) -> Message | byt
     return await asyncio.to_thread(dispatch.encoded, found) if isinstance(found, Long) else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "request_"),
     [

@@ -84,6 +84,7 @@ INDEX = Problem(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

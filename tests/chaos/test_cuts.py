@@ -4,6 +4,7 @@ import asyncio
 import random
 from pathlib import Path
 
+import pytest
 from tests.chaos.workload import Workload
 from tests.support.daemons import DaemonProcess
 from tests.support.proxy import CuttingProxy
@@ -14,6 +15,7 @@ import lastgood
 CUTS = 60
 
 
+@pytest.mark.slow
 async def test_counters_are_exact_however_often_the_connection_is_cut(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path / "data", forked=True).start()
     generator = random.Random(20261123)

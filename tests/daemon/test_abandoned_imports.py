@@ -40,6 +40,7 @@ def piece(sequence: int, state_id: str, offset: int, data: bytes) -> session_pb2
     return session_pb2.Call(sequence=sequence, import_state=request)
 
 
+@pytest.mark.slow
 async def test_lines_that_never_end(patient: DaemonProcess) -> None:
     memory = Resident(patient.process.pid)
     async with RawSession(patient.address) as session:

@@ -61,6 +61,7 @@ async def test_many_large_reads_at_once(small: DaemonProcess, honest: lastgood.C
     await until(lambda: memory.now() < memory.before + 20)
 
 
+@pytest.mark.slow
 async def test_clients_that_read_nothing(small: DaemonProcess, honest: lastgood.Client) -> None:
     """Their answers are not even made, and neither do they keep others from theirs."""
     memory = Resident(small.process.pid)
@@ -156,6 +157,7 @@ async def test_calls_without_the_token(tmp_path: Path) -> None:
         guarded.close()
 
 
+@pytest.mark.slow
 async def test_watches_of_services_with_long_names(small: DaemonProcess) -> None:
     memory = Resident(small.process.pid)
     async with aio.insecure_channel(small.address) as channel:

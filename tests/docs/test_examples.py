@@ -35,6 +35,7 @@ SAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_it_runs(example: Path, place: Path) -> None:
     for _ in range(2):
