@@ -184,5 +184,5 @@ def test_by_time_and_by_checkpoint(command: Command, spoiled: str) -> None:
     assert content(command, spoiled) == {"x": "bad", "y": "good"}
 
     assert "CheckpointNotFound" not in command.complains(1, "restore", spoiled, "step:1")
-    assert "there are 0 to 4" in command.complains(1, "restore", spoiled, "99")
+    assert "its revisions are 0 to 4" in command.complains(1, "restore", spoiled, "99")
     assert "expected the state at revision 2" in command.complains(1, "restore", spoiled, "1", "--expected", "2")

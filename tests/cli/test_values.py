@@ -167,7 +167,8 @@ def test_get_at_an_earlier_time(command: Command, state_id: str) -> None:
     assert command.says("get", state_id, "x", "--at", "1") == "1\n"
     assert command.says("get", state_id, "x", "--at", "before") == "1\n"
     assert command.says("get", state_id, "--at", "2020-01-01T00:00:00Z") == "{}\n"
-    assert "there are 0 to 2: lastgood history lists the revisions" in command.complains(1, "get", state_id, "--at", "7")
+    complaint = command.complains(1, "get", state_id, "--at", "7")
+    assert "its revisions are 0 to 2: lastgood history lists the revisions" in complaint
 
 
 def test_no_value_is_a_failure_unless_there_is_a_default(command: Command, state_id: str) -> None:

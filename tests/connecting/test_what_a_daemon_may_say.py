@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.scripted import Scene, ScriptedDaemon, Stage
+from tests.support.scripted import SECRET, Scene, ScriptedDaemon, Stage
 
 import lastgood
 from lastgood import __version__ as VERSION  # noqa: N812 - a constant
@@ -99,7 +99,7 @@ async def test_how_to_end_a_daemon_of_another_version_is_said(tmp_path: Path, au
     folder.mkdir(mode=0o700)
     place = folder.stat()
     async with ScriptedDaemon(tmp_path / "socket", open_only) as daemon:
-        endpoint = {"address": daemon.address, "pid": 4711, "daemon_id": "d", "version": "0.99.0", "secret": ""}
+        endpoint = {"address": daemon.address, "pid": 4711, "daemon_id": "scripted", "version": "0.99.0", "secret": SECRET}
         where = {"device": place.st_dev, "inode": place.st_ino, "autostarted": autostarted}
         (folder / "endpoint.json").write_text(json.dumps(endpoint | where))
         says = "kill 4711 " if autostarted else "process 4711, where it was started"

@@ -159,7 +159,8 @@ def test_a_missing_file_of_tls_is_named(tmp_path: Path, missing: str) -> None:
     flags = [part for name, path in files.items() for part in (f"--{name}", path)]
     done = failing("--data-dir", str(tmp_path / "data"), "--address", "localhost:0", *flags)
     assert done.returncode == 1
-    assert f"--{missing} must be a PEM file that can be read, got 'nosuch.pem'" in json.loads(done.stderr)["error"]
+    named = str(Path("nosuch.pem").absolute())
+    assert f"--{missing} must be a PEM file that can be read, got {named!r}" in json.loads(done.stderr)["error"]
 
 
 def test_files_that_are_not_of_tls_are_told_about(tmp_path: Path) -> None:

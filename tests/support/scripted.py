@@ -10,6 +10,7 @@ from grpc import aio
 
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.rpc.errors import status_of
+from lastgood_proto import proof
 from lastgood_proto.v1 import process_pb2, process_pb2_grpc, server_pb2, session_pb2, session_pb2_grpc, state_pb2
 
 Scene = Callable[["Stage"], Awaitable[None]]
@@ -60,14 +61,18 @@ class Stage:
         await self.answer(call, set=response)
 
 
+SECRET = "of the scripted daemon"  # noqa: S105 - of a daemon that only tests have
+"""What an endpoint.json that leads to it has to name."""
+
+
 class Identified(process_pb2_grpc.ProcessServiceServicer):
     """Says that it is the scripted daemon."""
 
     async def Identify(  # noqa: N802 - as in the contract
         self, request: process_pb2.IdentifyRequest, context: aio.ServicerContext[Any, Any]
     ) -> process_pb2.IdentifyResponse:
-        del request, context
-        return process_pb2.IdentifyResponse(daemon_id="scripted")
+        del context
+        return process_pb2.IdentifyResponse(daemon_id="scripted", proof=proof.of_identity(SECRET, request.nonce))
 
     async def ShutDown(  # noqa: N802
         self, request: process_pb2.ShutDownRequest, context: aio.ServicerContext[Any, Any]

@@ -74,7 +74,7 @@ def refuse_loss(path: Path) -> None:
     if found.st_size == 0 and any(not name.name.endswith("-shm") for name in beside):
         raise LostFileError(path, "is empty", beside)
     index = Path(f"{path}-shm")
-    if found.st_size and index in beside and not os.path.lexists(f"{path}-wal") and _wal_is_missed(index):
+    if index in beside and not os.path.lexists(f"{path}-wal") and _is_older(found, index) and _wal_is_missed(index):
         raise LostWalError(path)
     refuse_linked(path)
 
@@ -84,6 +84,11 @@ def refuse_linked(path: Path) -> None:
     names = path.lstat().st_nlink
     if names > 1:
         raise LinkedFileError(path, names)
+
+
+def _is_older(database: os.stat_result, index: Path) -> bool:
+    """Whether a database was there before the index of its WAL: one that was put in its place since needs no WAL."""
+    return database.st_size > 0 and database.st_ctime_ns <= index.lstat().st_mtime_ns
 
 
 def _wal_is_missed(index: Path) -> bool:
