@@ -52,7 +52,7 @@ async def test_a_crash_in_the_middle(alone: Client, own_daemon: DaemonProcess) -
                 own_daemon.start()
             yield line
 
-    with pytest.raises(InvalidArgumentError, match="import_id: the import was cut off"):
+    with pytest.raises(InvalidArgumentError, match="it was cut off by a restart"):
         await alone.import_state("copy", cut_off())
     assert await alone.list_states() == ["trip"]
     assert await alone.state("copy").revision() == 0

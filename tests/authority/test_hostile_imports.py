@@ -189,7 +189,7 @@ async def test_garbage_in_every_place_is_refused_by_name_or_can_be_read(tmp_path
             garbage = draw.choice(GARBAGE)
             refusal = await refused(daemon, str(number), sealed(changed(lines, place, garbage)))
             if refusal is not None:
-                assert refusal.message.startswith("lines: line "), (place, garbage)
+                assert refusal.message.startswith("lines must be those of an export; line "), (place, garbage)
                 assert len(refusal.message) < 1000, (place, garbage)
             else:
                 accepted.append(str(number))

@@ -32,7 +32,7 @@ from lastgood_daemon.store.sqlite import compacting, copies, images, places, rea
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
-from lastgood_daemon.store.sqlite.faults import is_damaged_page, translated
+from lastgood_daemon.store.sqlite.faults import translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
 from lastgood_daemon.store.sqlite.presence import Presence, refuse_loss
 from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
@@ -292,9 +292,7 @@ def _clock_of(writer: apsw.Connection, latest: int) -> Clock:
         found = reading.record(writer, writing.TIMELINE)
     except CorruptRecordError:
         found = None  # then times are shown as they were stored; ``verify`` tells of it
-    except apsw.Error as error:
-        if not is_damaged_page(error):
-            raise
+    except apsw.CorruptError:
         found = None  # likewise
     return Clock(latest, None if found is None else Timeline.decoded(found.value))
 
@@ -304,9 +302,7 @@ def _note_start(writer: apsw.Connection, clock: Clock) -> None:
     try:
         with contextlib.suppress(apsw.FullError), clock.saving() as data:
             writing.put_timeline(writer, data, clock.now())
-    except apsw.Error as error:
-        if not is_damaged_page(error):
-            raise
+    except apsw.CorruptError as error:
         _forgo(clock, error)
 
 
