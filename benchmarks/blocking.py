@@ -31,6 +31,21 @@ SMALL = 100
 PAUSE = 0.005
 
 
+class Beat(NamedTuple):
+    """A beat that came late, as ``heartbeat.py`` notes it; in seconds."""
+
+    due: float
+    late: float
+    waited: float
+    worked: float
+    own: float
+
+    @property
+    def held(self) -> float:
+        """For how long the daemon kept its loop from running, and not the machine."""
+        return max(self.late - self.waited, 0.0)
+
+
 class Late(NamedTuple):
     """The latest heartbeat of a time, and the processor time of the daemon until it came; in milliseconds."""
 
@@ -84,18 +99,18 @@ async def while_counting(report: Path) -> Late:
     await asyncio.sleep(STARTING + LARGE)
     await asyncio.to_thread(process.communicate)
     noted = read(report)
-    return latest(noted, (noted[-1][0] - LARGE, noted[-1][0]) if noted else (0.0, 0.0))
+    return latest(noted, (noted[-1].due - LARGE, noted[-1].due) if noted else (0.0, 0.0))
 
 
-def read(report: Path) -> list[tuple[float, float, float, float]]:
+def read(report: Path) -> list[Beat]:
     """Return what a heartbeat has noted."""
-    return [(due, late, worked, own) for due, late, worked, own in json.loads(report.read_text())]
+    return [Beat(*noted) for noted in json.loads(report.read_text())]
 
 
-def latest(noted: list[tuple[float, float, float, float]], during: tuple[float, float]) -> Late:
+def latest(noted: list[Beat], during: tuple[float, float]) -> Late:
     """Give the latest heartbeat of those due in a time."""
     begun, ended = during
-    within = [Late(late * 1000, worked * 1000) for due, late, worked, _ in noted if begun <= due <= ended]
+    within = [Late(beat.late * 1000, beat.worked * 1000) for beat in noted if begun <= beat.due <= ended]
     return max(within, default=Late(0.0, 0.0))
 
 

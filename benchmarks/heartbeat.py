@@ -4,20 +4,24 @@ Without flags it is no daemon: its event loop has nothing to do, and a thread be
 How late that one is, is what the machine and the interpreter come to, whatever a daemon does.
 
 A timer of one millisecond runs on the loop. It comes late by as long as something else held the loop: a callback, a thread
-that did not let go of the interpreter, or the machine, which gave the processor to somebody else. Nothing is subtracted; but
-the processor time that the process has taken meanwhile stands beside it, and tells the last from the others; and what of
-that the loop's own thread has taken, which tells a callback from other threads.
+that did not let go of the interpreter, or the machine, which gave the processor to another thread. Nothing is subtracted.
+But beside it stands how long the loop's thread was ready and waited for a processor, as the kernel counts it, which tells
+the last from the others; and the processor time of the process and of the loop's thread, which tells a callback from other
+threads.
 
-The file gets a list of [when it was due, seconds late, processor seconds, those of the loop], by the monotonic clock, when
-the daemon ends.
+When the daemon ends, the file gets a list of [when it was due, seconds late, seconds waited for a processor, processor
+seconds, those of the loop], by the monotonic clock.
 """
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from lastgood_daemon.process.config import Config, configured
 from lastgood_daemon.process.folder import DataFolder
@@ -27,12 +31,36 @@ PERIOD = 0.001
 LATE = 0.0005
 
 
+class Clocks(NamedTuple):
+    """What the loop's thread reads at a time; in seconds."""
+
+    now: float
+    waited: float
+    """For a processor, being ready to run."""
+    worked: float
+    """Processor time of the process."""
+    own: float
+    """Processor time of this thread."""
+
+    @classmethod
+    def read(cls) -> "Clocks":
+        """Read them."""
+        waited = int(os.pread(_schedule(), 100, 0).split()[1]) / 1e9
+        return cls(time.monotonic(), waited, time.process_time(), time.thread_time())
+
+
+@cache
+def _schedule() -> int:
+    return os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+
+
 class Heartbeat:
     """The timer, and what it has noted."""
 
     def __init__(self) -> None:
-        self.late: list[tuple[float, float, float, float]] = []
-        self._due = self._worked = self._own = 0.0
+        self.late: list[tuple[float, float, float, float, float]] = []
+        self._due = 0.0
+        self._before = Clocks(0.0, 0.0, 0.0, 0.0)
 
     async def serve(self, config: Config, folder: DataFolder) -> int:
         """Serve, with the timer on the same loop."""
@@ -41,15 +69,17 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin to note, on the loop that runs."""
-        self._due, self._worked, self._own = time.monotonic(), time.process_time(), time.thread_time()
+        self._before = Clocks.read()
+        self._due = self._before.now
         self.beat()
 
     def beat(self) -> None:
         """Note how late it is, and ask for the next."""
-        now, worked, own = time.monotonic(), time.process_time(), time.thread_time()
-        if now - self._due > LATE:
-            self.late.append((self._due, now - self._due, worked - self._worked, own - self._own))
-        self._due, self._worked, self._own = now + PERIOD, worked, own
+        at, before = Clocks.read(), self._before
+        if at.now - self._due > LATE:
+            passed = (at.waited - before.waited, at.worked - before.worked, at.own - before.own)
+            self.late.append((self._due, at.now - self._due, *passed))
+        self._due, self._before = at.now + PERIOD, at
         asyncio.get_running_loop().call_later(PERIOD, self.beat)
 
 

@@ -4,10 +4,10 @@ Each has a daemon with a heartbeat (``heartbeat.py``) and a folder of its own. W
 another process makes small calls (``small_calls.py``) under a lease. Looked at are how long the daemon's event loop was
 held, how long the small calls took, how much memory the daemon had at most, and whether it gives that back within a minute.
 
-A timer that comes late was held by the daemon, or by a machine that had given the processor to something else. The loop
-counts as held for as long as the daemon had the processor meanwhile, and never for longer than the timer was late. What
-other threads do meanwhile counts as well, although most of it keeps nobody waiting; so what the loop's own thread did stands
-beside it (own).
+A timer that comes late was held by the daemon, or by a machine that had given the processor to another thread. Each call is
+made by a busy process, beside another one, so on a small machine the second is common. The loop counts as held for as long
+as the timer was late, without the time in which its thread was ready and waited for a processor. What of that the thread
+itself worked stands beside it (own): the rest is other threads that did not let go of the interpreter.
 
 ``python benchmarks/neighbours.py --quick update diff`` measures two of the operations, with a tenth of the parts and bytes.
 """
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Self
 
 import lastgood
 from alone import HERE, in_folder, option_parser
-from blocking import HEARTBEAT, read
+from blocking import HEARTBEAT, Beat, read
 from daemon import Daemon
 from lastgood_daemon.authority.memory import BUDGET
 from operations import OPERATIONS, Call, Load, Shape
@@ -195,11 +195,11 @@ def p99(calls: list[tuple[float, float]], begun: float, ended: float) -> float:
 def longest_hold(report: Path, during: tuple[float, float]) -> tuple[float, float, float]:
     """Return how long the loop was held at most in a time, and by its own thread, and how late it was; in milliseconds."""
     begun, ended = during
-    noted = read(report) if report.exists() else [(begun, ended - begun, ended - begun, ended - begun)]
-    within = [each for each in noted if each[0] + each[1] >= begun and each[0] <= ended]
-    held = max((min(late, worked) for _, late, worked, _ in within), default=0.0)
-    own = max((min(late, own) for _, late, _, own in within), default=0.0)
-    late = max((late for _, late, _, _ in within), default=0.0)
+    noted = read(report) if report.exists() else [Beat(begun, ended - begun, 0.0, ended - begun, ended - begun)]
+    within = [beat for beat in noted if beat.due + beat.late >= begun and beat.due <= ended]
+    held = max((beat.held for beat in within), default=0.0)
+    own = max((min(beat.late, beat.own) for beat in within), default=0.0)
+    late = max((beat.late for beat in within), default=0.0)
     return held * 1000, own * 1000, late * 1000
 
 
