@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -317,8 +318,34 @@ def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
     try:
         second = DaemonProcess(tmp_path / "two", "--address", first.address, environment=environment)
         assert f"another process listens at {first.address}. Stop it" in refusal(second)
+        assert not second.folder.exists()
     finally:
         first.close()
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["no folder", "a folder"])
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("unix:{place}/taken.sock", "another process listens at unix:{place}/taken.sock"),
+        ("unix:{place}/no/daemon.sock", "no socket can be made in {place}/no"),
+        ("unix:{place}/file/daemon.sock", "{place}/file/daemon.sock cannot be looked at: Not a directory"),
+        ("unix:{place}/file", "{place}/file is in the way"),
+        ("unix:{place}/50%.sock", "{place}/50%.sock does not fit a Unix socket"),
+        ("127.0.0.1:0 --tls-certificate {place}/no --tls-key {place}/no", "--tls-certificate must be a PEM file"),
+    ],
+)
+def test_a_daemon_that_cannot_listen_makes_nothing(tmp_path: Path, address: str, said: str, *, is_there: bool) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["--address", *address.format(place=tmp_path).split()]
+    daemon = DaemonProcess(tmp_path / "data", *arguments, environment={"LASTGOOD_TOKEN": "t"}, forked=True)
+    if is_there:
+        daemon.folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(tmp_path / "taken.sock"))
+        taken.listen()
+        assert said.format(place=tmp_path) in refusal(daemon)
+    assert list(daemon.folder.iterdir()) == [] if is_there else not daemon.folder.exists()
 
 
 def test_a_file_of_a_future_format_is_refused_and_left_alone(own_daemon: DaemonProcess) -> None:

@@ -23,12 +23,13 @@ def problem_with(address: str) -> str:
     return f"address must be unix:/path or host:port, got {address!r}"
 
 
-def why_refused(address: str) -> AddressRefusedError:
-    """Find out why the daemon cannot listen at a host and port: gRPC does not say it."""
+def why_refused(address: str) -> AddressRefusedError | None:
+    """Find out why the daemon cannot listen at a host and port, which gRPC does not say; None where it can."""
     host, _, port = address.rpartition(":")
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does
             probe.bind(place)
             probe.listen()
     except socket.gaierror:
@@ -37,7 +38,7 @@ def why_refused(address: str) -> AddressRefusedError:
         if error.errno == errno.EADDRINUSE:
             return AddressRefusedError(f"another process listens at {address}. Stop it, or name another address")
         return AddressRefusedError(f"the daemon cannot listen at {address}: {error.strerror}. Name another address")
-    return AddressRefusedError(f"the daemon cannot listen at {address}. Name another address")
+    return None
 
 
 def server_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:

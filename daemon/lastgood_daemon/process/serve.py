@@ -34,7 +34,7 @@ from lastgood_daemon.process.config import Config
 from lastgood_daemon.process.endpoint import Endpoint
 from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.idle import until_idle
-from lastgood_daemon.process.listen import listen, socket_of
+from lastgood_daemon.process.listen import listen, listener_for
 from lastgood_daemon.process.notify import notify, supervised
 from lastgood_daemon.process.terminal import greet, is_terminal
 from lastgood_daemon.process.trimming import keep_trimming
@@ -65,13 +65,14 @@ async def serve(config: Config, folder: DataFolder) -> int:
     told, tell = _note_signals()
     if supervised():
         folder.mark_as_service()
-    socket = socket_of(config, folder)
+    listener = listener_for(config, folder)
+    socket = listener.socket
     store = SqliteStore.open(folder.database)
     authority = Authority(store, config.memory, folder.path)
     info = ServerInfo(daemon_id=store.daemon_id, copy_id=store.copy_id, version=__version__, data_dir=str(folder.path))
     life = Life(secrets.token_hex(32), partial(tell, "asked to shut down") if config.autostarted else None)
     server = RpcServer(authority, info, config.token, life, config.memory, config.backup_dir)
-    info.address = await listen(config, socket, server)
+    info.address = await listen(listener, server, is_open=config.token is None)
     committing = asyncio.create_task(authority.run())
     folder.publish(Endpoint(info.address, os.getpid(), store.daemon_id, __version__, config.autostarted, life.secret))
     await server.serving()

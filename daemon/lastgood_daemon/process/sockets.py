@@ -62,11 +62,20 @@ class SocketFile:
             self._bound = bound
 
     def refuse_taken(self) -> None:
-        """Raise SocketTakenError where another process listens there, FolderRefusedError where no socket is in the way."""
+        """Raise SocketTakenError where another process listens there, FolderRefusedError where no socket can be made."""
+        if not _fits(self.path):
+            message = f"{self.path} does not fit a Unix socket. Name a shorter path, without % ? # and commas"
+            raise FolderRefusedError(message)
         try:
             found = self.path.lstat()
-        except OSError:
+        except FileNotFoundError:
+            if not os.access(self.path.parent, os.W_OK | os.X_OK):
+                message = f"no socket can be made in {self.path.parent}: make that folder, or name another address"
+                raise FolderRefusedError(message) from None
             return
+        except OSError as error:
+            message = f"{self.path} cannot be looked at: {error.strerror}. Name another address"
+            raise FolderRefusedError(message) from error
         if not stat.S_ISSOCK(found.st_mode):
             raise self._in_the_way()
         if not self.is_there and answers(self.path):
