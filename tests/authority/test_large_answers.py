@@ -15,17 +15,20 @@ from tests.support.grpcurl import MODULES, of
 from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.outcomes import Refused, Written
-from lastgood_daemon.authority.targets import StateRef
+from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.engine.edits import Set
+from lastgood_daemon.engine.encoded import joined
 from lastgood_daemon.engine.labour import working
 from lastgood_daemon.engine.log import Author
+from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.preconditions import Precondition
-from lastgood_daemon.rpc import dispatch
+from lastgood_daemon.rpc import dispatch, responses
 from lastgood_daemon.rpc.authorize import Principal
 from lastgood_daemon.rpc.dispatch import Caller, Dispatcher, Long, Slow
 from lastgood_daemon.rpc.operations import Edge
 from lastgood_daemon.rpc.responses import Headers
 from lastgood_daemon.rpc.unary import operation_name
+from lastgood_proto.v1.common_pb2 import Value
 from lastgood_proto.v1.server_pb2 import ServerInfo
 from lastgood_proto.values import encode
 
@@ -39,8 +42,8 @@ async def written(daemon: Daemon, path: str, value: object) -> None:
     assert isinstance(outcome, Written)
 
 
-async def asked(daemon: Daemon, method: str, **request: object) -> Message | bytes | Refused:
-    """Ask as the edge does; a large answer is its bytes."""
+async def asked(daemon: Daemon, method: str, **request: object) -> Message | list[bytes] | Refused:
+    """Ask as the edge does; a large answer is the pieces of its encoding."""
     service, name = method.split(".")
     message = ParseDict(request, getattr(MODULES[service][0], f"{name}Request")())
     dispatcher = Dispatcher(Edge(daemon.authority, Headers("id", "copy"), ServerInfo(), None))
@@ -93,7 +96,7 @@ async def test_others_are_answered_meanwhile(
             assert not answered.done()
         finally:
             go_on.set()
-        assert isinstance(await answered, bytes)
+        assert isinstance(await answered, list)
 
 
 async def test_small_answers_need_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,3 +112,68 @@ async def test_small_answers_need_no_thread(tmp_path: Path, monkeypatch: pytest.
         }
         for method, request in requests.items():
             assert isinstance(await asked(daemon, method, state=of("s"), **request), Message)
+
+
+LARGE = {
+    "text": "x" * 600_000,
+    "small": 1,
+    "list": ["y" * 100_000, *range(300_000)],
+    "map": {f"k{number}": number for number in range(30_000)},
+}
+
+
+async def written_large(daemon: Daemon) -> Node:
+    """A state with large values, one of which has been written into; what is at the path "m.text"."""
+    await written(daemon, "m", 0)
+    await written(daemon, "m", LARGE)
+    await written(daemon, "m.list.0", {"z": "z"})
+    text = (await daemon.authority.ask(lambda reader: find_state(reader, StateRef("s")))).tree.find(("m", "text"))
+    assert text is not None
+    return text
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("State.Read", {"path": "m"}),
+        ("State.Read", {"path": "m", "at": {"revision": 2}}),
+        ("State.Read", {"path": "m", "value_format": "VALUE_FORMAT_JSON"}),
+        ("History.Diff", {"old": {"revision": 1}}),
+        ("History.Preview", {"target": {"revision": 1}}),
+        ("History.ListHistory", {"path": "m", "newest_first": True}),
+        ("History.ListHistory", {"after": {"revision": 1}}),
+    ],
+)
+async def test_a_large_answer_is_what_one_message_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, request_: dict[str, Any]
+) -> None:
+    service, name = method.split(".")
+    kind: type[Message] = getattr(MODULES[service][0], f"{name}Response")
+    async with running(tmp_path) as daemon:
+        await written_large(daemon)
+        pieces = await asked(daemon, method, state=of("s"), **request_)
+        monkeypatch.setattr(responses, "large", lambda whole: Value(msgpack=joined(whole)))
+        expected = await asked(daemon, method, state=of("s"), **request_)
+        assert isinstance(pieces, list)
+        assert len(pieces) > 10
+        assert isinstance(expected, list)
+        assert len(expected) == 1
+        assert kind.FromString(joined(pieces)) == kind.FromString(expected[0])
+
+
+async def test_a_large_value_is_sent_as_it_lies_in_memory(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        text = await written_large(daemon)
+        requests: dict[str, dict[str, Any]] = {"State.Read": {"path": "m"}, "History.Diff": {"old": {"revision": 1}}}
+        for method, request in requests.items():
+            pieces = await asked(daemon, method, state=of("s"), **request)
+            assert isinstance(pieces, list)
+            assert max(pieces, key=len) is text.encoded()
+
+
+async def test_json_of_what_json_has_not_is_refused_with_its_path(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await written(daemon, "m", [*range(300_000), {"deep": b"bytes"}])
+        refused = await asked(daemon, "State.Read", state=of("s"), path="m", value_format="VALUE_FORMAT_JSON")
+        assert isinstance(refused, Refused)
+        assert refused.metadata["path"] == "300000.deep"

@@ -63,6 +63,12 @@ def open_list(data: Encoded) -> list[Raw]:
     return opened
 
 
+def iter_map(data: Encoded) -> Iterator[tuple[str, Raw]]:
+    """Return the names of a map and what they have, a piece at a time, so a name may come twice; raises as ``open_map``."""
+    for piece in pieces(data):
+        yield from _open_map(piece).items()
+
+
 def iter_list(data: Encoded) -> Iterator[Raw]:
     """Give the items of a list, a piece at a time; raises as ``open_map`` does."""
     for piece in pieces(data):
@@ -134,6 +140,19 @@ def bytes_head(size: int) -> bytes:
     if size >= 1 << 16:
         return pack(">BI", 0xC6, size)
     return pack(">BH", 0xC5, size) if size >= 1 << 8 else pack(">BB", 0xC4, size)
+
+
+def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield parts, small ones joined to about ``PIECE_BYTES``; a large one stays as it is, and is not copied."""
+    some: list[bytes] = []
+    size = 0
+    for part in parts:
+        if some and size + len(part) > PIECE_BYTES:
+            yield b"".join(some)
+            some, size = [], 0
+        some.append(part)
+        size += len(part)
+    yield b"".join(some)
 
 
 def joined(parts: Iterable[bytes]) -> bytes:

@@ -23,14 +23,15 @@ from immutables import Map
 from msgspec import Raw
 
 from lastgood_daemon.engine.encoded import (
+    gathered,
     is_list,
     is_map,
+    iter_map,
     joined,
     length_in,
     list_head,
     map_head,
     open_list,
-    open_map,
     pieces,
 )
 from lastgood_daemon.engine.labour import LONG_BYTES, labour, let_go, spend
@@ -42,7 +43,7 @@ MANY = 1_000
 """Parts of a value above which to open or to encode it is work for a thread."""
 _LONG_IMAGE = 16 * 1024
 """Bytes of a part of an image above which it is opened in a thread: each part of it takes a few at least."""
-LONG_ENCODED = 512 * 1024
+LONG_ENCODED = 256 * 1024
 """Bytes above which that is so."""
 _RUN = 4_000
 """Parts of an encoded value that are joined at a time."""
@@ -194,12 +195,15 @@ class Node:
     def encoded(self) -> bytes:
         """Give the value as bytes; O(its size) where it is opened."""
         encoded = self._encoded
-        if encoded is not None:
-            return encoded
+        return encoded if encoded is not None else joined(self.encoded_pieces())
+
+    def encoded_pieces(self) -> list[bytes]:
+        """Return the value as bytes, in pieces: what is still encoded is a piece of its own, and not copied."""
         parts: list[bytes] = []
         runs: list[bytes] = []
         self._encode_into(parts, runs)
-        return joined([*runs, *parts])
+        _run(parts, runs)
+        return runs
 
     def is_long(self) -> bool:
         """Whether to give the value as bytes, and to send these, is work for a thread; looks at a few parts only."""
@@ -301,17 +305,18 @@ def _encode_leaf(leaf: Leaf[Node] | Run[Node], parts: list[bytes], runs: list[by
 
 
 def _run(parts: list[bytes], runs: list[bytes]) -> None:
-    runs.append(b"".join(parts))
+    runs.extend(gathered(parts))
     parts.clear()
 
 
 def _opened_map(encoded: bytes, changed: int) -> MapBody:
-    children = open_map(encoded)
-    entries = (
-        (name, MapEntry(position, Node(changed, encoded=bytes(raw))))
-        for position, (name, raw) in enumerate(children.items())
-    )
-    return MapBody(map_of(entries), len(children))
+    mutable = Map[str, MapEntry]().mutate()
+    size = 0
+    for name, raw in iter_map(encoded):
+        before = mutable.get(name)
+        mutable[name] = MapEntry(size if before is None else before.position, Node(changed, encoded=bytes(raw)))
+        size += before is None
+    return MapBody(mutable.finish(), size)
 
 
 def map_of(entries: Iterable[tuple[str, MapEntry]]) -> Map[str, MapEntry]:

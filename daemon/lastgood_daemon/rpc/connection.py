@@ -18,10 +18,11 @@ from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.rpc.authorize import Principal
 from lastgood_daemon.rpc.dispatch import LONG_REQUEST_BYTES, Caller, Dispatcher, Long, Slow, Translated, encoded
+from lastgood_daemon.rpc.envelope import size_of
 from lastgood_daemon.rpc.errors import status_of
 from lastgood_daemon.rpc.incoming import pieces_of
 from lastgood_daemon.rpc.inflight import Hold, InFlight
-from lastgood_daemon.rpc.outbox import FULL_BYTES, Outbox
+from lastgood_daemon.rpc.outbox import Outbox
 from lastgood_daemon.rpc.parts import Parts
 from lastgood_daemon.rpc.presence import Presence, SessionCall
 from lastgood_daemon.rpc.unsettled import UnsettledWrites
@@ -239,8 +240,6 @@ class Connection:
         async with self._slots:
             await self._outbox.room()
             found: Message | Long | Refused = LATE if call.is_late else await slow.find()
-            if isinstance(found, Message) and found.ByteSize() > FULL_BYTES:
-                found = _made(found)
             if not isinstance(found, Long):
                 self._answer(call, found)
                 return
@@ -261,7 +260,7 @@ class Connection:
                     data = await asyncio.to_thread(encoded, answer)
                     if isinstance(data, Refused):
                         return data
-                    await hold.grow(len(data))
+                    await hold.grow(size_of(data))
                 await self._outbox.send(call.sequence, call.name, data, hold.progress)
         finally:
             hold.release()
@@ -269,7 +268,7 @@ class Connection:
 
     # Writing.
 
-    async def write(self, send: Callable[[SessionResponse], Any]) -> None:
+    async def write(self, send: Callable[[SessionResponse | bytes], Any]) -> None:
         """Send answers until the stream ends."""
         async for message in self._outbox.messages():
             await send(message)
@@ -288,7 +287,3 @@ class Connection:
         self._parts.drop()
         for task in self._reads:
             task.cancel()
-
-
-def _made(message: Message) -> Long:
-    return Long(lambda: message)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from google.protobuf.message import Message
@@ -32,8 +32,10 @@ from lastgood_daemon.rpc import (
 )
 from lastgood_daemon.rpc.authorize import Principal, authorize
 from lastgood_daemon.rpc.copies import check_of
-from lastgood_daemon.rpc.formats import wants_json, write_json
+from lastgood_daemon.rpc.envelope import Envelope, Pieces, outside
+from lastgood_daemon.rpc.formats import in_json, wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
+from lastgood_daemon.rpc.outbox import FULL_BYTES
 from lastgood_daemon.store.protocol import CorruptRecordError, StoreBrokenError
 from lastgood_proto.v1 import session_pb2
 
@@ -66,7 +68,7 @@ class Long(NamedTuple):
     It holds what it is made from, which for a value is the tree that the daemon has anyway.
     """
 
-    make: Callable[[], Message]
+    make: Callable[[], Envelope]
 
 
 class Slow(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class Slow(msgspec.Struct, frozen=True):
     find: Callable[[], Awaitable[Message | Long | Refused]]
 
 
+A = TypeVar("A", bound=Message | Refused)
+M = TypeVar("M", bound=Message | Envelope)
 Answer = Callable[["Message | Slow | Refused"], None]
 Work = Ask[Any] | Do | Run
 
@@ -148,7 +152,7 @@ class Dispatcher:
                 case Do(command, respond):
                     submission = Submission(
                         command,
-                        lambda outcome: answer(_responded(respond, outcome)),
+                        lambda outcome: answer(_answer_to(respond, outcome)),
                         caller.identity,
                         caller.deadline,
                         caller.listener,
@@ -158,7 +162,7 @@ class Dispatcher:
                 case Ask() as ask:
                     self._ask(ask, answer)
                 case Run(run) if translated.reads:
-                    answer(Slow(partial(self._found, run)))
+                    answer(Slow(partial(self._found, partial(_read, run))))
                 case Run(run):
                     self._later(run, answer)
         except RefusedError as refusal:
@@ -170,14 +174,14 @@ class Dispatcher:
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:
         found = self._edge.authority.ask_now(ask.question)
-        if not isinstance(found, NotLoadedError) and (response := _made_at_once(ask, found)) is not None:
+        if not isinstance(found, NotLoadedError) and (response := _made_at_once(ask.respond, found)) is not None:
             answer(response)
             return
 
         async def run() -> Message | Long | Refused:
             known = await self._edge.authority.ask(ask.question)
-            response = _made_at_once(ask, known)
-            return Long(partial(working, partial(ask.respond, known))) if response is None else response
+            response = _made_at_once(ask.respond, known)
+            return _long(ask.respond, known) if response is None else _by_size(response)
 
         answer(Slow(partial(self._found, run)))
 
@@ -209,15 +213,39 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
 
-def _made_at_once(ask: Ask[Any], found: object) -> Message | Refused | None:
+async def _read(run: Callable[[], Awaitable[Message]]) -> Message | Long:
+    with outside() as values:
+        message = await run()
+    return Long(lambda: Envelope(message, values)) if values else _by_size(message)
+
+
+def _by_size(found: A) -> A | Long:
+    return Long(lambda: Envelope(found, [])) if isinstance(found, Message) and found.ByteSize() > FULL_BYTES else found
+
+
+def _answer_to(respond: Callable[[Any], Message], outcome: Outcome) -> Message | Slow | Refused:
+    """Make the response to a command; what of it takes long is done like a slow read."""
+
+    async def make() -> Long:
+        return _long(respond, outcome)
+
+    response = _made_at_once(respond, outcome)
+    return Slow(make) if response is None else response
+
+
+def _made_at_once(respond: Callable[[Any], Message], found: object) -> Message | Refused | None:
     """Make a response on the event loop; nothing where that takes long."""
     try:
-        return _responded(lambda found: bounded(ask, partial(ask.respond, found)), found)
+        return _responded(lambda found: bounded(respond, partial(respond, found)), found)
     except LabourError:
         return None
 
 
-def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> Message | Refused:
+def _long(respond: Callable[[Any], Message], found: object) -> Long:
+    return Long(partial(Envelope.around, partial(working, partial(respond, found))))
+
+
+def _responded(respond: Callable[[Any], M], outcome: Outcome | object) -> M | Refused:
     if isinstance(outcome, Refused):
         return outcome
     try:
@@ -231,10 +259,10 @@ def _responded(respond: Callable[[Any], Message], outcome: Outcome | object) -> 
         return Refused("INTERNAL", "the daemon failed to make the answer; its log says more")
 
 
-def encoded(answer: Long) -> bytes | Refused:
+def encoded(answer: Long) -> Pieces | Refused:
     """Make a large answer, and encode it: work for a thread."""
-    message = _responded(lambda _: answer.make(), None)
-    return message if isinstance(message, Refused) else message.SerializeToString()
+    made = _responded(lambda _: answer.make(), None)
+    return made if isinstance(made, Refused) else made.encoded()
 
 
 def _as_json(answer: Answer) -> Answer:
@@ -251,7 +279,7 @@ async def _found_as_json(slow: Slow) -> Message | Long | Refused:
     found = await slow.find()
     match found:
         case Long(make):
-            return Long(lambda: write_json(make()))
+            return Long(lambda: in_json(make()))
         case Refused():
             return found
     return _responded(write_json, found)

@@ -1,12 +1,15 @@
 """Answers with their values as JSON, for clients that have no MessagePack."""
 
 import math
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 from google.protobuf.message import Message
 
+from lastgood_daemon.engine.encoded import PIECE_BYTES, Encoded, gathered, is_list, is_map, iter_list, iter_map, joined
 from lastgood_daemon.engine.errors import InvalidValueError
+from lastgood_daemon.rpc.envelope import Envelope, marked
 from lastgood_proto import values
 from lastgood_proto.paths import Path, format_path
 from lastgood_proto.v1.common_pb2 import VALUE_FORMAT_JSON, Value
@@ -29,11 +32,35 @@ def write_json(answer: Message) -> Message:
         if field.message_type is None:
             continue
         for child in found if field.is_repeated else (found,):
-            if isinstance(child, Value):
-                child.json = _json(child.msgpack)
-            else:
+            if not isinstance(child, Value):
                 write_json(child)
+            elif marked(child) is None:
+                child.json = _json(child.msgpack)
     return answer
+
+
+def in_json(answer: Envelope) -> Envelope:
+    """Write all values of an answer as JSON, the large ones piece by piece; raises as ``write_json`` does."""
+    values = [[*gathered(_json_pieces(joined(pieces), ()))] for pieces in answer.values]
+    return Envelope(write_json(answer.message), values, Value.JSON_FIELD_NUMBER)
+
+
+def _json_pieces(encoded: Encoded, path: Path) -> Iterator[bytes]:
+    """Write a value as JSON, of a large one what it has one by one."""
+    if is_map(encoded) and memoryview(encoded).nbytes > PIECE_BYTES:
+        for number, (name, child) in enumerate(iter_map(encoded)):
+            yield (b"," if number else b"{") + _encode(name) + b":"
+            yield from _json_pieces(child, (*path, name))
+        yield b"}"
+    elif is_list(encoded) and memoryview(encoded).nbytes > PIECE_BYTES:
+        for number, child in enumerate(iter_list(encoded)):
+            yield b"," if number else b"["
+            yield from _json_pieces(child, (*path, str(number)))
+        yield b"]"
+    else:
+        value = values.decode(bytes(encoded))
+        _require_json(value, path)
+        yield _encode(value)
 
 
 def _json(encoded: bytes) -> str:

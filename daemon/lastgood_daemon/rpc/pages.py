@@ -10,6 +10,7 @@ from lastgood_daemon.authority.targets import Target
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.point import Point
+from lastgood_daemon.rpc.envelope import bytes_outside
 
 MAX_ITEMS = 1000
 MAX_BYTES = 1024 * 1024
@@ -104,7 +105,7 @@ def fill(items: Iterable[T], limit: int, make: Callable[[T], M]) -> Filled[T, M]
     made: list[M] = []
     size = 0
     for item in items:
-        if len(made) == limit or size >= MAX_BYTES:
+        if len(made) == limit or size + bytes_outside() >= MAX_BYTES:
             return Filled(made, item)
         spend(_MESSAGE_COST)
         message = make(item)
@@ -120,9 +121,11 @@ async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], Awaita
     async for item in items:
         if len(made) == limit or size >= MAX_BYTES:
             return made, True
+        outside = bytes_outside()
         message = await make(item)
-        if made and message.ByteSize() > MAX_BYTES:
+        message_size = message.ByteSize() + bytes_outside() - outside
+        if made and message_size > MAX_BYTES:
             return made, True  # it has a page of its own: with others it might be more than an answer can carry
         made.append(message)
-        size += message.ByteSize()
+        size += message_size
     return made, False

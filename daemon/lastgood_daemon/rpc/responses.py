@@ -11,9 +11,10 @@ from lastgood_daemon.engine.effect import CLAIMED, Effect
 from lastgood_daemon.engine.errors import TooLargeError
 from lastgood_daemon.engine.history import HistoryItem
 from lastgood_daemon.engine.labour import spend
-from lastgood_daemon.engine.node import Node
+from lastgood_daemon.engine.node import LONG_ENCODED, Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
+from lastgood_daemon.rpc.envelope import Pieces, large, size_of
 from lastgood_proto.paths import format_path
 from lastgood_proto.v1 import checkpoints_pb2, common_pb2, effects_pb2, history_pb2, workflows_pb2
 from lastgood_proto.values import MAX_BYTES
@@ -30,11 +31,25 @@ LAST_MOMENT = 253_402_300_799_999_999
 
 
 def value(encoded: bytes) -> common_pb2.Value:
-    """Give a value; raises ``TooLargeError`` where no answer could carry it."""
-    if len(encoded) > MAX_BYTES:
-        what = "the answer (ask for a part of it)"
-        raise TooLargeError(what, len(encoded), MAX_BYTES)
+    """Return a value.
+
+    Raises:
+        LabourError: it is large.
+        TooLargeError: no answer could carry it.
+    """
+    if len(encoded) > LONG_ENCODED:
+        spend(LONG_STEPS)
+        return _large([encoded])
+    spend(len(encoded) // _BYTES_A_MICROSECOND)
     return common_pb2.Value(msgpack=encoded)
+
+
+def _large(pieces: Pieces) -> common_pb2.Value:
+    size = size_of(pieces)
+    if size > MAX_BYTES:
+        what = "the answer (ask for a part of it)"
+        raise TooLargeError(what, size, MAX_BYTES)
+    return large(pieces)
 
 
 def node_value(node: Node | None) -> common_pb2.Value | None:
@@ -47,11 +62,14 @@ def node_value(node: Node | None) -> common_pb2.Value | None:
         return None
     if node.is_long():
         spend(LONG_STEPS)
+        return _large(node.encoded_pieces())
     return value(node.encoded())
 
 
 LONG_STEPS = 10_000
 """What a large value counts for."""
+_BYTES_A_MICROSECOND = 300
+"""Of a value that is put into a message, and with that into others, and encoded."""
 
 
 Time = Callable[[int], Timestamp]

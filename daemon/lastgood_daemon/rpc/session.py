@@ -54,9 +54,9 @@ class SessionService:
         self._ending = ""
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what the server calls. Messages come as bytes, since a large one is parsed piece by piece."""
-        method: grpc.RpcMethodHandler[bytes, session_pb2.SessionResponse] = grpc.stream_stream_rpc_method_handler(
-            self._session, response_serializer=session_pb2.SessionResponse.SerializeToString
+        """Return what the server calls. Messages come as bytes, and parts of answers go as bytes: none is whole anywhere."""
+        method: grpc.RpcMethodHandler[bytes, session_pb2.SessionResponse | bytes] = grpc.stream_stream_rpc_method_handler(
+            self._session, response_serializer=_encoded
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Session": method})
 
@@ -145,3 +145,7 @@ class SessionService:
             log.warning("ending a session: %s", error)
             error.__traceback__ = None  # it keeps what was read last
             await context.abort(StatusCode.INVALID_ARGUMENT, str(error))
+
+
+def _encoded(response: session_pb2.SessionResponse | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()

@@ -17,6 +17,7 @@ from grpc import aio
 
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity, key_session
+from lastgood_daemon.engine.encoded import joined
 from lastgood_daemon.engine.errors import RefusedError
 from lastgood_daemon.rpc.authorize import Principal, authenticate
 from lastgood_daemon.rpc.dispatch import (
@@ -179,10 +180,16 @@ class _Method:
             hold = self._inflight.hold(_nothing)
             context.add_done_callback(lambda _: hold.release())  # type: ignore[arg-type]  # its stubs want a function of nothing
             async with self._inflight.encoding:
-                data = await asyncio.to_thread(encoded, found)
+                data = await asyncio.to_thread(_encoded, found)
                 if not isinstance(data, Refused):
                     await hold.grow(len(data))
                 return data
+
+
+def _encoded(answer: Long) -> bytes | Refused:
+    """Encode a large answer as one: grpc takes nothing else."""
+    pieces = encoded(answer)
+    return pieces if isinstance(pieces, Refused) else joined(pieces)
 
 
 def _setter(future: "asyncio.Future[Message | Slow | Refused]") -> Answer:
