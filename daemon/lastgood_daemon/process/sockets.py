@@ -69,7 +69,7 @@ class SocketFile:
         try:
             found = self.path.lstat()
         except FileNotFoundError:
-            if not os.access(self.path.parent, os.W_OK | os.X_OK):
+            if not os.access(self.path.parent, os.W_OK | os.X_OK, effective_ids=True):
                 message = f"no socket can be made in {self.path.parent}: make that folder, or name another address"
                 raise FolderRefusedError(message) from None
             return
