@@ -53,6 +53,7 @@ async def places(daemon: Daemon, session: str = SESSION) -> list[int]:
     return [int(record.key.key) for record in await daemon.store.records("session", session) if record.key.key]
 
 
+@pytest.mark.slow
 async def test_a_write_costs_the_same_however_many_answers_are_not_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

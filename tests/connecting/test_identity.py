@@ -74,6 +74,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 async def test_a_port_that_is_somebody_elses_by_now_gets_nothing(tmp_path: Path) -> None:
     folder, port, heard = tmp_path / "data", free_port(), list[bytes]()
     daemon = DaemonProcess(folder, "--address", f"127.0.0.1:{port}", forked=True).start()

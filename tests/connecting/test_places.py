@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.daemons import autostarted_pid
+from tests.support.forked import ForkedProcess, run_forked, run_forked_script
 from tests.support.processes import environment, run_script
 from tests.support.waiting import wait_until
 
 import lastgood
 from lastgood import sync
+from lastgood.__main__ import main
 from lastgood.testing import throw_away_daemon
 from lastgood_proto import places
 
@@ -29,21 +31,20 @@ CONNECT = """
 
 @contextmanager
 def serving(cwd: Path, *flags: str, **variables: str) -> Iterator[None]:
-    process = subprocess.Popen([*SERVE, *flags], cwd=cwd, env=environment(variables), stderr=subprocess.PIPE)
+    log = cwd / "said"
+    log.touch()
+    process = ForkedProcess(main, ["serve", *flags], log=log, environment=environment(variables), cwd=cwd)
     try:
-        assert process.stderr is not None
-        first = process.stderr.readline()
-        assert b'"serving"' in first, first
+        wait_until(lambda: '"serving"' in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
         yield
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 def refused(*flags: str, **variables: str | None) -> str:
-    done = subprocess.run(
-        [*SERVE, *flags], env=environment(variables), capture_output=True, check=False, text=True, timeout=30
-    )
+    done = run_forked(main, ["serve", *flags], environment=environment(variables))
     assert done.returncode in {1, 2}, done
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
@@ -67,7 +68,7 @@ def test_empty_variables_are_not_set_for_either(home: Path, tmp_path: Path) -> N
     names = "ADDRESS DATA_DIR TOKEN MEMORY IDLE_EXIT HOUSEKEEPING_INTERVAL CONFIG AUTOSTART DEBUG BACKUP_DIR TLS_KEY"
     empty = {"XDG_STATE_HOME": "", "XDG_CONFIG_HOME": "", **{f"LASTGOOD_{name}": "" for name in names.split()}}
     with serving(tmp_path, **empty):
-        done = run_script(CONNECT, changes=empty, cwd=Path("/"))
+        done = run_forked_script(CONNECT, changes=empty, cwd=Path("/"))
     assert done.stdout.strip() == str(home / ".local" / "state" / "lastgood"), done.stderr
 
 
@@ -101,7 +102,7 @@ def test_an_empty_option_is_a_mistake(flag: str, tmp_path: Path) -> None:
 def test_client_and_daemon_mean_the_same_folder(home: Path, tmp_path: Path, variables: dict[str, str], folder: str) -> None:
     assert home.is_dir()
     with serving(tmp_path, **variables):
-        done = run_script(CONNECT, changes={**variables, "LASTGOOD_AUTOSTART": "0"}, cwd=tmp_path)
+        done = run_forked_script(CONNECT, changes={**variables, "LASTGOOD_AUTOSTART": "0"}, cwd=tmp_path)
     assert done.stdout.strip() == str(tmp_path / folder), done.stderr
 
 
@@ -109,7 +110,7 @@ def test_client_and_daemon_mean_the_same_folder(home: Path, tmp_path: Path, vari
 def test_client_and_daemon_mean_the_same_socket(home: Path, tmp_path: Path, address: str) -> None:
     folder = tmp_path / "data"
     with serving(tmp_path, "--data-dir", str(folder), "--address", address):
-        done = run_script(CONNECT, f"address={address}", cwd=tmp_path)
+        done = run_forked_script(CONNECT, f"address={address}", cwd=tmp_path)
     assert done.stdout.strip() == str(folder), done.stderr
     assert home.is_dir()
 
@@ -132,7 +133,7 @@ def users_file(home: Path) -> Path:
 
 
 def test_a_daemon_that_a_client_starts_has_the_address_and_the_token_of_none(users_file: Path, tmp_path: Path) -> None:
-    done = run_script(CONNECT, f"data_dir={tmp_path / 'data'}")
+    done = run_forked_script(CONNECT, f"data_dir={tmp_path / 'data'}")
     assert done.stdout.strip() == str(tmp_path / "data"), done.stderr
     assert users_file.is_file()
     end_autostarted(tmp_path / "data")
@@ -140,14 +141,15 @@ def test_a_daemon_that_a_client_starts_has_the_address_and_the_token_of_none(use
 
 def test_it_takes_what_is_for_any_daemon_from_the_file(users_file: Path, tmp_path: Path) -> None:
     users_file.write_text("memory = 'lots'")
-    done = run_script(CONNECT, f"data_dir={tmp_path / 'data'}")
+    done = run_forked_script(CONNECT, f"data_dir={tmp_path / 'data'}")
     assert "--memory" in done.stderr
 
 
 def test_so_it_does_from_one_named_relative_to_the_client(users_file: Path, tmp_path: Path) -> None:
     users_file.unlink()
     (tmp_path / "here.toml").write_text("memory = 'lots'")
-    done = run_script(CONNECT, f"data_dir={tmp_path / 'data'}", changes={"LASTGOOD_CONFIG": "here.toml"}, cwd=tmp_path)
+    changes = {"LASTGOOD_CONFIG": "here.toml"}
+    done = run_forked_script(CONNECT, f"data_dir={tmp_path / 'data'}", changes=changes, cwd=tmp_path)
     assert "--memory" in done.stderr
 
 
@@ -216,7 +218,7 @@ def test_what_cannot_be_a_data_folder_is_refused_at_once(path: str, says: str) -
 
 def test_the_longest_path_of_a_data_folder_works(tmp_path: Path) -> None:
     path = f"{tmp_path}/{'/'.join(['d' * 99] * 6)}"[: places.MAX_FOLDER_BYTES]
-    done = run_script(CONNECT, f"data_dir={path}")
+    done = run_forked_script(CONNECT, f"data_dir={path}")
     assert done.stdout.strip() == path, done.stderr
     end_autostarted(Path(path))
 

@@ -137,6 +137,7 @@ async def test_a_jump_of_two_days_deletes_nothing(clocked: DaemonProcess, wall: 
         assert await client.state("s").get("k", at=1) == 0
 
 
+@pytest.mark.slow
 async def test_a_daemon_that_stood_still_takes_no_lease(clocked: DaemonProcess) -> None:
     """For longer than the lease, twice. Neither does its holder think that it has lost it."""
     clocked.start()

@@ -14,8 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.forked import run_forked
 from tests.support.processes import environment, is_alive
 from tests.support.waiting import wait_until
+
+from lastgood.__main__ import main
 
 COMMAND = [sys.executable, "-m", "lastgood", "serve"]
 
@@ -40,9 +43,7 @@ def serving(*flags: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def failing(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *flags], env=environment(variables), check=False, capture_output=True, text=True, timeout=30
-    )
+    return run_forked(main, ["serve", *flags], environment=environment(variables))
 
 
 @pytest.fixture

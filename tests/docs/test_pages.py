@@ -1,6 +1,7 @@
 """Every example of the README and of the pages runs, and shows what it prints."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.docs import running
@@ -16,7 +17,16 @@ def to_run(page: Path) -> list[Example]:
     return [each for each in examples(page) if not each.source.startswith("$ make ")]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=lambda page: str(page.relative_to(ROOT)))
+SLOW = {"docs/guide/testing.md", "docs/reference/command.md"}
+"""Their examples start very many processes."""
+
+
+def page_to_run(page: Path) -> Any:  # noqa: ANN401 - pytest does not name its type
+    name = str(page.relative_to(ROOT))
+    return pytest.param(page, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+
+
+@pytest.mark.parametrize("page", [page_to_run(page) for page in PAGES if to_run(page)])
 @pytest.mark.usefixtures("place")
 async def test_the_examples_run(page: Path) -> None:
     async with lastgood.connect(timeout=20.0) as client:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.engine import model, strategies
@@ -203,6 +204,7 @@ def test_an_opened_value_is_the_same_value(value: Value) -> None:
         assert model.exactly(found.value(), model.lookup(value, path))
 
 
+@pytest.mark.slow
 def test_maps_and_lists_of_every_size_of_head() -> None:
     for size in (0, 15, 16, 32, 33, 65_535, 65_536):
         for value in ({str(n): n for n in range(size)}, list(range(size))):

@@ -122,6 +122,7 @@ def rewritten(rows: list[bytes], redactor: Redactor) -> list[bytes]:
     return [rewritten_row(number, row, redactor) or row for number, row in enumerate(rows, 1)]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(edits, min_size=1, max_size=8))
 def test_replaying_a_redacted_log_is_replacing_in_every_tree(drawn: list[Edit]) -> None:
@@ -136,6 +137,7 @@ def test_replaying_a_redacted_log_is_replacing_in_every_tree(drawn: list[Edit]) 
         assert SECRET.encode() not in encode_image(Image(now.tree, now.chain, 0))
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(edits, min_size=1, max_size=6))
 def test_the_present_is_written_again_where_it_has_changed_and_only_there(drawn: list[Edit]) -> None:
@@ -153,6 +155,7 @@ def test_the_present_is_written_again_where_it_has_changed_and_only_there(drawn:
     assert graves(after.graves) == graves(tree.graves)
 
 
+@pytest.mark.slow
 @given(st.lists(edits, min_size=1, max_size=6))
 def test_redacting_twice_keeps_the_first_hash(drawn: list[Edit]) -> None:
     states, rows = log_of(drawn)

@@ -93,6 +93,7 @@ def big(count: int) -> Node:
     return Node(1, encoded=encode([index % 100 for index in range(count)]))
 
 
+@pytest.mark.slow
 def test_an_append_to_many_numbers_costs_their_bytes() -> None:
     root = EMPTY_TREE.apply([Put(("l",), big(300_000).encoded())], 1)
     tracemalloc.start()

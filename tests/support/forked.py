@@ -11,9 +11,16 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from tests.support.processes import environment as environment_with
+
+END_SECONDS = 40.0
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["lastgood", "lastgood_daemon.start"])
@@ -27,11 +34,16 @@ class ForkedProcess:
         function: Callable[..., int | None],
         *arguments: object,
         log: Path | None = None,
+        errors: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
-        """Start it. What it prints goes to the end of ``log``, or is lost."""
-        environment = dict(os.environ if environment is None else environment)
-        self._process = _context.Process(target=_run, args=(function, arguments, str(log or os.devnull), environment))
+        """Start it. What it prints goes to the end of ``log``, or is lost; what it says of errors, too, or to ``errors``."""
+        said = str(log or os.devnull)
+        surroundings = _Surroundings(
+            said, str(errors or said), dict(os.environ if environment is None else environment), str(cwd or Path.cwd())
+        )
+        self._process = _context.Process(target=_run, args=(function, arguments, surroundings))
         self._process.start()
 
     @property
@@ -62,12 +74,57 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(function: Callable[..., int | None], arguments: tuple[Any, ...], log: str, environment: Mapping[str, str]) -> None:
+class _Surroundings(NamedTuple):
+    output: str
+    errors: str
+    environment: dict[str, str]
+    cwd: str
+
+
+def _run(function: Callable[..., int | None], arguments: tuple[Any, ...], surroundings: _Surroundings) -> None:
     os.environ.clear()
-    os.environ.update(environment)
-    for path, flags, number in ((os.devnull, os.O_RDONLY, 0), (log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 1)):
+    os.environ.update(surroundings.environment)
+    os.chdir(surroundings.cwd)
+    appended = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    for path, flags, number in (
+        (os.devnull, os.O_RDONLY, 0),
+        (surroundings.output, appended, 1),
+        (surroundings.errors, appended, 2),
+    ):
         opened = os.open(path, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
-    os.dup2(1, 2)
     raise SystemExit(function(*arguments) or 0)
+
+
+def run_forked(
+    function: Callable[..., int | None],
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a process to its end, as ``subprocess.run`` does."""
+    with TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        process = ForkedProcess(
+            function, *arguments, log=output, errors=errors, environment=environment, cwd=cwd or Path.cwd()
+        )
+        try:
+            status = process.wait(END_SECONDS)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess([function.__name__], status, output.read_text(), errors.read_text())
+
+
+def run_forked_script(
+    source: str, *arguments: object, changes: Mapping[str, str | None] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end, as ``run_script`` does, but with the client already imported."""
+    return run_forked(
+        _script, textwrap.dedent(source), [*map(str, arguments)], environment=environment_with(changes), cwd=cwd
+    )
+
+
+def _script(source: str, arguments: list[str]) -> None:
+    sys.argv = ["-c", *arguments]
+    exec(compile(source, "<script>", "exec"), {"__name__": "__main__"})  # noqa: S102 - a script of a test

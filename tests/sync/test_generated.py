@@ -11,9 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path("scripts", "generate_sync.py")
 
-pytestmark = pytest.mark.skipif(
-    not Path(sysconfig.get_path("scripts"), "ruff").exists(), reason="the generator formats with ruff, of the group check"
-)
+pytestmark = [
+    pytest.mark.slow,  # the generator runs in each; that the code is current, make check sees as well
+    pytest.mark.skipif(
+        not Path(sysconfig.get_path("scripts"), "ruff").exists(),
+        reason="the generator formats with ruff, of the group check",
+    ),
+]
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ USERS_TESTS = """
 """
 
 
+@pytest.mark.slow
 def test_each_test_has_a_daemon_of_its_own(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(USERS_TESTS)
     pytester.makeini(
@@ -62,6 +63,7 @@ def test_a_daemon_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) 
         pass
 
 
+@pytest.mark.slow
 def test_it_costs_nothing_where_it_is_not_used(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GRPC_VERBOSITY", "GRPC_ENABLE_FORK_SUPPORT"):
         monkeypatch.delenv(name, raising=False)  # the daemon's package sets it, which other tests have imported
