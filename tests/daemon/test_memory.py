@@ -22,7 +22,6 @@ from tests.support.waiting import until
 import lastgood
 from lastgood_daemon.process import trimming
 from lastgood_daemon.rpc import inflight, session
-from lastgood_daemon.rpc.connection import MAX_UNANSWERED
 from lastgood_proto.v1 import common_pb2, session_pb2, state_pb2, state_pb2_grpc
 
 LARGE = 8
@@ -97,7 +96,7 @@ async def test_a_message_of_very_many_calls(small: DaemonProcess, honest: lastgo
                 await honest.state("small").get("n")
                 others += 1
         await sending
-    assert others >= count // (2 * MAX_UNANSWERED), "so many calls of one connection are taken in at a time"
+    assert others > 20
     assert memory.growth() < ROOM / 2
 
 

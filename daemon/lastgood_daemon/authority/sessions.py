@@ -32,6 +32,7 @@ unknown. The keys of unary calls come from the callers and are no such ids: what
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -78,14 +79,23 @@ class Answered(NamedTuple):
 
     def remembered(self) -> bytes:
         """Return it as it is stored."""
-        return _BOUND + self.digest + self.outcome if self.digest else self.outcome
+        return _remembered(self.digest, self.outcome)
+
+
+def _remembered(digest: bytes, outcome: bytes) -> bytes:
+    return _BOUND + digest + outcome if digest else outcome
 
 
 def digest_of(operation: str, request: bytes) -> bytes:
     """Return the digest of an operation and its encoded request."""
-    whole = blake2b(operation.encode() + b"\0", digest_size=DIGEST_BYTES)
+    whole = _digest_from(operation).copy()
     whole.update(request)
     return whole.digest()
+
+
+@cache
+def _digest_from(operation: str) -> blake2b:
+    return blake2b(operation.encode() + b"\0", digest_size=DIGEST_BYTES)
 
 
 class Newest(msgspec.Struct, frozen=True, array_like=True):
@@ -137,7 +147,7 @@ class Session:
         """Remember one more answer, and forget those that are acknowledged."""
         if identity.acknowledged > self.acknowledged:
             self._acknowledge(identity.acknowledged)
-        self.newest[identity.sequence] = Answered(identity.digest, encode_outcome(outcome)).remembered()
+        self.newest[identity.sequence] = _remembered(identity.digest, encode_outcome(outcome))
         while len(self.newest) > CHUNK:
             self._seal(min(self.newest) // CHUNK)
 

@@ -37,8 +37,8 @@ class LabourError(Exception):
         self.work = work
 
 
-class _SpentError(Exception):
-    """What ``bounded`` allows has been spent."""
+class _SpentError(BaseException):
+    """What ``bounded`` allows has been spent. Nothing on the way there is to take it for a failure."""
 
 
 class _Budget:

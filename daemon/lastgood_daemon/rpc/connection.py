@@ -10,8 +10,9 @@ another, sends again what is unanswered, and finds what it had done recorded. Wh
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from google.protobuf.message import Message
 
 from lastgood_daemon.authority.outcomes import Refused
@@ -26,7 +27,7 @@ from lastgood_daemon.rpc.outbox import Outbox
 from lastgood_daemon.rpc.parts import Parts
 from lastgood_daemon.rpc.presence import Presence, SessionCall
 from lastgood_daemon.rpc.unsettled import UnsettledWrites
-from lastgood_proto.v1.session_pb2 import Call, Reply, SessionResponse
+from lastgood_proto.v1.session_pb2 import Call, SessionResponse
 
 MAX_UNANSWERED = 2048
 """Calls of one connection that may be unanswered before no more are performed."""
@@ -36,8 +37,9 @@ SLOW_READS = 4
 """Of one connection, that are worked on at a time."""
 LARGE_MESSAGE_BYTES = 2 * 1024 * 1024
 """A message that is larger is counted among what is in flight. One with a part is smaller, and the part is counted."""
-SLICE_SECONDS = 0.002
-"""Performing calls, before others have a turn."""
+SLICE_SECONDS = 0.004
+"""Performing calls, before others have a turn. In less than half of it come all calls of 64 tasks of a client: what is split
+up is committed in two groups and answered in two messages, and the client goes on in two halves from then on."""
 FINISH_SECONDS = 2.0
 """How long a stream that is asked to end still answers what it has taken."""
 
@@ -48,7 +50,7 @@ _UNKNOWN = Translated(
 )
 
 
-class _Call(NamedTuple):
+class _Call(msgspec.Struct, frozen=True):
     """A call without its request, which may be large."""
 
     sequence: int
@@ -58,10 +60,6 @@ class _Call(NamedTuple):
     deadline: float | None
     translated: Translated
     hold: Hold | None = None
-
-    @property
-    def is_late(self) -> bool:
-        return self.deadline is not None and asyncio.get_running_loop().time() > self.deadline
 
 
 class Connection:
@@ -84,6 +82,7 @@ class Connection:
         self._principal = principal
         self._session_id = session_id
         self._abandon = abandon
+        self._now = asyncio.get_running_loop().time
         self._outbox = Outbox()
         self._parts = Parts(inflight, self._refuse)
         self._slots = asyncio.Semaphore(SLOW_READS)
@@ -109,40 +108,42 @@ class Connection:
 
     async def _take(self, message: bytes) -> tuple[bytes, bool] | None:
         """Perform the calls of a message; gives its part of a call, if it has one, and whether that is the last."""
-        loop = asyncio.get_running_loop()
+        if len(message) <= LARGE_MESSAGE_BYTES:
+            return await self._take_pieces(message)
         hold = self._inflight.hold(self._abandon)
-        if len(message) > LARGE_MESSAGE_BYTES:
-            await hold.grow(len(message))
-        arrived = began = loop.time()
+        await hold.grow(len(message))
         try:
-            for piece in pieces_of(message):
-                self._acknowledged = max(self._acknowledged, piece.acknowledged)
-                self._presence.acknowledged = max(self._presence.acknowledged, piece.acknowledged)
-                for call in piece.calls:
-                    if self._is_full:
-                        await self._room()
-                    elif loop.time() - began > SLICE_SECONDS:
-                        with self._outbox.gathering():
-                            await asyncio.sleep(0)
-                        began = loop.time()
-                    self._perform(await self._read(call, arrived))
-                hold.progress()
-                if piece.HasField("part"):
-                    return piece.part.data, piece.part.last
+            return await self._take_pieces(message, hold.progress)
         finally:
             hold.release()
+
+    async def _take_pieces(self, message: bytes, progress: Callable[[], None] | None = None) -> tuple[bytes, bool] | None:
+        arrived = began = self._now()
+        for piece in pieces_of(message):
+            self._acknowledged = max(self._acknowledged, piece.acknowledged)
+            self._presence.acknowledged = max(self._presence.acknowledged, piece.acknowledged)
+            for call in piece.calls:
+                if self._is_full:
+                    await self._room()
+                elif self._now() - began > SLICE_SECONDS:
+                    with self._outbox.gathering():
+                        await asyncio.sleep(0)
+                    began = self._now()
+                size = call.ByteSize()
+                if size > LONG_REQUEST_BYTES:
+                    self._perform(await asyncio.to_thread(self._translated, call, size, arrived))
+                else:
+                    self._perform(self._translated(call, size, arrived))
+            if progress is not None:
+                progress()
+            if piece.HasField("part"):
+                return piece.part.data, piece.part.last
         return None
 
     async def _take_part(self, data: bytes, last: bool) -> None:  # noqa: FBT001 - as in the contract
         whole = await self._parts.take(data, last)
         if whole is not None:
             await self._take_whole(*whole)
-
-    async def _read(self, call: Call, arrived: float) -> _Call:
-        size = call.ByteSize()
-        if size > LONG_REQUEST_BYTES:
-            return await asyncio.to_thread(self._translated, call, size, arrived)
-        return self._translated(call, size, arrived)
 
     async def _take_whole(self, encoded_call: bytearray, hold: Hold) -> None:
         """Perform a call that has come in parts. Nothing more is read meanwhile."""
@@ -151,9 +152,9 @@ class Connection:
             call = Call()
             call.ParseFromString(encoded_call)  # type: ignore[arg-type]  # it takes any bytes, its stubs do not
             encoded_call.clear()
-            return self._translated(call, 0, arrived)._replace(hold=hold)
+            return msgspec.structs.replace(self._translated(call, 0, arrived), hold=hold)
 
-        arrived = asyncio.get_running_loop().time()
+        arrived = self._now()
         try:
             call = await asyncio.to_thread(translated)
         except BaseException:
@@ -184,7 +185,7 @@ class Connection:
         if self._ending:
             reason = f"{self._ending}; nothing was written, connect again"
             self._answer(call, Refused("UNAVAILABLE", reason))
-        elif call.translated.reads and call.is_late:
+        elif call.translated.reads and self._is_late(call):
             self._answer(call, LATE)
         elif call.translated.digest:
             self._write(call)
@@ -192,6 +193,9 @@ class Connection:
             self._beside(self._perform_held(call))
         else:
             self._dispatcher.perform(call.translated, Caller(None, call.deadline), lambda answer: self._answer(call, answer))
+
+    def _is_late(self, call: _Call) -> bool:
+        return call.deadline is not None and self._now() > call.deadline
 
     def _write(self, call: _Call) -> None:
         write = self._unsettled.begin(call.sequence)
@@ -218,8 +222,10 @@ class Connection:
         if isinstance(answer, Slow):
             self._beside(self._answer_slowly(call, answer))
             return
-        fields: dict[str, Any] = {"error": status_of(answer)} if isinstance(answer, Refused) else {call.name: answer}
-        self._outbox.put(Reply(sequence=call.sequence, **fields))
+        if isinstance(answer, Refused):
+            self._refuse(call.sequence, answer)
+        else:
+            self._outbox.put(call.sequence, call.name, answer.SerializeToString())
         self._settle(call)
 
     def _settle(self, call: _Call) -> None:
@@ -233,13 +239,12 @@ class Connection:
             self._outbox.end(self._ending)
 
     def _refuse(self, sequence: int, refused: Refused) -> None:
-        """Refuse a call of which not all has come."""
-        self._outbox.put(Reply(sequence=sequence, error=status_of(refused)))
+        self._outbox.put(sequence, "error", status_of(refused).SerializeToString())
 
     async def _answer_slowly(self, call: _Call, slow: Slow) -> None:
         async with self._slots:
             await self._outbox.room()
-            found: Message | Long | Refused = LATE if call.is_late else await slow.find()
+            found: Message | Long | Refused = LATE if self._is_late(call) else await slow.find()
             if not isinstance(found, Long):
                 self._answer(call, found)
                 return
@@ -255,7 +260,7 @@ class Connection:
         try:
             async with self._outbox.turn():
                 async with self._inflight.encoding:
-                    if call.is_late:
+                    if self._is_late(call):
                         return LATE
                     data = await asyncio.to_thread(encoded, answer)
                     if isinstance(data, Refused):

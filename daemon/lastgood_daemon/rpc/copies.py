@@ -26,7 +26,8 @@ def check_of(request: Descriptor | None) -> Check:
 
     def check(message: Message, copy_id: str) -> None:
         for name, check_field in checks:
-            check_field(getattr(message, name), copy_id)  # one that is not there is empty, and names no copy
+            if message.HasField(name):
+                check_field(getattr(message, name), copy_id)
 
     return check
 

@@ -225,18 +225,18 @@ def _by_size(found: A) -> A | Long:
 
 def _answer_to(respond: Callable[[Any], Message], outcome: Outcome) -> Message | Slow | Refused:
     """Make the response to a command; what of it takes long is done like a slow read."""
-
-    async def make() -> Long:
-        return _long(respond, outcome)
-
     response = _made_at_once(respond, outcome)
-    return Slow(make) if response is None else response
+    return Slow(partial(_made_slowly, respond, outcome)) if response is None else response
+
+
+async def _made_slowly(respond: Callable[[Any], Message], outcome: Outcome) -> Long:
+    return _long(respond, outcome)
 
 
 def _made_at_once(respond: Callable[[Any], Message], found: object) -> Message | Refused | None:
     """Make a response on the event loop; nothing where that takes long."""
     try:
-        return _responded(lambda found: bounded(respond, partial(respond, found)), found)
+        return bounded(respond, partial(_responded, respond, found))
     except LabourError:
         return None
 

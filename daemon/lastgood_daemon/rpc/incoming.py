@@ -93,6 +93,8 @@ _VARINT_BITS = 70
 
 def varint(number: int) -> bytes:
     """Encode a number."""
+    if number < _MORE:
+        return number.to_bytes()
     encoded = bytearray()
     while number >= _MORE:
         encoded.append(number & 0x7F | _MORE)

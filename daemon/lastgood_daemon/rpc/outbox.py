@@ -1,7 +1,8 @@
 """The answers of one connection, from when they are ready until its client has taken them.
 
-What is small gathers, and goes out in one message. What is large goes in parts, after what is small: one such answer at a
-time, and the next is not even encoded before the client has taken the last part of it.
+Each is encoded once, and joined to others as bytes: protobuf would copy it four times on its way into a message. What is
+small gathers, and goes out in one message. What is large goes in parts, after what is small: one such answer at a time, and
+the next is not even encoded before the client has taken the last part of it.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 from lastgood_daemon.rpc.envelope import Pieces, field_head, size_of
+from lastgood_daemon.rpc.incoming import varint
 from lastgood_proto.v1.session_pb2 import GoingAway, Part, Reply, SessionResponse
 
 MESSAGE_BYTES = 256 * 1024
@@ -17,6 +19,8 @@ MESSAGE_BYTES = 256 * 1024
 a millisecond, on the event loop."""
 FULL_BYTES = 256 * 1024
 """With so much waiting for the client no further call is performed whose answer would join it."""
+MOST_GATHERED = 256
+"""Answers that are kept back until others join them."""
 
 
 class Outbox:
@@ -25,7 +29,8 @@ class Outbox:
     def __init__(self) -> None:
         self.size = 0
         """Bytes of the small answers that wait."""
-        self._small: deque[tuple[Reply, int]] = deque()
+        self._small: deque[bytes] = deque()
+        """Each as it stands in a message."""
         self._large: deque[_Large] = deque()
         self._sending = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -42,22 +47,24 @@ class Outbox:
         """Whether the client is to take some answers first."""
         return self.size >= FULL_BYTES
 
-    def put(self, reply: Reply) -> None:
-        """Send an answer. Where the client has gone, that is all there is to do."""
+    def put(self, sequence: int, name: str, answer: bytes) -> None:
+        """Send an encoded answer, which is the field of that name in a Reply. For a client that has gone, do nothing."""
         if self.closed:
             return
-        size = reply.ByteSize()
+        head = _head(sequence, name, len(answer))
+        size = len(head) + len(answer)
         if size > MESSAGE_BYTES:
-            self._large.append(_Large([reply.SerializeToString()]))
+            self._large.append(_Large([head, answer]))
         else:
-            self._small.append((reply, size))
+            self._small.append(b"".join((_REPLY, varint(size), head, answer)))
+            size = len(self._small[-1])
         self.size += size
         self._changed.set()
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
-        """Keep small answers back for a moment: others are about to join them, and one message costs less than many."""
-        self._gathering = True
+        """Keep a few answers back for a moment: others are about to join them, and one message costs less than many."""
+        self._gathering = len(self._small) < MOST_GATHERED
         try:
             yield
         finally:
@@ -111,16 +118,15 @@ class Outbox:
             self._changed.clear()
             await self._changed.wait()
 
-    def _packed(self) -> Iterator[SessionResponse]:
+    def _packed(self) -> Iterator[bytes]:
         while self._small and not self._gathering:
-            message = SessionResponse()
+            replies: list[bytes] = []
             size = 0
             while self._small and size < MESSAGE_BYTES:
-                reply, reply_size = self._small.popleft()
-                message.replies.append(reply)
-                size += reply_size
+                replies.append(self._small.popleft())
+                size += len(replies[-1])
             self.size -= size
-            yield message
+            yield b"".join(replies)
 
     def end(self, goodbye: str) -> None:
         """Let the stream end, with a word, when all that waits has been taken."""
@@ -173,7 +179,13 @@ def _part(data: list[memoryview], size: int, *, last: bool) -> bytes:
 
 def _head(sequence: int, name: str, size: int) -> bytes:
     """Encode what stands before an answer of that size in the encoding of its Reply."""
-    return Reply(sequence=sequence).SerializeToString() + field_head(Reply.DESCRIPTOR.fields_by_name[name].number, size)
+    return b"".join((_SEQUENCE, varint(sequence), _ANSWERS[name], varint(size)))
+
+
+_SEQUENCE = varint(Reply.SEQUENCE_FIELD_NUMBER << 3)
+_ANSWERS = {field.name: varint(field.number << 3 | 2) for field in Reply.DESCRIPTOR.fields if field.message_type is not None}
+_REPLY = varint(SessionResponse.REPLIES_FIELD_NUMBER << 3 | 2)
+"""The tags of fields."""
 
 
 def _nothing() -> None:

@@ -54,7 +54,7 @@ class SessionService:
         self._ending = ""
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what the server calls. Messages come as bytes, and parts of answers go as bytes: none is whole anywhere."""
+        """Return what the server calls. Messages come and go as bytes: what is large is read and made piece by piece."""
         method: grpc.RpcMethodHandler[bytes, session_pb2.SessionResponse | bytes] = grpc.stream_stream_rpc_method_handler(
             self._session, response_serializer=_encoded
         )

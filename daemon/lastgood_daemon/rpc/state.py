@@ -50,9 +50,10 @@ def read(edge: Edge, request: state_pb2.ReadRequest) -> Ask[Seen]:
     pending = [edit_of(edit)[1] for edit in request.pending]
 
     def respond(seen: Seen) -> state_pb2.ReadResponse:
-        header, node = edge.headers.of_point(seen.state.point(seen.revision)), seen.node
+        node = seen.node
         found = None if request.omit_value else node_value(node)
-        return state_pb2.ReadResponse(header=header, existed=node is not None, value=found)
+        response = state_pb2.ReadResponse(existed=node is not None, value=found)
+        return edge.headers.on(response, seen.state.point(seen.revision))
 
     return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond)
 
@@ -86,7 +87,7 @@ def set_(edge: Edge, request: state_pb2.SetRequest) -> Do:
     edit = Set(path_of(request.path), value_of(request.value))
     return Do(
         _write(request.context, ("set", edit)),
-        lambda written: state_pb2.SetResponse(header=edge.headers.of_point(written.point)),
+        lambda written: edge.headers.on(state_pb2.SetResponse(), written.point),
     )
 
 
@@ -95,7 +96,7 @@ def update(edge: Edge, request: state_pb2.UpdateRequest) -> Do:
     edits = (("update", Set(path_of(a.path), value_of(a.value))) for a in request.assignments)
     return Do(
         _write(request.context, *edits),
-        lambda written: state_pb2.UpdateResponse(header=edge.headers.of_point(written.point)),
+        lambda written: edge.headers.on(state_pb2.UpdateResponse(), written.point),
     )
 
 
@@ -104,7 +105,7 @@ def merge(edge: Edge, request: state_pb2.MergeRequest) -> Do:
     edit = Merge(path_of(request.path), value_of(request.data, "data"))
     return Do(
         _write(request.context, ("merge", edit)),
-        lambda written: state_pb2.MergeResponse(header=edge.headers.of_point(written.point)),
+        lambda written: edge.headers.on(state_pb2.MergeResponse(), written.point),
     )
 
 
@@ -113,7 +114,7 @@ def append(edge: Edge, request: state_pb2.AppendRequest) -> Do:
     edit = Append(path_of(request.path), tuple(value_of(item, "items") for item in request.items))
     return Do(
         _write(request.context, ("append", edit)),
-        lambda written: state_pb2.AppendResponse(header=edge.headers.of_point(written.point)),
+        lambda written: edge.headers.on(state_pb2.AppendResponse(), written.point),
     )
 
 
@@ -121,7 +122,7 @@ def increment(edge: Edge, request: state_pb2.IncrementRequest) -> Do:
     """StateService.Increment."""
 
     def respond(written: Written) -> state_pb2.IncrementResponse:
-        return state_pb2.IncrementResponse(header=edge.headers.of_point(written.point), value=value(written.number))
+        return edge.headers.on(state_pb2.IncrementResponse(value=value(written.number)), written.point)
 
     edit = Increment(path_of(request.path), value_of(request.by, "by"))
     return Do(_write(request.context, ("increment", edit)), respond)
@@ -131,7 +132,7 @@ def delete(edge: Edge, request: state_pb2.DeleteRequest) -> Do:
     """StateService.Delete."""
 
     def respond(written: Written) -> state_pb2.DeleteResponse:
-        return state_pb2.DeleteResponse(header=edge.headers.of_point(written.point), existed=written.existed)
+        return edge.headers.on(state_pb2.DeleteResponse(existed=written.existed), written.point)
 
     return Do(_write(request.context, ("delete", Delete(path_of(request.path)))), respond)
 
@@ -140,7 +141,7 @@ def transact(edge: Edge, request: state_pb2.TransactRequest) -> Do:
     """StateService.Transact."""
     return Do(
         _write(request.context, *map(edit_of, request.edits)),
-        lambda written: state_pb2.TransactResponse(header=edge.headers.of_point(written.point)),
+        lambda written: edge.headers.on(state_pb2.TransactResponse(), written.point),
     )
 
 
