@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.drawn import any_values, keys
 
 from lastgood_daemon.engine import encoded
-from lastgood_daemon.engine.encoded import is_list, is_map, open_list, open_map, pieces
+from lastgood_daemon.engine.encoded import is_list, is_map, joined, open_list, open_map, pieces
 from lastgood_proto.values import decode, encode
 
 containers = st.lists(any_values, max_size=40) | st.dictionaries(keys, any_values, max_size=40)
@@ -43,6 +43,12 @@ def test_a_large_list_comes_in_pieces_of_a_bounded_size() -> None:
 def test_an_item_that_is_larger_than_a_piece_is_one() -> None:
     large = "x" * (3 * encoded.PIECE_BYTES)
     assert [decode(bytes(item)) for item in open_list(encode([1, large, 2]))] == [1, large, 2]
+
+
+@given(parts=st.lists(st.binary(max_size=20), max_size=40), size=st.sampled_from([1, 8, 40]))
+def test_parts_are_joined_in_their_order(parts: list[bytes], size: int) -> None:
+    with mock.patch.object(encoded, "PIECE_BYTES", size):
+        assert joined(iter(parts)) == b"".join(parts)
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000])

@@ -156,18 +156,18 @@ def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def joined(parts: Iterable[bytes]) -> bytes:
-    """Give parts as one, copied piece by piece: one call that fills 40 MB of new memory holds the interpreter for 30 ms."""
-    parts = list(parts)
-    if sum(map(len, parts)) <= PIECE_BYTES:
-        return b"".join(parts)
-    whole = BytesIO()
-    for part in parts:
-        if len(part) <= PIECE_BYTES:
-            whole.write(part)
-        else:
-            view = memoryview(part)
-            for begin in range(0, len(part), PIECE_BYTES):
-                whole.write(view[begin : begin + PIECE_BYTES])
+    """Return parts as one, copied piece by piece: one call that fills 40 MB of memory holds the interpreter for 30 ms."""
+    pieces = [*gathered(parts)]
+    if len(pieces) == 1:
+        return pieces[0]
+    # Made as large as it will be: what grows is copied as a whole now and then. What is all zero costs no memory yet, and
+    # what only this refers to is written into.
+    whole = BytesIO(bytes(sum(map(len, pieces))))
+    pieces.reverse()
+    while pieces:
+        view = memoryview(pieces.pop())
+        for begin in range(0, view.nbytes, PIECE_BYTES):
+            whole.write(view[begin : begin + PIECE_BYTES])
     return whole.getvalue()  # what it has written into, not a copy
 
 

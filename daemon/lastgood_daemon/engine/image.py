@@ -15,15 +15,16 @@ A list with runs is [renewed, items, 0, [[revision, bin(run), items of the run],
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from immutables import Map
 from msgpack import Unpacker
 
-from lastgood_daemon.engine.encoded import length_in, list_head, map_head, pieces
+from lastgood_daemon.engine.encoded import PIECE_BYTES, bytes_head, joined, length_in, list_head, map_head, pieces
 from lastgood_daemon.engine.graves import UNKNOWN, Grave
 from lastgood_daemon.engine.node import EncodedRun, Imaged, ListBody, MapBody, MapEntry, Node, map_of, packed
+from lastgood_daemon.engine.order import sorted_in_runs
 from lastgood_daemon.engine.sequence import Leaf, Sequence
 from lastgood_daemon.engine.tree import Tree
 
@@ -75,11 +76,15 @@ class Image(NamedTuple):
 
 def encode_image(image: Image) -> bytes:
     """Give an image as bytes. O(its size): work for a thread."""
+    return joined(_written(image))
+
+
+def _written(image: Image) -> Iterator[bytes]:
     tree = image.tree
-    head = (tree.revision, tree.timestamp, image.chain, image.log_bytes)
-    parts = [b"\x97", *map(_encode, head), _encode(_plain(tree.graves)), _encode(tree.root.changed)]
-    _write(tree.root, parts)
-    return b"".join(parts)
+    yield b"\x97" + b"".join(map(_encode, (tree.revision, tree.timestamp, image.chain, image.log_bytes)))
+    yield from _write_grave(tree.graves)
+    yield _encode(tree.root.changed)
+    yield from _write(tree.root)
 
 
 def decode_image(data: bytes) -> Image:
@@ -96,41 +101,54 @@ def decode_image(data: bytes) -> Image:
     return Image(tree, chain, log_bytes)
 
 
-def _write(node: Node, parts: list[bytes]) -> None:
+def _write(node: Node) -> Iterator[bytes]:
     sealed = node.sealed()
     if isinstance(sealed, bytes):
-        parts.append(_encode(sealed))
+        yield from _write_value(sealed)
     elif isinstance(sealed, Imaged):
-        parts.append(sealed.data)
+        yield sealed.data
     else:
-        _write_body(node.open(), parts)
+        yield from _write_body(node.open())
 
 
-def _write_body(body: MapBody | ListBody | None, parts: list[bytes]) -> None:
+def _write_value(value: bytes) -> Iterator[bytes]:
+    """Encode what nobody has looked into; a large one is not copied."""
+    if len(value) <= PIECE_BYTES:
+        yield _encode(value)
+    else:
+        yield bytes_head(len(value))
+        yield value
+
+
+def _write_body(body: MapBody | ListBody | None) -> Iterator[bytes]:
     match body:
         case MapBody(entries, next_position, renewed):
-            parts.extend((b"\x93", _encode(renewed), _encode(next_position), map_head(len(entries))))
-            for name, (position, child) in body.ordered():
-                parts.extend((_encode(name), b"\x93", _encode(position), _encode(child.changed)))
-                _write(child, parts)
+            yield b"\x93" + _encode(renewed) + _encode(next_position) + map_head(len(entries))
+            for name in body.names():
+                position, child = entries[name]
+                head = _encode(name) + b"\x93" + _encode(position) + _encode(child.changed)
+                if 0 < child.sealed_bytes <= PIECE_BYTES:
+                    yield head + _encode(child.encoded())
+                else:
+                    yield head
+                    yield from _write(child)
         case ListBody(items, renewed):
-            _write_list(items, renewed, parts)
+            yield from _write_list(items, renewed)
 
 
-def _write_list(items: Sequence[Node], renewed: int, parts: list[bytes]) -> None:
-    leaves = [*items.leaves()]
-    runs = sum(isinstance(leaf, EncodedRun) for leaf in leaves)
+def _write_list(items: Sequence[Node], renewed: int) -> Iterator[bytes]:
+    runs = sum(isinstance(leaf, EncodedRun) for leaf in items.leaves())
     if runs:
-        parts.extend((b"\x94", _encode(renewed), _encode(len(items)), _encode(0), list_head(runs + items.loose)))
+        yield b"\x94" + _encode(renewed) + _encode(len(items)) + _encode(0) + list_head(runs + items.loose)
     else:
-        parts.extend((b"\x92", _encode(renewed), list_head(len(items))))
-    for leaf in leaves:
+        yield b"\x92" + _encode(renewed) + list_head(len(items))
+    for leaf in items.leaves():
         if isinstance(leaf, EncodedRun):
-            parts.extend((b"\x93", _encode(leaf.changed), _encode(leaf.data), _encode(leaf.size)))
+            yield b"\x93" + _encode(leaf.changed) + _encode(leaf.data) + _encode(leaf.size)
             continue
         for item in leaf.items:
-            parts.extend((b"\x92", _encode(item.changed)))
-            _write(item, parts)
+            yield b"\x92" + _encode(item.changed)
+            yield from _write(item)
 
 
 def _node(changed: int, raw: msgspec.Raw) -> Node:
@@ -178,15 +196,15 @@ def _taken_apart(data: bytes, numbers: int) -> tuple[list[int], memoryview]:
     return found, memoryview(data)[begin.tell() :]
 
 
-def _plain(grave: Grave) -> tuple[Any, ...]:
-    """Return a grave as it is stored. Images of old do not say how many items there were at most."""
-    below = dict(_plain_below(grave))
+def _write_grave(grave: Grave) -> Iterator[bytes]:
+    """Encode a grave, the names in order. Images of old do not say how many items there were at most."""
     known = grave.items and grave.most != UNKNOWN
-    return (grave.revision, grave.items, below, grave.most) if known else (grave.revision, grave.items, below)
-
-
-def _plain_below(grave: Grave) -> Iterator[tuple[str, Any]]:
-    return ((name, _plain(child)) for name, child in sorted(grave.below.items()))
+    yield (b"\x94" if known else b"\x93") + _encode(grave.revision) + _encode(grave.items) + map_head(len(grave.below))
+    for name in sorted_in_runs(grave.below):
+        yield _encode(name)
+        yield from _write_grave(grave.below[name])
+    if known:
+        yield _encode(grave.most)
 
 
 def _grave(stored: _Grave) -> Grave:
