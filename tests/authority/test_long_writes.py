@@ -16,7 +16,7 @@ from lastgood_daemon.authority.commands.write import Write
 from lastgood_daemon.authority.outcomes import Done, Outcome, Refused, Written
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.authority.targets import Content, StateRef
-from lastgood_daemon.engine import change, edits, graves, node
+from lastgood_daemon.engine import applying, edits, graves, node
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition
@@ -199,7 +199,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
         return called
 
     with monkeypatch.context() as patched:
-        for module, name in ((edits, "evaluate"), (change, "_with_child"), (graves, "_dead"), (node, "child_of")):
+        for module, name in ((edits, "evaluate"), (applying, "_applied"), (graves, "_dead"), (node, "child_of")):
             patched.setattr(module, name, counting(getattr(module, name)))
         patched.setattr(node.Node, "__init__", counting(node.Node.__init__))
         yield lambda: calls

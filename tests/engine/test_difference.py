@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.engine import model, strategies
 from tests.engine.model import Value
 
-from lastgood_daemon.engine.change import Change, Put, apply_change, empty_root
+from lastgood_daemon.engine.applying import apply_change, empty_root
+from lastgood_daemon.engine.change import Change, Put
 from lastgood_daemon.engine.difference import Difference, differences
 from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, find

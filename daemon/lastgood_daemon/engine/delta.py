@@ -12,16 +12,17 @@ both. All of it goes by bytes, since Python takes ``[1]`` and ``[True]`` for the
 itself is put whole, and so is a map whose names have another order: what is added to a map comes last.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Raw
 
 from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice
-from lastgood_daemon.engine.labour import spend
+from lastgood_daemon.engine.labour import empty, let_go, spend
 from lastgood_daemon.engine.level import is_list, is_map, items_in, items_of, length_of, names_in, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node
+from lastgood_daemon.engine.order import sorted_in_runs
 from lastgood_daemon.engine.sequence import Sequence, slid
 from lastgood_proto.paths import Path
 
@@ -51,7 +52,10 @@ def delta(old: Node, new: bytes) -> list[SimpleChange] | None:
     if len(new) < SMALL_BYTES or same_bytes(old, raw):
         return [] if same(old, raw) else None
     found = _difference(old, raw, ())
-    return None if found.changes and found.size >= len(new) else found.changes
+    if not found.changes or found.size < len(new):
+        return found.changes
+    let_go(found.changes)
+    return None
 
 
 def _difference(old: Node | Raw, new: Raw, path: Path) -> _Found:
@@ -62,15 +66,36 @@ def _difference(old: Node | Raw, new: Raw, path: Path) -> _Found:
     elif is_list(old) and is_list(new):
         found = _of_lists(old, new, path)
     whole = _size(path, memoryview(new).nbytes)
-    return _Found([Put(path, bytes(new))], whole) if found is None or found.size >= whole else found
+    if found is not None:
+        if found.size < whole:
+            return found
+        let_go(found.changes)
+    return _Found([Put(path, bytes(new))], whole)
 
 
 def _of_maps(old: Node | Raw, new: Raw, path: Path) -> _Found | None:
     """Compare two maps; nothing where the names that stay have another order, or one that is new comes before them."""
     before, after = names_of(old), names_in(new)
-    spend(len(after))
     inner: list[_Found] = []
     added: list[_Found] = []
+    try:
+        return _of_names(before, after, path, inner, added)
+    finally:
+        let_go(inner)
+        let_go(added)
+        empty(after)
+        if isinstance(before, dict):
+            empty(before)
+
+
+def _of_names(
+    before: Mapping[str, tuple[int, Node | Raw]],
+    after: Mapping[str, Raw],
+    path: Path,
+    inner: list[_Found],
+    added: list[_Found],
+) -> _Found | None:
+    spend(len(after))
     last = (-1, "")
     for name, child in after.items():
         entry = before.get(name)
@@ -83,10 +108,10 @@ def _of_maps(old: Node | Raw, new: Raw, path: Path) -> _Found | None:
         last = place
         if not same_bytes(entry[1], child):
             inner.append(_difference(entry[1], child, (*path, name)))
-    gone: list[tuple[int, str]] = []
+    gone: Iterable[tuple[int, str]] = ()
     if len(before) > len(after) - len(added):
         spend(len(before) // 10)
-        gone = sorted((position, name) for name, (position, _) in before.items() if name not in after)
+        gone = sorted_in_runs((position, name) for name, (position, _) in before.items() if name not in after)
     removed = [_Found([Remove((*path, name))], _size((*path, name), 0)) for _, name in gone]
     return _joined((*removed, *inner, *added))
 
@@ -95,6 +120,15 @@ def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
     if max(length_of(old), length_of(new)) > MOST_ITEMS:
         return _NOTHING if same(old, new) else _put(path, new)
     before, after = items_of(old), items_in(new)
+    try:
+        return _of_items(before, after, path)
+    finally:
+        let_go(after)
+        if isinstance(before, list):
+            let_go(before)
+
+
+def _of_items(before: list[Raw] | Sequence[Node], after: list[Raw], path: Path) -> _Found:
     shorter = min(len(before), len(after))
     spend(shorter)
     front = _alike(zip(before, after, strict=False))
@@ -121,7 +155,10 @@ def _of_lists(old: Node | Raw, new: Raw, path: Path) -> _Found:
         for index, (was, item) in enumerate(zip(between, added, strict=True), start=front)
         if not same_bytes(was, item)
     )
-    return one_by_one if one_by_one.size < spliced.size else spliced
+    if one_by_one.size >= spliced.size:
+        return spliced
+    let_go(items)
+    return one_by_one
 
 
 def _alike(pairs: Iterable[tuple[Node | Raw, Raw]]) -> int:

@@ -15,12 +15,12 @@ from msgspec import Raw
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
 from lastgood_daemon.engine.compared import Compared
-from lastgood_daemon.engine.encoded import joined, list_head
+from lastgood_daemon.engine.encoded import is_map, joined, list_head
 from lastgood_daemon.engine.errors import InvalidValueError, PathError
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.level import same
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, list_index
-from lastgood_daemon.engine.tree import CHANGE_COST, EMPTY_TREE, Tree
+from lastgood_daemon.engine.tree import CHANGE_COST, EMPTY_TREE, Tree, TreeDraft
 from lastgood_proto import values
 from lastgood_proto.paths import Path
 
@@ -64,6 +64,7 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 Edit = Set | Merge | Append | Increment | Delete
+Content = Tree | TreeDraft
 
 
 class Evaluation(NamedTuple):
@@ -80,7 +81,7 @@ class Evaluation(NamedTuple):
 _NOTHING = Evaluation((), writes=False)
 
 
-def evaluate(tree: Tree, edit: Edit) -> Evaluation:
+def evaluate(tree: Content, edit: Edit) -> Evaluation:
     """Give the changes that an edit makes to a tree.
 
     Raises:
@@ -103,13 +104,14 @@ def evaluate(tree: Tree, edit: Edit) -> Evaluation:
             assert_never(unreachable)
 
 
-def _put(tree: Tree, path: Path, value: bytes, compared: Compared) -> tuple[Change, ...]:
-    new = Node(0, encoded=value)
-    if not path and not new.is_map:
+def _put(tree: Content, path: Path, value: bytes, compared: Compared) -> tuple[Change, ...]:
+    if not path and not is_map(value):
         message = "the root of a state is a map"
-        raise InvalidValueError(message, type_name=_kind(new))
-    _require_place(tree, path)
-    return _put_over(tree.find(path), path, value, compared)
+        raise InvalidValueError(message, type_name=_kind(Node(0, encoded=value)))
+    old = tree.find(path)
+    if old is None:
+        _require_place(tree, path)
+    return _put_over(old, path, value, compared)
 
 
 def _put_over(old: Node | None, path: Path, value: bytes, compared: Compared) -> tuple[Change, ...]:
@@ -120,19 +122,17 @@ def _put_over(old: Node | None, path: Path, value: bytes, compared: Compared) ->
     return (Patch(path, tuple(changes)),) if changes else ()
 
 
-def _require_place(tree: Tree, path: Path) -> None:
-    """Raise ``PathError`` unless a value can be put at a path."""
-    node = tree.root
-    for depth, segment in enumerate(path):
-        body = node.body()
-        if body is None:
-            raise PathError(path, f"cannot write below {_kind(node)} at segment {depth}")
-        child = child_of(node, segment)
-        if child is None:
-            if isinstance(body, ListBody):
-                raise PathError(path, _no_item(segment, len(body.items)))
+def _require_place(tree: Content, path: Path) -> None:
+    """Raise ``PathError`` unless a value can be put at a path where nothing is."""
+    for depth in reversed(range(len(path))):
+        if tree.is_in_map(path[: depth + 1]):
             return
-        node = child
+        above = tree.find(path[:depth])
+        if above is None:
+            continue
+        if above.is_list:
+            raise PathError(path, _no_item(path[depth], above.length()))
+        raise PathError(path, f"cannot write below {_kind(above)} at segment {depth}")
 
 
 def _no_item(segment: str, size: int) -> str:
@@ -141,7 +141,7 @@ def _no_item(segment: str, size: int) -> str:
     return f"the list has no item {segment}, it has {size}; append to make it longer"
 
 
-def _merge(tree: Tree, path: Path, data: bytes, compared: Compared) -> tuple[Change, ...]:
+def _merge(tree: Content, path: Path, data: bytes, compared: Compared) -> tuple[Change, ...]:
     old = tree.find(path)
     new = compared.opened(data)
     if old is None or not old.is_map or not new.is_map:
@@ -162,7 +162,7 @@ def _merge_below(old: Node, new: Node, path: Path, changes: list[Change], compar
             changes.extend(_put_over(present, (*path, name), child.encoded(), compared))
 
 
-def _append(tree: Tree, path: Path, items: tuple[bytes, ...]) -> tuple[Change, ...]:
+def _append(tree: Content, path: Path, items: tuple[bytes, ...]) -> tuple[Change, ...]:
     old = tree.find(path)
     if old is None:
         spend(len(items))
@@ -173,7 +173,7 @@ def _append(tree: Tree, path: Path, items: tuple[bytes, ...]) -> tuple[Change, .
     return (Splice(path, len(body.items), 0, list(items)),)
 
 
-def _sum(tree: Tree, path: Path, by: bytes) -> bytes:
+def _sum(tree: Content, path: Path, by: bytes) -> bytes:
     addend = values.decode(by)
     if type(addend) is not int and type(addend) is not float:
         message = f"an increment takes an int or a float, not {_kind(Node(0, encoded=by))}"
@@ -190,14 +190,13 @@ def _sum(tree: Tree, path: Path, by: bytes) -> bytes:
         raise InvalidValueError(message, type_name="int") from error
 
 
-def _delete(tree: Tree, path: Path) -> Evaluation:
+def _delete(tree: Content, path: Path) -> Evaluation:
     old = tree.find(path)
     if old is None or (not path and same(old, Raw(EMPTY_TREE.root.encoded()))):
         return _NOTHING
     if not path:
         return Evaluation((Put((), EMPTY_TREE.root.encoded()),))
-    parent = tree.find(path[:-1])
-    if parent is not None and parent.is_list:
+    if not tree.is_in_map(path):
         return Evaluation((Splice(path[:-1], int(path[-1]), 1, []),))
     return Evaluation((Remove(path),))
 

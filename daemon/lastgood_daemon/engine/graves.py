@@ -13,12 +13,13 @@ whole (``items``) with the most items that it has had (``most``): every index be
 then, and one above has never existed. A map that is set anew with the same list in it leaves the list as it was.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from immutables import Map
 from msgspec import Raw
 
-from lastgood_daemon.engine.labour import spend
+from lastgood_daemon.engine.labour import empty, spend
 from lastgood_daemon.engine.level import is_list, is_map, length_of, names_in, names_of, same, same_bytes
 from lastgood_daemon.engine.node import Node, list_index
 from lastgood_proto.paths import Path
@@ -63,7 +64,7 @@ def gone_since(graves: Grave, path: Path) -> int:
 
 def bury(graves: Grave, path: Path, old: Node | None, new: bytes | None, revision: int) -> Grave:
     """Remember what goes when ``old`` (if anything) is replaced by ``new``, or removed, at a path."""
-    if old is None:
+    if old is None or (new is not None and not old.is_map and not old.is_list):
         return graves
     dead = _dead(old, None if new is None else Raw(new), revision)
     return graves if dead is None else _add(graves, path, dead)
@@ -77,19 +78,28 @@ def bury_items(graves: Grave, path: Path, old: Node, revision: int) -> Grave:
 def _dead(old: Node | Raw, new: Raw | None, revision: int) -> Grave | None:
     if new is not None and same_bytes(old, new):
         return None
-    below: dict[str, Grave] = {}
+    below = NO_GRAVES.below
     items = most = 0
     if is_map(old):
-        survivors = names_in(new) if new is not None and is_map(new) else {}
-        for name, (_, child) in names_of(old).items():
-            spend(_NAME_COST)
-            dead = _dead(child, survivors.get(name), revision)
-            if dead is not None:
-                below[name] = dead
+        below = _dead_below(names_of(old), names_in(new) if new is not None and is_map(new) else {}, revision)
     elif is_list(old) and (new is None or not same(old, new)):
         items, most = revision, length_of(old)
     removed = revision if new is None else 0
-    return Grave(removed, items, Map(below), most) if removed or items or below else None
+    return Grave(removed, items, below, most) if removed or items or below else None
+
+
+def _dead_below(names: Mapping[str, tuple[int, Node | Raw]], survivors: dict[str, Raw], revision: int) -> Map[str, Grave]:
+    """Return what goes below a map. What it is found with is made, and freed, one by one: see ``labour``."""
+    below = NO_GRAVES.below.mutate()
+    for name, (_, child) in names.items():
+        spend(_NAME_COST)
+        dead = _dead(child, survivors.get(name), revision)
+        if dead is not None:
+            below[name] = dead
+    if isinstance(names, dict):
+        empty(names)
+    empty(survivors)
+    return below.finish()
 
 
 def _add(grave: Grave, path: Path, dead: Grave, depth: int = 0) -> Grave:

@@ -16,7 +16,8 @@ So where items of a list above the path move, all of the list has to be known. T
 topmost such list above it.
 """
 
-from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice, apply_change
+from lastgood_daemon.engine.applying import apply_change
+from lastgood_daemon.engine.change import Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.log import Entry
 from lastgood_daemon.engine.places import flattened, touches
 from lastgood_daemon.engine.tree import EMPTY_TREE, Tree

@@ -14,7 +14,8 @@ the last change of every node backwards, and compare-and-set would let through w
 
 from collections.abc import Iterable, Iterator
 
-from lastgood_daemon.engine.change import Change, Put, Remove, Splice, apply_change, grafted
+from lastgood_daemon.engine.applying import apply_change, grafted
+from lastgood_daemon.engine.change import Change, Put, Remove, Splice
 from lastgood_daemon.engine.delta import MOST_ITEMS
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.equality import same_value

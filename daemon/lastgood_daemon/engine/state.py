@@ -18,7 +18,7 @@ from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, chain,
 from lastgood_daemon.engine.order import values_from
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.trail import Mark, Trail
-from lastgood_daemon.engine.tree import CHANGE_COST, EMPTY_TREE, Tree
+from lastgood_daemon.engine.tree import CHANGE_COST, EMPTY_TREE, Tree, TreeDraft
 
 LEAST_BYTES = 256
 
@@ -192,17 +192,18 @@ def plan(tree: Tree, edits: Sequence[tuple[str, Edit]]) -> Plan:
         RefusedError: one of them cannot be done; then none is.
     """
     spend(CHANGE_COST * len(edits))
-    revision = tree.revision + 1
+    draft = TreeDraft(tree, tree.revision + 1)
     logged: list[LoggedEdit] = []
     writes, number = False, b""
     for operation, edit in edits:
-        evaluation = evaluate(tree, edit)
+        evaluation = evaluate(draft, edit)
         if not evaluation.writes:
             continue
         writes, number = True, evaluation.number or number
         logged.append(LoggedEdit(operation, edit.path, evaluation.changes))
-        tree = tree.apply(evaluation.changes, revision)
-    return Plan(logged, writes, number, tree)
+        for change in evaluation.changes:
+            draft.apply(change)
+    return Plan(logged, writes, number, draft.tree())
 
 
 class Made(NamedTuple):
@@ -238,6 +239,8 @@ def made(
 
 def preview(tree: Tree, edits: Sequence[Edit]) -> Tree:
     """Give the tree as it would be after edits that are not written."""
+    draft = TreeDraft(tree, tree.revision)
     for edit in edits:
-        tree = tree.apply(evaluate(tree, edit).changes, tree.revision)
-    return tree
+        for change in evaluate(draft, edit).changes:
+            draft.apply(change)
+    return draft.tree()

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice, apply_change, empty_root
+from lastgood_daemon.engine.applying import Draft, empty_root
+from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
 from lastgood_daemon.engine.graves import NO_GRAVES, Grave, bury, bury_items, gone_since
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, Node, child_of, find
@@ -45,41 +46,62 @@ class Tree(NamedTuple):
             node = child
         return max(node.changed, renewed)
 
+    def is_in_map(self, path: Path) -> bool:
+        """Whether a path names something, there or not, in a map that is there."""
+        parent = self.find(path[:-1]) if path else None
+        return parent is not None and parent.is_map
+
     def apply(self, changes: Iterable[Change], revision: int, timestamp: int = 0) -> "Tree":
         """Give the tree of a later revision."""
-        tree = Tree(revision, timestamp, self.root, self.graves)
+        draft = TreeDraft(self, revision)
         for change in changes:
-            spend(CHANGE_COST)
-            root = apply_change(tree.root, change, revision)
-            tree = Tree(revision, timestamp, root, _graves_after(tree, change, revision))
-        return tree
+            draft.apply(change)
+        return draft.tree(timestamp)
 
 
-def _graves_after(tree: Tree, change: Change, revision: int) -> Grave:
+class TreeDraft(Draft):
+    """A tree, with its graves, while the changes of one revision are applied to it."""
+
+    __slots__ = ("_graves",)
+
+    def __init__(self, tree: Tree, revision: int) -> None:
+        super().__init__(tree.root, revision)
+        self._graves = tree.graves
+
+    def apply(self, change: Change) -> None:
+        """Apply a change."""
+        spend(CHANGE_COST)
+        self._graves = _graves_after(self._graves, self, change, self.revision)
+        super().apply(change)
+
+    def tree(self, timestamp: int = 0) -> Tree:
+        """Return the tree as it is now."""
+        return Tree(self.revision, timestamp, self.finish(), self._graves)
+
+
+def _graves_after(graves: Grave, draft: Draft, change: Change, revision: int) -> Grave:
     match change:
+        case Put(path, new):
+            return bury(graves, path, draft.find(path), content_of(new), revision)
+        case Remove(path):
+            return bury(graves, path, draft.find(path), None, revision)
         case Splice(path, index, removed, _):
-            old = tree.find(path)
+            old = draft.find(path)
             body = None if old is None else old.body()
             appends = not removed and isinstance(body, ListBody) and index == len(body.items)
-            return tree.graves if appends or old is None else bury_items(tree.graves, path, old, revision)
-        case Patch(path, changes):
-            return _graves_after_patch(tree, path, changes, revision)
-        case Put(path, new):
-            return bury(tree.graves, path, tree.find(path), content_of(new), revision)
-        case Remove(path):
-            return bury(tree.graves, path, tree.find(path), None, revision)
+            return graves if appends or old is None else bury_items(graves, path, old, revision)
+        case Patch(path):
+            return _graves_after_patch(graves, draft.find(path), change, revision)
 
 
-def _graves_after_patch(tree: Tree, path: Path, changes: Iterable[SimpleChange], revision: int) -> Grave:
+def _graves_after_patch(graves: Grave, root: Node | None, patch: Patch, revision: int) -> Grave:
     """Give the graves as they are when the whole new value is put: a list that changes anywhere is marked as a whole."""
-    graves = tree.graves
-    root = tree.find(path)
-    for change in changes:
+    for change in patch.changes:
         spend(CHANGE_COST)
         node, depth = root, 0
         while node is not None and not node.is_list and depth < len(change.path):
             node, depth = child_of(node, change.path[depth]), depth + 1
-        place = (*path, *change.path[:depth])
+        place = (*patch.path, *change.path[:depth])
         if node is not None and node.is_list and (depth < len(change.path) or isinstance(change, Splice)):
             graves = bury_items(graves, place, node, revision)
         elif not isinstance(change, Splice):

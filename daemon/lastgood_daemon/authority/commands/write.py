@@ -9,7 +9,7 @@ from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Written
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.engine.edits import Edit
-from lastgood_daemon.engine.labour import let_go
+from lastgood_daemon.engine.labour import empty, let_go
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.preconditions import Precondition, require
 from lastgood_daemon.engine.state import Made, State, made, plan
@@ -38,8 +38,7 @@ class Write(msgspec.Struct, frozen=True):
         if isinstance(self.edits, list):
             let_go(self.edits)
         if isinstance(self.precondition.paths, dict):
-            while self.precondition.paths:
-                self.precondition.paths.popitem()
+            empty(self.precondition.paths)
 
     def _work_out(self, state: State, author: Author, now: int) -> Made | None:
         """Return the next revision; nothing where there is none."""
