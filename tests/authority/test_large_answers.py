@@ -28,6 +28,7 @@ from lastgood_daemon.rpc.dispatch import Caller, Dispatcher, Long, Slow
 from lastgood_daemon.rpc.operations import Edge
 from lastgood_daemon.rpc.responses import Headers
 from lastgood_daemon.rpc.unary import operation_name
+from lastgood_proto.v1 import history_pb2
 from lastgood_proto.v1.common_pb2 import Value
 from lastgood_proto.v1.server_pb2 import ServerInfo
 from lastgood_proto.values import encode
@@ -177,3 +178,33 @@ async def test_json_of_what_json_has_not_is_refused_with_its_path(tmp_path: Path
         refused = await asked(daemon, "State.Read", state=of("s"), path="m", value_format="VALUE_FORMAT_JSON")
         assert isinstance(refused, Refused)
         assert refused.metadata["path"] == "300000.deep"
+
+
+async def test_only_the_first_page_is_tried_on_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as daemon:
+        for more in (0, 1):
+            await written(daemon, "m", {f"k{number}": number + more for number in range(20)})
+        first = await asked(daemon, "History.Diff", state=of("s"), old={"revision": 1}, page_size=10)
+        assert isinstance(first, history_pb2.DiffResponse)
+        monkeypatch.setattr(dispatch, "bounded", None)
+        token = first.next_page_token
+        second = await asked(daemon, "History.Diff", state=of("s"), old={"revision": 1}, page_size=10, page_token=token)
+        assert isinstance(second, list)
+        found = history_pb2.DiffResponse.FromString(joined(second))
+        assert [each.path for each in found.differences] == [f"m.k{number}" for number in range(10, 20)]
+
+
+async def test_entries_of_a_history_are_made_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[threading.Thread] = []
+    real = responses.history_entry
+
+    def noted(*given: Any) -> Any:  # noqa: ANN401 - as it is
+        made.append(threading.current_thread())
+        return real(*given)
+
+    monkeypatch.setattr(responses, "history_entry", noted)
+    async with running(tmp_path) as daemon:
+        await written(daemon, "m", 1)
+        assert isinstance(await asked(daemon, "History.ListHistory", state=of("s")), history_pb2.ListHistoryResponse)
+    assert made
+    assert threading.main_thread() not in made

@@ -12,12 +12,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
+from sys import getrefcount
 from typing import Any, TypeVar
 from weakref import ref
 
 from immutables import Map
 
-from lastgood_daemon.engine.labour import spend
+from lastgood_daemon.engine.labour import let_go, spend
 
 RUN = 1_000
 """As many are sorted in one call; what is no larger is sorted each time."""
@@ -46,14 +47,23 @@ class _Orders:
 
     def put(self, entries: Map[K, V], names: list[K]) -> None:
         known = {key: found for key, found in self._known.items() if found[0]() is not None}
+        gone = [found[1] for key, found in self._known.items() if key not in known]
         held = sum(len(found[1]) for found in known.values())
         for key in list(known):
             if held <= MOST:
                 break
-            held -= len(known.pop(key)[1])
+            gone.append(known.pop(key)[1])
+            held -= len(gone[-1])
         known[id(entries)] = (ref(entries), names)
         self._known = known
+        while gone:
+            order = gone.pop()
+            if getrefcount(order) == _MINE:  # else somebody goes through it
+                let_go(order)
 
+
+_MINE = 2
+"""References to what only one variable refers to, as ``getrefcount`` counts them."""
 
 _orders = _Orders()
 
@@ -71,7 +81,9 @@ def in_order(entries: Map[K, V], position: Position[V]) -> list[K]:
     known = _orders.get(entries)
     if known is None:
         spend(len(entries))
-        known = [key for _, key in _sorted([(position(value), key) for key, value in entries.items()])]
+        pairs = [(position(value), key) for key, value in entries.items()]
+        known = [key for _, key in _sorted(pairs)]
+        let_go(pairs)
         _orders.put(entries, known)
     return known
 
@@ -105,4 +117,4 @@ def _sorted(pairs: list[tuple[int, K]]) -> Iterable[tuple[int, K]]:
     runs: dict[int, list[tuple[int, K]]] = {}
     for pair in pairs:
         runs.setdefault((pair[0] - low) // width, []).append(pair)
-    return (pair for run in sorted(runs) for pair in _sorted(runs[run]))
+    return (pair for run in sorted(runs) for pair in _sorted(runs.pop(run)))

@@ -122,6 +122,8 @@ class Dispatcher:
             authorize(principal, operation.verb, *operation.subject(request))
             self._checks[name](request, self._edge.headers.copy_id)
             work: Work | Refused = operation.handle(self._edge, request)
+            if isinstance(work, Ask) and getattr(request, "page_token", None):
+                work = msgspec.structs.replace(work, is_long=True)  # the page before it was full
         except RefusedError as refusal:
             work = Refused.because(refusal)
         except Exception:
@@ -174,13 +176,14 @@ class Dispatcher:
 
     def _ask(self, ask: Ask[Any], answer: Answer) -> None:
         found = self._edge.authority.ask_now(ask.question)
-        if not isinstance(found, NotLoadedError) and (response := _made_at_once(ask.respond, found)) is not None:
+        is_loaded = not isinstance(found, NotLoadedError)
+        if is_loaded and not ask.is_long and (response := _made_at_once(ask.respond, found)) is not None:
             answer(response)
             return
 
         async def run() -> Message | Long | Refused:
             known = await self._edge.authority.ask(ask.question)
-            response = _made_at_once(ask.respond, known)
+            response = None if ask.is_long or is_loaded else _made_at_once(ask.respond, known)
             return _long(ask.respond, known) if response is None else _by_size(response)
 
         answer(Slow(partial(self._found, run)))

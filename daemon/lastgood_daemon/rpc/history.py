@@ -1,9 +1,7 @@
 """The operations of HistoryService."""
 
-import asyncio
 import secrets
 from contextlib import suppress
-from functools import partial
 
 import msgspec
 
@@ -19,8 +17,6 @@ from lastgood_daemon.authority.targets import Revision, StateRef, Target, Time, 
 from lastgood_daemon.authority.world import Reader
 from lastgood_daemon.engine.difference import NoSuchDifferenceError
 from lastgood_daemon.engine.errors import InvalidArgumentError
-from lastgood_daemon.engine.history import HistoryItem
-from lastgood_daemon.engine.labour import working
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.rpc import responses
@@ -213,7 +209,7 @@ def list_history(edge: Edge, request: history_pb2.ListHistoryRequest) -> Run:
             lower, upper = (lower, turned) if newest_first else (turned, upper)
         question = HistoryQuestion(path, lower, upper, newest_first, size_of_page(request.page_size), value_bytes)
         items = edge.authority.history(state, question)
-        made, more = await gather(items, question.limit, partial(_history_entry, edge.time))
+        made, more = await gather(items, question.limit, lambda item: responses.history_entry(item, edge.time))
         return history_pb2.ListHistoryResponse(
             header=edge.headers.of_state(state),
             entries=made,
@@ -228,12 +224,6 @@ def _value_bytes(request: history_pb2.ListHistoryRequest) -> int:
     if request.omit_values:
         return 0
     return min(request.max_value_bytes, MAX_BYTES) if request.HasField("max_value_bytes") else MAX_BYTES
-
-
-async def _history_entry(time: responses.Time, item: HistoryItem) -> history_pb2.HistoryEntry:
-    if item.node is not None and item.node.is_long():
-        return await asyncio.to_thread(working, partial(responses.history_entry, item, time))
-    return responses.history_entry(item, time)
 
 
 def _bounds(reader: Reader, ref: StateRef, after: Target | None, before: Target | None) -> tuple[State, int, int | None]:

@@ -27,6 +27,8 @@ class Ask(msgspec.Struct, Generic[T], frozen=True):
 
     question: Callable[[Reader], T]
     respond: Callable[[T], Message]
+    is_long: bool = False
+    """Whether that is known already: not even tried on the event loop."""
 
 
 class Do(msgspec.Struct, frozen=True):

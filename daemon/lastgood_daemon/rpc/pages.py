@@ -1,6 +1,8 @@
 """Pages: every list is answered in pieces of bounded count and size."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -8,7 +10,7 @@ from google.protobuf.message import Message
 
 from lastgood_daemon.authority.targets import Target
 from lastgood_daemon.engine.errors import InvalidArgumentError
-from lastgood_daemon.engine.labour import spend
+from lastgood_daemon.engine.labour import spend, working
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.rpc.envelope import bytes_outside
 
@@ -92,8 +94,10 @@ class Filled(NamedTuple, Generic[T, M]):
     following: T | None
 
 
-_MESSAGE_COST = 5
-"""Of making one; see ``spend``."""
+_MESSAGE_COST = 10
+"""Of finding an item and making its message; see ``spend``."""
+_SOME = 100
+"""Items whose messages are made at a time."""
 
 
 def fill(items: Iterable[T], limit: int, make: Callable[[T], M]) -> Filled[T, M]:
@@ -102,30 +106,47 @@ def fill(items: Iterable[T], limit: int, make: Callable[[T], M]) -> Filled[T, M]
     Raises:
         LabourError: it takes long.
     """
-    made: list[M] = []
-    size = 0
-    for item in items:
-        if len(made) == limit or size + bytes_outside() >= MAX_BYTES:
-            return Filled(made, item)
-        spend(_MESSAGE_COST)
-        message = make(item)
-        made.append(message)
-        size += message.ByteSize()
-    return Filled(made, None)
+    page = _Page[T, M](limit, make)
+    return Filled(page.messages, page.take(items))
 
 
-async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], Awaitable[M]]) -> tuple[list[M], bool]:
-    """Make the messages of a page of items that are found one by one. Gives them, and whether there are more."""
-    made: list[M] = []
-    size = 0
+async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], M]) -> tuple[list[M], bool]:
+    """Make the messages of a page of items that are found one by one; return them, and whether there are more."""
+    page = _Page[T, M](limit, make)
+    some: list[T] = []
     async for item in items:
-        if len(made) == limit or size >= MAX_BYTES:
-            return made, True
-        outside = bytes_outside()
-        message = await make(item)
-        message_size = message.ByteSize() + bytes_outside() - outside
-        if made and message_size > MAX_BYTES:
-            return made, True  # it has a page of its own: with others it might be more than an answer can carry
-        made.append(message)
-        size += message_size
-    return made, False
+        some.append(item)
+        if len(some) == _SOME:
+            if await _is_full(page, some):
+                return page.messages, True
+            some = []
+    return page.messages, await _is_full(page, some)
+
+
+async def _is_full(page: "_Page[T, M]", items: list[T]) -> bool:
+    return await asyncio.to_thread(working, partial(page.take, items)) is not None
+
+
+class _Page(Generic[T, M]):
+    """The messages of a page so far."""
+
+    def __init__(self, limit: int, make: Callable[[T], M]) -> None:
+        self.messages: list[M] = []
+        self._limit = limit
+        self._make = make
+        self._size = 0
+
+    def take(self, items: Iterable[T]) -> T | None:
+        """Make the messages of items as long as there is room, and return the first that is left, if there is one."""
+        for item in items:
+            if len(self.messages) == self._limit or self._size >= MAX_BYTES:
+                return item
+            spend(_MESSAGE_COST)
+            outside = bytes_outside()
+            message = self._make(item)
+            size = message.ByteSize() + bytes_outside() - outside
+            if self.messages and size > MAX_BYTES:
+                return item  # it has a page of its own: with others it might be more than an answer can carry
+            self.messages.append(message)
+            self._size += size
+        return None
