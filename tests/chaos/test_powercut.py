@@ -111,7 +111,8 @@ def forgetful(folder: Path, random: Random) -> Iterator[Disk]:
 async def one_process(kind: type[SqliteStore], disk: Disk, ledger: Ledger, tally: Tally) -> None:
     """Open what the last cut has left, see that it is right, and go on until the power is cut again."""
     random = disk.random
-    disk.cut_at = random.randrange(1, CALLS)
+    is_cut_soon = not disk.names and random.random() < 0.3  # the making of a file, more often than chance would
+    disk.cut_at = random.randrange(1, 20 if is_cut_soon else CALLS)
     try:
         store = kind.open(disk.folder / "lastgood.db")
     except StoreBrokenError:
@@ -200,7 +201,9 @@ async def test_a_store_that_is_not_durable_is_noticed(tmp_path: Path, monkeypatc
     kind = HastyStore if mutant == "answers too early" else SqliteStore
     tally = await run(tmp_path, FILES_OF_A_MUTANT, kind, deaf=mutant == "sync does nothing")
     print(f"{mutant}: {tally}")  # noqa: T201
-    assert tally.lost
+    # The mark beside the database is not on this disk: by it the next start may notice itself that something is lost.
+    noticed = ("lacks writes that were acknowledged", "tells that it held a store")
+    assert tally.lost or any(words in said for words in noticed for said in tally.unusable.values())
     assert len(tally.bad) > FILES_OF_A_MUTANT // 3
 
 

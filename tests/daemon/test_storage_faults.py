@@ -206,7 +206,7 @@ async def test_a_daemon_ends_in_order_while_its_disk_is_full(small_disk: Path, t
         await asyncio.to_thread(daemon.start)
         async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0) as client:
             state = client.state("s")
-            values = ["x" * 200_000 + str(number) for number in range(4)]
+            values = [os.urandom(100_000) for _ in range(4)]
             for value in values:
                 await state.append("l", value)
             fill(ballast)

@@ -25,6 +25,8 @@ from lastgood_daemon.store.protocol import (
     Unit,
 )
 from lastgood_daemon.store.sqlite import SqliteStore
+from lastgood_daemon.store.sqlite.errors import LostWritesError
+from lastgood_daemon.store.sqlite.marks import mark_of
 
 # What is written is there
 
@@ -318,3 +320,29 @@ async def test_closing_finishes_what_is_under_way(path: Path) -> None:
         await store.head(ONE)
     async with opened(path) as again:
         assert (await again.head(ONE)).revision == 20
+
+
+@pytest.mark.parametrize("way", ["deleted", "expired"])
+async def test_nothing_is_missed_where_the_latest_writes_were_undone_again(path: Path, way: str) -> None:
+    """The latest time in the file is then an earlier one."""
+    async with opened(path) as store:
+        await store.commit([Unit(writes=[put(SNAPSHOT, b"1")])])
+        if way == "deleted":
+            await store.commit([Unit(writes=[RecordWrite(SNAPSHOT, None, 1)])])
+        else:
+            assert await store.expire(SNAPSHOT.kind, store.now() + 1) == 1
+    async with opened(path) as store:
+        assert await store.record(SNAPSHOT) is None
+
+
+async def test_what_was_acknowledged_is_missed_where_it_is_not_there(path: Path) -> None:
+    async with opened(path) as store:
+        await store.commit([Unit(writes=[put(SNAPSHOT, b"1")])])
+        before = path.read_bytes()
+    path.write_bytes(before)
+    with pytest.raises(LostWritesError, match="they went on to"):
+        SqliteStore.open(path)
+    assert {file.name for file in path.parent.iterdir()} == {"lastgood.db", "lastgood.db-id"}
+    mark_of(path).unlink()
+    async with opened(path) as store:
+        assert await store.record(SNAPSHOT) is None, "it was in the WAL"

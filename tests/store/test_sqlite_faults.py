@@ -16,7 +16,7 @@ from lastgood_daemon.store.protocol import (
     StoreFullError,
     Unit,
 )
-from lastgood_daemon.store.sqlite import SqliteStore
+from lastgood_daemon.store.sqlite import DamagedFileError, SqliteStore
 
 
 async def test_a_flipped_bit_in_a_record_is_noticed_by_name(path: Path) -> None:
@@ -99,5 +99,5 @@ async def test_a_damaged_file_is_not_opened(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[200:4096] = bytes(4096 - 200)  # the schema
     path.write_bytes(content)
-    with pytest.raises(StoreBrokenError, match="Corrupt"):
+    with pytest.raises(DamagedFileError, match="malformed"):
         SqliteStore.open(path)

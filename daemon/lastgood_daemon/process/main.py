@@ -16,7 +16,7 @@ from lastgood_daemon.process.filesystem import FolderRefusedError
 from lastgood_daemon.process.folder import DataFolder
 from lastgood_daemon.process.handover import shut_down
 from lastgood_daemon.process.lock import FolderInUseError
-from lastgood_daemon.process.serve import serve
+from lastgood_daemon.process.serve import EXIT_STORAGE_FAILED, serve
 from lastgood_daemon.process.sockets import SocketTakenError
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite import StoreOpenError
@@ -32,7 +32,6 @@ _REFUSALS = (
     AddressRefusedError,
     SocketTakenError,
     StoreOpenError,
-    StoreBrokenError,
     StoreFullError,
     OSError,
 )
@@ -55,6 +54,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         with _own(config) as folder:
             return asyncio.run(serve(config, folder))
+    except StoreBrokenError as error:
+        log.error("cannot start", error=str(error))  # noqa: TRY400 - expected, no traceback
+        return EXIT_STORAGE_FAILED
     except _REFUSALS as error:
         log.error("cannot start", error=str(error))  # noqa: TRY400 - expected, no traceback
     except RuntimeError as error:

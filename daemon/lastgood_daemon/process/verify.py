@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,14 @@ from lastgood_daemon.process.filesystem import FolderRefusedError
 from lastgood_daemon.process.folder import DATABASE
 from lastgood_daemon.process.lock import FolderInUseError, locked
 from lastgood_daemon.store.protocol import StoreBrokenError
-from lastgood_daemon.store.sqlite import DamagedFileError, ForeignFileError, StoreOpenError, resting
+from lastgood_daemon.store.sqlite import (
+    DamagedFileError,
+    ForeignFileError,
+    LostWritesError,
+    StoreOpenError,
+    loss_of,
+    resting,
+)
 from lastgood_proto.places import PlaceError, data_folder
 
 EXIT_DAMAGED = 1
@@ -33,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         folder = data_folder(given.data_dir)
     except PlaceError as error:
         return _refuse(str(error))
-    if not (folder / DATABASE).is_file():
+    if not any(os.path.lexists(folder / name) for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-id")):
         return _refuse(f"there is no store in {folder}")
     try:
         with locked(folder):
@@ -52,6 +60,11 @@ async def _verify(file: Path) -> Findings:
     """Verify all of a file. One that cannot be opened as what its name says is damaged, too."""
     whole = Findings()
     place = ""
+    lost = await asyncio.to_thread(loss_of, file)
+    if lost is not None:
+        whole.add("the storage", str(lost))
+        if not isinstance(lost, LostWritesError):
+            return whole
     try:
         async with resting(file) as reading:
             while True:

@@ -9,22 +9,25 @@ from lastgood_daemon.store.sqlite.errors import (
     DamagedFileError,
     ForeignFileError,
     FutureFormatError,
+    LostWritesError,
     OldFormatError,
     PragmaError,
     StoreOpenError,
     UnsafeSqliteError,
 )
-from lastgood_daemon.store.sqlite.reader import resting
+from lastgood_daemon.store.sqlite.reader import loss_of, resting
 from lastgood_daemon.store.sqlite.store import SqliteStore
 
 __all__ = [
     "DamagedFileError",
     "ForeignFileError",
     "FutureFormatError",
+    "LostWritesError",
     "OldFormatError",
     "PragmaError",
     "SqliteStore",
     "StoreOpenError",
     "UnsafeSqliteError",
+    "loss_of",
     "resting",
 ]

@@ -94,6 +94,12 @@ def connect_resting(path: Path) -> apsw.Connection:
     return connection
 
 
+def connect_alone(path: Path) -> apsw.Connection:
+    """A connection that reads what is in the file itself, without its WAL, and makes and changes nothing."""
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
+    return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+
+
 def close(connection: apsw.Connection, *, failed: bool) -> None:
     """Let go of a connection; where the storage has failed, without writing anything more through it."""
     if failed:

@@ -25,33 +25,62 @@ from pathlib import Path
 import apsw
 
 from lastgood_daemon.store.protocol import StoreFullError
+from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import schema
+from lastgood_daemon.store.sqlite.errors import ForeignWalError, LostFileError, LostWritesError, StoreOpenError
 from lastgood_daemon.store.sqlite.faults import NO_ROOM, translated
+from lastgood_daemon.store.sqlite.marks import Found, Mark, mark_of, read
 
 _FS_IOC_GETVERSION = 0x80087601
 
 
-def mark_of(path: Path) -> Path:
-    """Return where the mark of a database is."""
-    return Path(f"{path}-id")
+def refuse_foreign_wal(path: Path) -> None:
+    """Raise ForeignWalError where what is in the WAL is of another database than the one that it is beside.
+
+    SQLite would bring it in all the same. To be called before the database is opened; what cannot be told is let pass.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    mark = _look(path)[0]
+    if mark.base is None or not path.exists() or not wal.exists() or not wal.stat().st_size:
+        return
+    if noted_alone(path) not in {None, mark.nonce, mark.base}:
+        raise ForeignWalError(path)
 
 
-def recognize(connection: apsw.Connection, path: Path) -> str:
-    """Return the id of this copy of the store: the former one where nothing is copied, otherwise one made now.
+def refuse_emptied(path: Path) -> None:
+    """Raise LostFileError for a database without tables that something beside it says was filled."""
+    if _look(path)[0].nonce:
+        raise LostFileError(path, "is empty", [mark_of(path)])
+
+
+def refuse_lost_writes(connection: apsw.Connection, path: Path, identity: schema.Identity) -> None:
+    """Raise LostWritesError for a database that ends before what was acknowledged."""
+    mark, place = _look(path)
+    is_its_mark = f"{mark.nonce} {place}" == schema.facts_of(connection, path).get("mark")
+    if is_its_mark and identity.is_exact and identity.latest < mark.reached:
+        raise LostWritesError(path, identity.latest, mark.reached)
+
+
+def recognize(connection: apsw.Connection, path: Path) -> tuple[str, Mark]:
+    """Return the id of this copy of the store, and its new mark. The id is the former one where nothing is copied.
 
     Without room on the disk the mark stays the former one.
     """
+    base = noted_alone(path)  # first: a file that cannot be read is left as it is
     facts = schema.facts_of(connection, path)
     noted, following = facts.get("mark"), facts.get("next_mark")
-    nonce, place = _read(mark_of(path))
+    former, place = _look(path)
+    is_its_mark = f"{former.nonce} {place}" == noted
     if noted is None and following is None:  # a new file, or one from before there were marks; or else a backup
         is_same = "copy_id" not in facts
     else:
-        is_same = f"{nonce} {place}" == noted or (bool(nonce) and nonce == following)
+        is_same = is_its_mark or (bool(former.nonce) and former.nonce == following)
     copy_id = str(facts.get("copy_id", facts["daemon_id"])) if is_same else str(uuid.uuid4())
-    with suppress(StoreFullError):
-        _renew(connection, path, facts, copy_id)
-    return copy_id
+    known = {} if copy_id == facts["daemon_id"] else {"copy_id": copy_id}
+    try:
+        return copy_id, _renewed(connection, path, known, base, former.reached if is_its_mark else 0)
+    except StoreFullError:
+        return copy_id, Mark.opened(mark_of(path), former.nonce) if is_same else Mark(-1)
 
 
 def forget_mark(connection: apsw.Connection) -> None:
@@ -59,50 +88,52 @@ def forget_mark(connection: apsw.Connection) -> None:
     schema.note(connection, {"copy_id": str(uuid.uuid4())}, ("mark", "next_mark"))
 
 
-def _renew(connection: apsw.Connection, path: Path, facts: dict[str, str | int], copy_id: str) -> None:
+def noted_alone(path: Path) -> str | None:
+    """Return the nonce that a database notes without its WAL: empty where it notes none, None where damage hides that.
+
+    Raises:
+        StoreBrokenError: the disk fails.
+    """
+    connection: apsw.Connection | None = None
+    try:
+        connection = opening.connect_alone(path)
+        return str(schema.facts_of(connection, path).get("mark", "")).partition(" ")[0]
+    except apsw.IOError as error:
+        raise translated(error, connection) from error
+    except (apsw.Error, StoreOpenError):
+        return None
+    finally:
+        if connection is not None:
+            connection.close(force=True)
+
+
+def _renewed(connection: apsw.Connection, path: Path, known: dict[str, str], base: str | None, reached: int) -> Mark:
     """Make a new mark, and note it."""
     nonce = secrets.token_hex(16)
-    known = {} if copy_id == facts["daemon_id"] else {"copy_id": copy_id}
+    mark: Mark | None = None
     try:
         schema.note(connection, {**known, "next_mark": nonce})
-        place = _write(mark_of(path), nonce)
-        schema.note(connection, {"mark": f"{nonce} {place}"}, ("next_mark",))
+        mark = Mark.made(mark_of(path), nonce, base, reached)
+        schema.note(connection, {"mark": f"{nonce} {_place(mark.descriptor)}"}, ("next_mark",))
     except (apsw.Error, OSError) as error:
+        if mark is not None:
+            mark.close()
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise StoreFullError(str(error)) from error
         outward = translated(error, connection)
         if outward is error:
             raise
         raise outward from error
+    return mark
 
 
-def _write(path: Path, nonce: str) -> str:
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+def _look(path: Path) -> tuple[Found, str]:
+    """Return what the mark of a database says, and which file it is."""
+    found, descriptor = read(mark_of(path))
+    if descriptor < 0:
+        return found, ""
     try:
-        os.write(descriptor, nonce.encode())
-        os.fsync(descriptor)
-        place = _place(descriptor)
-    finally:
-        os.close(descriptor)
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return place
-
-
-def _read(path: Path) -> tuple[str, str]:
-    """Return the nonce of a mark and which file it is; nothing where there is none."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return "", ""
-    try:
-        return os.read(descriptor, 64).decode("ascii", "replace"), _place(descriptor)
+        return found, _place(descriptor)
     finally:
         os.close(descriptor)
 

@@ -7,6 +7,8 @@
     ├── ForeignFileError    the file is not one of ours
     ├── DamagedFileError    the file is one of ours, and what it says about itself is not what was written
     ├── LostFileError       something says that there was a file, and it is gone or empty
+    ├── LostWritesError     something says that more was acknowledged than is there
+    ├── ForeignWalError     the WAL beside the file is that of another
     ├── LinkedFileError     the file has another name, under which it may be open
     ├── FutureFormatError   a newer daemon wrote the file
     ├── OldFormatError      an older daemon wrote the file, and whoever reads it must not change it
@@ -14,7 +16,11 @@
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+_MOST = 253_402_300_799_000_000
+"""The last second of the year 9999."""
 
 
 class StoreOpenError(Exception):
@@ -60,16 +66,32 @@ class LostFileError(StoreOpenError):
         )
 
 
-class LostWalError(StoreOpenError):
-    """What lies beside the file says that a daemon was killed, and the WAL that it left behind is gone."""
+class LostWritesError(StoreOpenError):
+    """The file, with what is in its WAL, ends before what was acknowledged."""
+
+    def __init__(self, path: Path, latest: int, reached: int) -> None:
+        """Name the file, up to where it goes and up to where it should, and what to do."""
+        super().__init__(
+            f"{path} lacks writes that were acknowledged: it ends at {_time(latest)}, and they went on to {_time(reached)}. "
+            f"They were in {path.name}-wal, which is gone or damaged. Put it back, or go on from a backup; or, to go on "
+            f"without them, remove {path.name}-id"
+        )
+
+
+class ForeignWalError(StoreOpenError):
+    """The WAL was written for another database than the one that it is beside."""
 
     def __init__(self, path: Path) -> None:
-        """Name the WAL, what says that there was one, and what to do."""
-        wal, shm = f"{path.name}-wal", f"{path.name}-shm"
+        """Name the files, and what to do."""
         super().__init__(
-            f"{path.with_name(wal)} is gone, and {shm} beside it tells that writes from before the last daemon was "
-            f"killed are in it alone. Put it back, or go on from a backup; or, to go on without them, remove {shm}"
+            f"{path} is another database than the one that {path.name}-wal beside it was written for: together they would "
+            f"be destroyed. To go on with {path.name} as it is, such as a backup that was put there, remove {path.name}-wal "
+            f"and {path.name}-shm. Where both were put there together, remove {path.name}-id"
         )
+
+
+LOSSES = (LostFileError, LostWritesError, ForeignWalError)
+"""That something of a store is lost, as far as can be told."""
 
 
 class LinkedFileError(StoreOpenError):
@@ -116,3 +138,7 @@ class PragmaError(StoreOpenError):
             f"SQLite does not take {name}={wanted}: it says {found!r}. Without it commits are not durable here; "
             "use a data folder on a local file system, and the SQLite that comes with apsw"
         )
+
+
+def _time(moment: int) -> str:
+    return datetime.fromtimestamp(min(moment, _MOST) / 1e6, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00") + "Z"

@@ -18,10 +18,16 @@ Everything else (a value that cannot be stored, a mistake in a statement) is a m
 """
 
 import errno
+import struct
+from pathlib import Path
 
 import apsw
 
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
+from lastgood_daemon.store.sqlite.errors import DamagedFileError
+
+_HEADER = struct.Struct(">16xH10xI")
+"""Of a file of SQLite: the size of its pages, and how many there are."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A disk, a quota, or the largest size of a file (``ulimit -f``) is used up."""
@@ -71,3 +77,28 @@ def translated(error: BaseException, connection: apsw.Connection | None) -> Base
         return StoreFullError(f"{errno.errorcode[number]}: there is no room left for the database")
     system = f", errno {errno.errorcode.get(number, number)}" if number else ""
     return StoreBrokenError(f"the storage failed underneath: {type(error).__name__}: {error} (SQLite code {code}{system})")
+
+
+def refused(error: BaseException, connection: apsw.Connection | None, path: Path) -> BaseException:
+    """What an error of SQLite says of a file that cannot be opened; any other error comes back as it is."""
+    if isinstance(error, apsw.CorruptError):
+        return DamagedFileError(path, _malformed(path))
+    if isinstance(error, apsw.BusyError):
+        return StoreBrokenError(f"another program keeps {path} locked. End it, and start again")
+    outward = translated(error, connection)
+    if isinstance(outward, StoreBrokenError) and outward is not error:
+        return StoreBrokenError(f"{path} cannot be opened: {outward}. See what is wrong with its disk, and start again")
+    return outward
+
+
+def _malformed(path: Path) -> str:
+    """Tell a file that was cut short, as its header shows, from whatever else SQLite calls malformed."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+    size = path.stat().st_size
+    if len(header) < _HEADER.size:
+        return f"it was cut short, to {size:,} bytes"
+    page_size, pages = _HEADER.unpack(header)
+    if size < page_size * pages:
+        return f"it was cut short, to {size:,} of {page_size * pages:,} bytes"
+    return "SQLite finds it malformed"

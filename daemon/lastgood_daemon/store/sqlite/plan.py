@@ -116,6 +116,11 @@ class Plan:
         """Whether the file can stay as it is."""
         return not (self.rows or self.records or self.dropped or self.renamed or self.rewrites)
 
+    @property
+    def notes_time(self) -> bool:
+        """Whether something in the file will have the time of these writes."""
+        return bool(self.rows) or any(record.value is not None for record in self.records.values())
+
     def _number(self, rewrite: Rewrite) -> int | None:
         """Give the number of a log that is to be rewritten; nothing where it is not what was read."""
         stored = self._stored_log(rewrite.log)

@@ -25,10 +25,11 @@ from lastgood_daemon.store.protocol import (
     StoreBrokenError,
 )
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite import images, places, reading, schema
-from lastgood_daemon.store.sqlite.errors import ForeignFileError, OldFormatError
-from lastgood_daemon.store.sqlite.faults import translated
+from lastgood_daemon.store.sqlite import copies, images, places, reading, schema
+from lastgood_daemon.store.sqlite.errors import LOSSES, ForeignFileError, OldFormatError, StoreOpenError
+from lastgood_daemon.store.sqlite.faults import refused
 from lastgood_daemon.store.sqlite.lane import Fault, Lane, PassingFault
+from lastgood_daemon.store.sqlite.presence import refuse_loss
 from lastgood_daemon.store.upkeep import Image, ImageMark, Place
 
 P = ParamSpec("P")
@@ -143,6 +144,23 @@ def resting(path: Path) -> AbstractAsyncContextManager[SqliteReader]:
     return _reading(path, opening.connect_resting)
 
 
+def loss_of(path: Path) -> StoreOpenError | None:
+    """Return why a daemon would refuse a file that nobody has, where something of it was lost; None where nothing was."""
+    try:
+        refuse_loss(path)
+        copies.refuse_foreign_wal(path)
+        connection = _open(path, opening.connect_resting)
+        try:
+            copies.refuse_lost_writes(connection, path, schema.identify(connection, path))
+        finally:
+            connection.close(force=True)
+    except LOSSES as error:
+        return error
+    except (StoreOpenError, StoreBrokenError):
+        pass  # which whoever reads it is told, too
+    return None
+
+
 @contextlib.asynccontextmanager
 async def _reading(path: Path, connect: Callable[[Path], apsw.Connection]) -> AsyncIterator[SqliteReader]:
     connection = await asyncio.to_thread(_open, path, connect)
@@ -167,7 +185,7 @@ def _open(path: Path, connect: Callable[[Path], apsw.Connection]) -> apsw.Connec
         opening.configure_aside(connection)
         schema.identify(connection, path)
     except BaseException as error:
-        outward = translated(error, connection)
+        outward = refused(error, connection, path)
         if connection is not None:
             connection.close(force=True)
         if outward is error:

@@ -116,6 +116,8 @@ class Identity(NamedTuple):
     daemon_id: str
     latest: int
     """The highest time in the file, in microseconds since 1970: time goes on from there."""
+    is_exact: bool = True
+    """Whether that could be read; otherwise it is at most that."""
     copy_id: str = ""
     """Which copy of the store it is (``copies.py``)."""
 
@@ -200,18 +202,21 @@ def identify(connection: apsw.Connection, path: Path) -> Identity:
     facts = facts_of(connection, path)
     if facts["format"] != format_of(connection):
         raise ForeignFileError(path, "its table meta contradicts its user_version")
-    return Identity(daemon_id=str(facts["daemon_id"]), latest=_latest(connection, path))
+    latest, is_exact = _latest(connection, path)
+    return Identity(str(facts["daemon_id"]), latest, is_exact)
 
 
-def _latest(connection: apsw.Connection, path: Path) -> int:
+def _latest(connection: apsw.Connection, path: Path) -> tuple[int, bool]:
     """Read the highest time in the file. Where a damaged page is in the way, it is at most that of its last change."""
     found = []
+    is_exact = True
     for query in _LATEST:
         try:
             found.append(_number(connection, query))
         except apsw.CorruptError:
             found.append(path.stat().st_mtime_ns // 1000)
-    return max(found)
+            is_exact = False
+    return max(found), is_exact
 
 
 def note(connection: apsw.Connection, facts: Mapping[str, str | int], gone: Sequence[str] = ()) -> None:

@@ -32,9 +32,10 @@ from lastgood_daemon.store.sqlite import compacting, copies, images, places, rea
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite.backup import Backup
 from lastgood_daemon.store.sqlite.clock import Clock
-from lastgood_daemon.store.sqlite.faults import translated
+from lastgood_daemon.store.sqlite.faults import refused, translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
-from lastgood_daemon.store.sqlite.presence import Presence, refuse_loss
+from lastgood_daemon.store.sqlite.marks import Mark
+from lastgood_daemon.store.sqlite.presence import Presence, has_content, refuse_loss
 from lastgood_daemon.store.sqlite.reader import SqliteReader, aside
 from lastgood_daemon.store.timeline import Timeline
 from lastgood_daemon.store.upkeep import Image, Place
@@ -52,7 +53,14 @@ class SqliteStore(SqliteReader):
     """Durable storage in one file. See ``store.protocol.Store`` for what the methods promise."""
 
     def __init__(
-        self, path: Path, writer: apsw.Connection, reader: apsw.Connection, identity: schema.Identity, clock: Clock
+        self,
+        path: Path,
+        writer: apsw.Connection,
+        reader: apsw.Connection,
+        identity: schema.Identity,
+        clock: Clock,
+        mark: Mark,
+        presence: Presence,
     ) -> None:
         """Use ``open``."""
         self._fault = fault = Fault()
@@ -65,7 +73,8 @@ class SqliteStore(SqliteReader):
         self._ends_backups = False
         self._copier = ThreadPoolExecutor(1, "lastgood-store-copy")
         self._identity = identity
-        self._presence = Presence(path)
+        self._presence = presence
+        self._mark = mark
         self._clock = clock
         self._imaging = asyncio.Lock()
         """One image at a time: what is there of one that is being written is no leftover of a crash."""
@@ -80,33 +89,42 @@ class SqliteStore(SqliteReader):
         """
         opening.check_library()
         refuse_loss(path)
+        copies.refuse_foreign_wal(path)
         opening.make_missing(path)
+        has_wal = has_content(Path(f"{path}-wal"))
         connections: list[apsw.Connection] = []
         try:
             connections.append(writer := opening.connect(path))
             empty = schema.is_empty(writer, path)
             opening.make_private(path)  # it is ours
             if empty:
+                copies.refuse_emptied(path)
                 opening.configure_new_file(writer)
             opening.configure_writer(writer)
             if empty:
                 schema.make(writer)
             schema.upgrade(writer, path)
             identity = schema.identify(writer, path)
+            copies.refuse_lost_writes(writer, path, identity)
             connections.append(reader := opening.connect(path))
             opening.configure_reader(reader)
             clock = _clock_of(writer, identity.latest)
             # What follows writes: a file that cannot be read is left as it is.
-            identity = identity._replace(copy_id=copies.recognize(writer, path))
+            copy_id, mark = copies.recognize(writer, path)
             _note_start(writer, clock)
+            is_settled = _settle(writer)
+            if is_settled:
+                mark.settle()
         except BaseException as error:
-            outward = translated(error, connections[0] if connections else None)
+            outward = refused(error, connections[0] if connections else None, path)
             for each in connections:
-                opening.close(each, failed=isinstance(outward, StoreBrokenError))
+                opening.close(each, failed=has_wal or isinstance(outward, StoreBrokenError))
             if outward is error:
                 raise
             raise outward from error
-        return cls(path, writer, reader, identity, clock)
+        names = {mark.nonce, None}  # what cannot be read is damaged, and refused where it is needed
+        presence = Presence(path, lambda: not is_settled or copies.noted_alone(path) in names)
+        return cls(path, writer, reader, identity._replace(copy_id=copy_id), clock, mark, presence)
 
     @property
     def daemon_id(self) -> str:
@@ -148,7 +166,7 @@ class SqliteStore(SqliteReader):
         try:
             if not self._clock.is_saved:
                 await self.keep_time()
-            return await self._write(writing.commit, units, self.now())
+            return await self._write(writing.commit, units, self.now(), self._mark.reach)
         except DamagedPageError as error:
             await self._probe()
             touched = sorted({append.log.state_id for unit in units for append in unit.appends})
@@ -167,7 +185,7 @@ class SqliteStore(SqliteReader):
 
     async def expire(self, kind: str, before: int) -> int:
         """Delete the records of a kind of which the owner has no newer one; of how many owners."""
-        return await self._write(writing.expire, kind, before)
+        return await self._write(writing.expire, kind, before, self._mark.reach)
 
     async def free_bytes(self) -> int:
         """How much of the file is free."""
@@ -175,7 +193,7 @@ class SqliteStore(SqliteReader):
 
     async def empty_wal(self) -> None:
         """Bring the WAL into the main file; a reader that needs it longer than a moment leaves that for later."""
-        await self._write(_empty_wal)
+        await self._write(self._writing(_empty_wal))
 
     async def give_back(self) -> int:
         """Shrink the file by at most a MiB of what is free in it; how many bytes."""
@@ -183,7 +201,7 @@ class SqliteStore(SqliteReader):
 
     async def scrub(self) -> bool:
         """Make the file anew, and empty the WAL."""
-        return await self._write(writing.scrub)
+        return await self._write(self._writing(writing.scrub))
 
     # Upkeep.
 
@@ -265,7 +283,8 @@ class SqliteStore(SqliteReader):
                 await self._reader.close()
         finally:
             with contextlib.suppress(StoreFullError):  # the WAL stays behind, and is safe there
-                await self._writer.close(_checkpoint_all)
+                await self._writer.close(self._writing(_checkpoint_all))
+            self._mark.close()
 
     async def _write(self, function: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_when_closed()
@@ -278,8 +297,17 @@ class SqliteStore(SqliteReader):
         with self._clock.writing():
             done = await self._writer.run(write)
         if self._wal_pages >= _CHECKPOINT_PAGES and self._closing is None:
-            self._writer.later(_checkpoint)
+            self._writer.later(self._writing(_checkpoint))
         return done
+
+    def _writing(self, function: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:
+        """Have a function that writes into the database itself be known to do so."""
+
+        def write(connection: apsw.Connection) -> T:
+            with self._presence.writing():
+                return function(connection)
+
+        return write
 
     def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._wal_pages = pages
@@ -310,6 +338,20 @@ def _forgo(clock: Clock, error: Exception) -> None:
     """Go on without writing down the time: nobody is to be refused for that."""
     clock.forgo()
     log.error("how far time has come cannot be written down: %s", error)
+
+
+def _settle(writer: apsw.Connection) -> bool:
+    """Bring the new mark into the database itself, which tells by it that it is this one; whether that was possible.
+
+    Without room on the disk it stays in the WAL.
+    """
+    try:
+        written, brought = writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.Error as error:
+        if isinstance(translated(error, writer), StoreFullError):
+            return False
+        raise
+    return written == brought
 
 
 def _checkpoint(connection: apsw.Connection) -> None:

@@ -1,6 +1,6 @@
 """The statements that write: one transaction for a whole commit. To be called on the writer's thread only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import apsw
@@ -44,13 +44,14 @@ _EXPIRE = (
 )
 
 
-def commit(connection: apsw.Connection, units: Sequence[Unit], now: int) -> list[Outcome]:
+def commit(connection: apsw.Connection, units: Sequence[Unit], now: int, reach: Callable[[int], None]) -> list[Outcome]:
     """Write the units in one transaction; durable when this returns.
 
     Args:
         connection: the writer's.
         units: what to write, in order; a unit may build on the ones before it.
         now: what to note as the time of the writes, in microseconds since 1970.
+        reach: told up to which time there are writes now; 0 where that is not known.
 
     Raises:
         apsw.Error: it failed, and the transaction is still to be rolled back.
@@ -85,6 +86,7 @@ def commit(connection: apsw.Connection, units: Sequence[Unit], now: int) -> list
     except (apsw.CorruptError, apsw.NotADBError) as error:  # as if it had been met before, nothing would have been written
         message = f"a damaged page was met by a commit: {error}"
         raise StoreBrokenError(message) from error
+    reach(now if plan.notes_time else 0)
     return outcomes
 
 
@@ -100,9 +102,12 @@ def probe(connection: apsw.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def expire(connection: apsw.Connection, kind: str, before: int) -> int:
+def expire(connection: apsw.Connection, kind: str, before: int, reach: Callable[[int], None]) -> int:
     """Delete the records of a kind of owners of whom all were last written before a time (microseconds); how many owners."""
-    return len(set(fetch(connection, _EXPIRE, (kind, before))))
+    owners = set(fetch(connection, _EXPIRE, (kind, before)))
+    if owners:
+        reach(0)
+    return len(owners)
 
 
 def free_bytes(connection: apsw.Connection) -> int:
