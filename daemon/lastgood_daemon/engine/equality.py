@@ -4,7 +4,7 @@ What both share is the same object, and passed over; so two versions of one valu
 Large runs of bytes are compared piece by piece, since one comparison holds the interpreter as long as it lasts.
 """
 
-from lastgood_daemon.engine.encoded import PIECE_BYTES
+from lastgood_daemon.engine.encoded import PIECE_BYTES, is_same
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 
@@ -59,10 +59,6 @@ def _counted(one: Node, other: Node) -> bool:
 
 
 def _same_bytes(one: bytes, other: bytes) -> bool:
-    if len(one) != len(other):
-        return False
-    if len(one) <= PIECE_BYTES:
-        return one == other
-    spend(len(one) // PIECE_BYTES * 100)
-    starts = range(0, len(one), PIECE_BYTES)
-    return all(one[start : start + PIECE_BYTES] == other[start : start + PIECE_BYTES] for start in starts)
+    if len(one) > PIECE_BYTES:
+        spend(len(one) // PIECE_BYTES * 100)
+    return is_same(one, other)

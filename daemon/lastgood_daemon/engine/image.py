@@ -13,15 +13,28 @@ looked into: bringing back a state of 11 MB to read one key of it opens the root
 A list with runs is [renewed, items, 0, [[revision, bin(run), items of the run], [revision, ...], ...]].
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
-from immutables import Map
 from msgpack import Unpacker
 
-from lastgood_daemon.engine.encoded import PIECE_BYTES, bytes_head, joined, length_in, list_head, map_head, pieces
+from lastgood_daemon.engine.encoded import (
+    PIECE_BYTES,
+    Encoded,
+    bytes_head,
+    copied,
+    is_same,
+    joined,
+    length_in,
+    list_head,
+    map_head,
+    open_list,
+    open_map,
+    pieces,
+    sliced,
+)
 from lastgood_daemon.engine.graves import UNKNOWN, Grave
 from lastgood_daemon.engine.node import EncodedRun, Imaged, ListBody, MapBody, MapEntry, Node, map_of, packed
 from lastgood_daemon.engine.order import sorted_in_runs
@@ -29,7 +42,8 @@ from lastgood_daemon.engine.sequence import Leaf, Sequence
 from lastgood_daemon.engine.tree import Tree
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_image = msgspec.msgpack.Decoder(tuple[int, int, bytes, int, msgspec.Raw, int, msgspec.Raw]).decode
+_decode_head = msgspec.msgpack.Decoder(tuple[int, int, bytes, int]).decode
+_decode_number = msgspec.msgpack.Decoder(int).decode
 _decode_entries = msgspec.msgpack.Decoder(dict[str, tuple[int, int, msgspec.Raw]]).decode
 _decode_bytes = msgspec.msgpack.Decoder(bytes).decode
 
@@ -39,6 +53,10 @@ _RUNS_HEAD = 0x94
 """Of a list with runs: how many items it has, and a number for later, stand between."""
 _NUMBER_BYTES = 9
 """The most that an int takes."""
+_LONG_BYTES = 0xC6
+_LONG_BYTES_HEAD = 5
+_PIECE = 2 * PIECE_BYTES
+"""Up to this, a piece is decoded in one call."""
 
 
 class _Item(msgspec.Struct, array_like=True):
@@ -59,6 +77,7 @@ class _Grave(msgspec.Struct, array_like=True):
 
 
 _decode_graves = msgspec.msgpack.Decoder(_Grave).decode
+_decode_names = msgspec.msgpack.Decoder(dict[str, _Grave]).decode
 
 
 class DamagedImageError(Exception):
@@ -79,7 +98,7 @@ def encode_image(image: Image) -> bytes:
     return joined(_written(image))
 
 
-def _written(image: Image) -> Iterator[bytes]:
+def _written(image: Image) -> Iterator[bytes | memoryview]:
     tree = image.tree
     yield b"\x97" + b"".join(map(_encode, (tree.revision, tree.timestamp, image.chain, image.log_bytes)))
     yield from _write_grave(tree.graves)
@@ -94,19 +113,20 @@ def decode_image(data: bytes) -> Image:
         DamagedImageError: they are none.
     """
     try:
-        revision, timestamp, chain, log_bytes, graves, changed, root = _decode_image(data)
-        tree = Tree(revision, timestamp, _node(changed, root), _grave(_decode_graves(graves)))
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
+        *head, graves, changed, root = open_list(data)
+        revision, timestamp, chain, log_bytes = _decode_head(list_head(len(head)) + b"".join(head))
+        tree = Tree(revision, timestamp, _node(_decode_number(changed), root, len(data)), _read_grave(graves))
+    except (ValueError, IndexError) as error:  # a msgspec.DecodeError is one
         raise DamagedImageError(str(error)) from error
     return Image(tree, chain, log_bytes)
 
 
-def _write(node: Node) -> Iterator[bytes]:
+def _write(node: Node) -> Iterator[bytes | memoryview]:
     sealed = node.sealed()
     if isinstance(sealed, bytes):
         yield from _write_value(sealed)
     elif isinstance(sealed, Imaged):
-        yield sealed.data
+        yield from sliced(memoryview(sealed.data))
     else:
         yield from _write_body(node.open())
 
@@ -120,7 +140,7 @@ def _write_value(value: bytes) -> Iterator[bytes]:
         yield value
 
 
-def _write_body(body: MapBody | ListBody | None) -> Iterator[bytes]:
+def _write_body(body: MapBody | ListBody | None) -> Iterator[bytes | memoryview]:
     match body:
         case MapBody(entries, next_position, renewed):
             yield b"\x93" + _encode(renewed) + _encode(next_position) + map_head(len(entries))
@@ -136,7 +156,7 @@ def _write_body(body: MapBody | ListBody | None) -> Iterator[bytes]:
             yield from _write_list(items, renewed)
 
 
-def _write_list(items: Sequence[Node], renewed: int) -> Iterator[bytes]:
+def _write_list(items: Sequence[Node], renewed: int) -> Iterator[bytes | memoryview]:
     runs = sum(isinstance(leaf, EncodedRun) for leaf in items.leaves())
     if runs:
         yield b"\x94" + _encode(renewed) + _encode(len(items)) + _encode(0) + list_head(runs + items.loose)
@@ -151,43 +171,71 @@ def _write_list(items: Sequence[Node], renewed: int) -> Iterator[bytes]:
             yield from _write(item)
 
 
-def _node(changed: int, raw: msgspec.Raw) -> Node:
-    data = bytes(raw)
-    if data[0] == _MAP_HEAD:
-        return Node(changed, body=Imaged(data, is_map=True, open=_open_map, length=_length))
-    if data[0] in {_LIST_HEAD, _RUNS_HEAD}:
-        return Node(changed, body=Imaged(data, is_map=False, open=_open_list, length=_length))
-    return Node(changed, encoded=_decode_bytes(data))
+def _node(changed: int, raw: Encoded, within: int = 0) -> Node:
+    """Return what stands in something of so many bytes."""
+    view = memoryview(raw)
+    if view[0] == _MAP_HEAD:
+        return Node(changed, body=Imaged(_held(view, within), is_map=True, open=_open_map, length=_length))
+    if view[0] in {_LIST_HEAD, _RUNS_HEAD}:
+        return Node(changed, body=Imaged(_held(view, within), is_map=False, open=_open_list, length=_length))
+    return Node(changed, encoded=_bytes_of(view))
 
 
-def _open_map(data: bytes) -> MapBody:
+def _held(view: memoryview, within: int) -> Encoded:
+    """Return a part as it is to be kept: not copied where it is most of what it stands in, which is then kept with it."""
+    return view if 2 * view.nbytes > within else copied(view)
+
+
+def _bytes_of(view: memoryview) -> bytes:
+    return _decode_bytes(view) if view.nbytes <= PIECE_BYTES or view[0] != _LONG_BYTES else copied(view[_LONG_BYTES_HEAD:])
+
+
+def _open_map(data: Encoded) -> MapBody:
     (renewed, next_position), below = _taken_apart(data, 2)
-    children = ((name, *child) for piece in pieces(below) for name, child in _decode_entries(piece).items())
-    entries = ((name, MapEntry(position, _node(changed, raw))) for name, position, changed, raw in children)
-    return MapBody(map_of(entries), next_position, renewed)
+    return MapBody(map_of(_entries(below)), next_position, renewed)
 
 
-def _open_list(data: bytes) -> ListBody:
-    (renewed, *_), below = _taken_apart(data, 3 if data[0] == _RUNS_HEAD else 1)
-    items = (item for piece in pieces(below) for item in _decode_items(piece))
-    return ListBody(Sequence.of_leaves(_leaves(items)), renewed)
+def _entries(below: memoryview) -> Iterator[tuple[str, MapEntry]]:
+    for piece in pieces(below):
+        if memoryview(piece).nbytes <= _PIECE:
+            for name, (position, changed, raw) in _decode_entries(piece).items():
+                yield name, MapEntry(position, _node(changed, raw))
+            continue
+        for name, entry in open_map(piece).items():
+            (position, changed), what = _taken_apart(entry, 2)
+            yield name, MapEntry(position, _node(changed, what, below.nbytes))
 
 
-def _leaves(items: Iterator[_Item]) -> Iterator[Leaf[Node] | EncodedRun]:
+def _open_list(data: Encoded) -> ListBody:
+    (renewed, *_), below = _taken_apart(data, 3 if memoryview(data)[0] == _RUNS_HEAD else 1)
+    return ListBody(Sequence.of_leaves(_leaves(_items(below), below.nbytes)), renewed)
+
+
+def _items(below: memoryview) -> Iterator[_Item]:
+    for piece in pieces(below):
+        if memoryview(piece).nbytes <= _PIECE:
+            yield from _decode_items(piece)
+            continue
+        for item in open_list(piece):
+            changed, what, *size = open_list(item)
+            yield _Item(_decode_number(changed), what, *map(_decode_number, size))
+
+
+def _leaves(items: Iterator[_Item], within: int) -> Iterator[Leaf[Node] | EncodedRun]:
     for single, group in groupby(items, lambda item: not item.size):
         if single:
-            yield from packed(_node(item.changed, item.what) for item in group)
+            yield from packed(_node(item.changed, item.what, within) for item in group)
         else:
-            yield from (EncodedRun(item.size, _decode_bytes(item.what), item.changed) for item in group)
+            yield from (EncodedRun(item.size, _bytes_of(memoryview(item.what)), item.changed) for item in group)
 
 
-def _length(data: bytes) -> int:
-    if data[0] == _RUNS_HEAD:
+def _length(data: Encoded) -> int:
+    if memoryview(data)[0] == _RUNS_HEAD:
         return _taken_apart(data, 3)[0][1]
     return length_in(_taken_apart(data, 1)[1])
 
 
-def _taken_apart(data: bytes, numbers: int) -> tuple[list[int], memoryview]:
+def _taken_apart(data: Encoded, numbers: int) -> tuple[list[int], memoryview]:
     """Give the numbers that stand before a map or a list, and it; looks no further."""
     begin = Unpacker()
     begin.feed(memoryview(data)[: 1 + numbers * _NUMBER_BYTES])
@@ -207,9 +255,27 @@ def _write_grave(grave: Grave) -> Iterator[bytes]:
         yield _encode(grave.most)
 
 
-def _grave(stored: _Grave) -> Grave:
-    inner = Map({name: _grave(child) for name, child in stored.below.items()})
-    return Grave(stored.revision, stored.items, inner, stored.most if stored.items else 0)
+def _read_grave(raw: Encoded) -> Grave:
+    """Return the grave that lies in an image, taken apart in pieces."""
+    if memoryview(raw).nbytes <= PIECE_BYTES:
+        return _grave(_decode_graves(raw))
+    revision, items, below, *most = open_list(raw)
+    whole = _Grave(_decode_number(revision), _decode_number(items), {}, *map(_decode_number, most))
+    return _grave(whole, _below(below))
+
+
+def _below(raw: Encoded) -> Iterator[tuple[str, Grave]]:
+    for piece in pieces(raw):
+        if memoryview(piece).nbytes <= _PIECE:
+            yield from ((name, _grave(child)) for name, child in _decode_names(piece).items())
+        else:
+            yield from ((name, _read_grave(child)) for name, child in open_map(piece).items())
+
+
+def _grave(stored: _Grave, below: Iterable[tuple[str, Grave]] | None = None) -> Grave:
+    if below is None:
+        below = ((name, _grave(child)) for name, child in stored.below.items())
+    return Grave(stored.revision, stored.items, map_of(below), stored.most if stored.items else 0)
 
 
 def same_image(one: Image, other: Image) -> bool:
@@ -228,11 +294,16 @@ def _same_graves(one: Grave, other: Grave) -> bool:
     return all(_same_graves(child, other.below[name]) for name, child in one.below.items())
 
 
+def _same_sealed(one: bytes | Imaged | None, other: bytes | Imaged | None) -> bool:
+    if isinstance(one, Imaged) and isinstance(other, Imaged):
+        return is_same(one.data, other.data)
+    return isinstance(one, bytes) and isinstance(other, bytes) and is_same(one, other)
+
+
 def _same(one: Node, other: Node) -> bool:
     if one.changed != other.changed or one.is_map != other.is_map or one.is_list != other.is_list:
         return False
-    sealed = one.sealed(), other.sealed()
-    if one is other or (sealed[0] is not None and sealed[0] == sealed[1]):
+    if one is other or _same_sealed(one.sealed(), other.sealed()):
         return True
     match one.open(), other.open():
         case MapBody(entries) as body, MapBody(others) as other_body:

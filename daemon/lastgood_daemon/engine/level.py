@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Raw
 
 from lastgood_daemon.engine import encoded
-from lastgood_daemon.engine.encoded import Encoded, iter_list, length_in, open_list, open_map
+from lastgood_daemon.engine.encoded import Encoded, is_same, iter_list, length_in, open_list, open_map
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.sequence import Sequence
@@ -66,8 +66,8 @@ def items_of(value: Node | Raw) -> list[Raw] | Sequence[Node]:
 def same_bytes(old: Node | Raw, new: Raw) -> bool:
     """Whether the old value is not opened, and has the same bytes."""
     if isinstance(old, Raw):
-        return old == new
-    return bool(old.sealed_bytes) and old.encoded() == bytes(new)
+        return is_same(old, new)
+    return bool(old.sealed_bytes) and is_same(old.encoded(), new)
 
 
 def same(old: Node | Raw, new: Raw) -> bool:

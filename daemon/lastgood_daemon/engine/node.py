@@ -16,13 +16,15 @@ Opening something large takes long, so ``body()`` does not: it raises ``LabourEr
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from immutables import Map
 from msgspec import Raw
 
 from lastgood_daemon.engine.encoded import (
+    Encoded,
+    copied,
     gathered,
     is_list,
     is_map,
@@ -38,6 +40,8 @@ from lastgood_daemon.engine.labour import LONG_BYTES, labour, let_go, spend
 from lastgood_daemon.engine.order import RUN, in_order
 from lastgood_daemon.engine.sequence import WIDTH, Leaf, Run, Sequence
 from lastgood_proto.paths import Path
+
+T = TypeVar("T")
 
 MANY = 1_000
 """Parts of a value above which to open or to encode it is work for a thread."""
@@ -95,11 +99,16 @@ class ListBody(NamedTuple):
 class Imaged(NamedTuple):
     """The body of a container that is still as it lies in an image; how to open it is for ``engine/image.py``."""
 
-    data: bytes
+    data: Encoded
     is_map: bool
-    open: Callable[[bytes], MapBody | ListBody]
-    length: Callable[[bytes], int]
+    open: Callable[[Encoded], MapBody | ListBody]
+    length: Callable[[Encoded], int]
     """Of a list: how many items it has, without opening it."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return memoryview(self.data).nbytes
 
 
 class Node:
@@ -165,7 +174,7 @@ class Node:
         if encoded is None:
             if type(body) is not Imaged:
                 return body  # type: ignore[return-value]
-            is_long = len(body.data) > _LONG_IMAGE
+            is_long = body.size > _LONG_IMAGE
         else:
             is_long = (
                 len(encoded) > MANY
@@ -214,7 +223,7 @@ class Node:
             if encoded is not None:
                 size += len(encoded)
             elif isinstance(body, Imaged):
-                size += len(body.data)
+                size += body.size
             elif isinstance(body, MapBody):
                 parts += len(body.entries)
                 below += [entry.node for entry in body.entries.values()] if parts <= MANY else []
@@ -314,14 +323,14 @@ def _opened_map(encoded: bytes, changed: int) -> MapBody:
     size = 0
     for name, raw in iter_map(encoded):
         before = mutable.get(name)
-        mutable[name] = MapEntry(size if before is None else before.position, Node(changed, encoded=bytes(raw)))
+        mutable[name] = MapEntry(size if before is None else before.position, Node(changed, encoded=copied(raw)))
         size += before is None
     return MapBody(mutable.finish(), size)
 
 
-def map_of(entries: Iterable[tuple[str, MapEntry]]) -> Map[str, MapEntry]:
+def map_of(entries: Iterable[tuple[str, T]]) -> Map[str, T]:
     """Give the map with these entries; made one by one, so that a thread that does so lets others run in between."""
-    mutable = Map[str, MapEntry]().mutate()
+    mutable = Map[str, T]().mutate()
     for name, entry in entries:
         mutable[name] = entry
     return mutable.finish()
@@ -349,7 +358,7 @@ class EncodedRun(Run[Node]):
     @property
     def items(self) -> tuple[Node, ...]:
         """The items, made anew each time."""
-        return tuple([Node(self.changed, encoded=bytes(raw)) for raw in self._raws()])
+        return tuple([Node(self.changed, encoded=copied(raw)) for raw in self._raws()])
 
     def item(self, index: int) -> Node:
         """Return one of them."""
@@ -408,7 +417,7 @@ def spliced(items: Sequence[Node], index: int, removed: int, nodes: list[Node]) 
 
 def _opened_list(encoded: bytes, changed: int) -> ListBody:
     if length_in(encoded) <= FEW_ITEMS:
-        return ListBody(Sequence(Node(changed, encoded=bytes(raw)) for raw in open_list(encoded)), changed)
+        return ListBody(Sequence(Node(changed, encoded=copied(raw)) for raw in open_list(encoded)), changed)
     return ListBody(Sequence.of_leaves(_leaves(encoded, changed)), changed)
 
 
@@ -422,7 +431,7 @@ def _leaves(encoded: bytes, changed: int) -> Iterator[Leaf[Node] | EncodedRun]:
             if len(some) >= FEW_ITEMS and len(data) <= RUN_BYTES:
                 yield EncodedRun(len(some), data, changed)
             else:
-                yield from packed(Node(changed, encoded=bytes(raw)) for raw in some)
+                yield from packed(Node(changed, encoded=copied(raw)) for raw in some)
 
 
 ENTRY_BYTES = 350

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from lastgood_daemon.engine.encoded import PIECE_BYTES, Encoded
 from lastgood_daemon.engine.errors import NotRedactableError
 
 _decode = msgspec.msgpack.Decoder().decode
@@ -27,13 +28,13 @@ class Redactor:
         self.coincides = False
         """Whether the replacement has been met in a value: what was different may then have become the same."""
 
-    def is_in(self, data: bytes) -> bool:
+    def is_in(self, data: Encoded) -> bool:
         """Whether the text may be in something encoded. Looks at the bytes only."""
-        return self._needle in data
+        return _is_in(self._needle, data)
 
-    def concerns(self, data: bytes) -> bool:
+    def concerns(self, data: Encoded) -> bool:
         """Whether something encoded has to be looked into: for the text, or for names that have the replacement in them."""
-        return self._needle in data or self._mark in data
+        return _is_in(self._needle, data) or _is_in(self._mark, data)
 
     def has(self, text: str) -> bool:
         """Whether the text is in another."""
@@ -88,3 +89,12 @@ class Redactor:
                 return {self.name(name): self._plain(child) for name, child in value.items()}
             case _:
                 return value
+
+
+def _is_in(text: bytes, data: Encoded) -> bool:
+    if isinstance(data, bytes) and len(data) <= PIECE_BYTES:
+        return text in data
+    view = memoryview(data)
+    step = max(PIECE_BYTES, len(text))
+    # Each piece goes on into the next, by what a text that begins in it needs.
+    return any(text in bytes(view[begin : begin + step + len(text) - 1]) for begin in range(0, view.nbytes, step))
