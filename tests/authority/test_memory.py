@@ -9,7 +9,7 @@ from tests.authority.at_work import LONG, Daemon, claim, running
 from lastgood_daemon.authority.commands.checkpoints import MakeCheckpoint
 from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
-from lastgood_daemon.authority.memory import LEAST, RECENT, Memory
+from lastgood_daemon.authority.memory import IDLE, LEAST, RECENT, Memory
 from lastgood_daemon.authority.outcomes import Resumed, Written
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.edits import Set
@@ -108,6 +108,22 @@ async def test_a_workflow_that_somebody_holds_stays(tmp_path: Path) -> None:
         await filled(daemon)
         assert daemon.authority.holds
         assert "s00" not in states(daemon)
+
+
+async def test_a_state_of_which_much_is_opened_is_dropped_when_it_is_not_used_for_a_while(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        many = {f"k{number}": number for number in range(30_000)}
+        await daemon.do(write("large", many))
+        await daemon.do(write("small", 1))
+        opening = Write(StateRef("large"), Author(), Precondition(), (("set", Set(("k", "k7"), encode(-7))),), 1)
+        assert isinstance(await daemon.do(opening), Written)
+        assert not daemon.authority.drop_idle()
+        daemon.store.turned += IDLE
+        assert daemon.authority.drop_idle()
+        assert states(daemon) == ["small"]
+        state = await daemon.authority.ask(methodcaller("state", "large"))
+        assert decode(state.tree.root.encoded()) == {"k": many | {"k7": -7}}
+        assert isinstance(await daemon.do(opening), Written)
 
 
 def test_the_least_used_goes_first() -> None:

@@ -195,6 +195,10 @@ class Authority:
         except StoreBrokenError as error:
             self.fail(error)
 
+    def drop_idle(self) -> bool:
+        """Drop from memory what takes much and was not used for a while; whether there was any."""
+        return self._world.drop_idle(self._store.now())
+
     def drain(self) -> None:
         """Take no more commands, and let ``run`` return when all that wait are answered."""
         self._committer.drain()

@@ -25,6 +25,10 @@ LARGE = 256 * 1024
 _FEW = 4
 RECENT = 1_000_000
 """Microseconds for which nothing is dropped."""
+OPENED = 8 * 1024 * 1024
+"""Of a state, memory of what is opened of it, above which it does not stay when it is not used."""
+IDLE = 20_000_000
+"""Microseconds after which that is so."""
 
 
 class _Item:
@@ -43,6 +47,8 @@ class Memory:
         self.weight = 0
         self._now = 0
         self._items: OrderedDict[str, _Item] = OrderedDict()
+        self._opened: set[str] = set()
+        """What has much opened."""
 
     def use(self, name: str) -> None:
         """Note that something was used."""
@@ -51,8 +57,12 @@ class Memory:
             item.used_at = self._now
             self._items.move_to_end(name)
 
-    def weigh(self, name: str, weight: int) -> None:
-        """Note what something weighs now."""
+    def weigh(self, name: str, weight: int, opened: int = 0) -> None:
+        """Note what something weighs now, and how much memory of that is due to what is opened of it."""
+        if opened > OPENED:
+            self._opened.add(name)
+        else:
+            self._opened.discard(name)
         item = self._items.setdefault(name, _Item())
         self.weight += weight - item.weight
         item.weight = weight
@@ -64,6 +74,7 @@ class Memory:
 
     def forget(self, name: str) -> None:
         """Note that something has gone."""
+        self._opened.discard(name)
         item = self._items.pop(name, None)
         if item is not None:
             self.weight -= item.weight
@@ -84,3 +95,8 @@ class Memory:
                 self.use(name)
             else:
                 yield name
+
+    def idle(self, now: int) -> list[str]:
+        """Return what has much opened and was not used for a while: encoded it takes a fraction, is soon opened again."""
+        self._now = now
+        return [name for name in self._opened if now - self._items[name].used_at >= IDLE]

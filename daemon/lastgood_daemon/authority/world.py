@@ -303,16 +303,16 @@ class World:
     def weigh(self, name: str) -> None:
         """Note what the state and the workflow of an id weigh now."""
         state, workflow = self.states.get(name), self.workflows.get(name)
-        weight = LEAST
+        weight, opened = LEAST, 0
         if state is not None:
             image = self.images.get(LogId(name, state.incarnation), ImageNote())
             size = image.size + state.log_bytes - image.log_bytes
             weight += PER_BYTE * size + PER_PART * len(state.snapshots)
             if size > LARGE:
-                weight += opened_bytes(state.tree.root)
+                opened = opened_bytes(state.tree.root)
         if workflow is not None:
             weight += PER_PART * workflow.parts
-        self.memory.weigh(name, weight + self.part_bytes.get(name, 0))
+        self.memory.weigh(name, weight + opened + self.part_bytes.get(name, 0), opened)
 
     def weigh_again(self) -> None:
         """Note what was used last weighs now: something large was opened for one of them."""
@@ -328,6 +328,14 @@ class World:
         """Drop what was not used for long, where there is too much in memory; it is read again when it is asked for."""
         for name in self.memory.surplus(now, lambda name: self._is_needed(name, now)):
             self.drop(name)
+
+    def drop_idle(self, now: int) -> bool:
+        """Drop what has much opened and was not used for a while; whether there was any."""
+        names = [name for name in self.memory.idle(now) if not self._is_needed(name, now)]
+        for name in names:
+            self.drop(name)
+        self.let_go()
+        return bool(names)
 
     def _is_needed(self, name: str, now: int) -> bool:
         workflow = self.workflows.get(name)

@@ -22,7 +22,7 @@ def take_apart(gone: list[Mark | Tree]) -> None:
         each = gone.pop()
         tree = each if isinstance(each, Tree) else each.tree
         below, buried = [tree.root], [tree.graves]
-        touched = [] if isinstance(each, Tree) else [*each.touched]
+        touched = [] if isinstance(each, Tree) else [*(each.touched or ())]
         del each, tree
         let_go(touched)
         _let_go_of(below)

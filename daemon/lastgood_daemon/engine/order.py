@@ -47,14 +47,20 @@ class _Orders:
 
     def put(self, entries: Map[K, V], names: list[K]) -> None:
         known = {key: found for key, found in self._known.items() if found[0]() is not None}
-        gone = [found[1] for key, found in self._known.items() if key not in known]
         held = sum(len(found[1]) for found in known.values())
         for key in list(known):
             if held <= MOST:
                 break
-            gone.append(known.pop(key)[1])
-            held -= len(gone[-1])
-        known[id(entries)] = (ref(entries), names)
+            held -= len(known.pop(key)[1])
+        known[id(entries)] = (ref(entries, self._forget), names)
+        self._replace(known)
+
+    def _forget(self, gone: "ref[Map[Any, Any]]") -> None:
+        """Forget the order of a map that is gone: its names keep memory from being given back that is spread among them."""
+        self._replace({key: found for key, found in self._known.items() if found[0] is not gone})
+
+    def _replace(self, known: dict[int, tuple["ref[Map[Any, Any]]", list[Any]]]) -> None:
+        gone = [found[1] for key, found in self._known.items() if known.get(key) is not found]
         self._known = known
         while gone:
             order = gone.pop()

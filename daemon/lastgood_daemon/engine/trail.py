@@ -2,7 +2,8 @@
 
 Versions of a tree share what they have in common, so keeping the recent ones costs about as much as what they changed.
 They make near restores, reads and differences cheap: the earlier tree is here, and so are the paths touched since, and who
-touched them. The trail is bounded in revisions and in bytes; what is not in it is rebuilt from the log.
+touched them. The trail is bounded in revisions and in the memory that these take, which is far more than the bytes that were
+written where those are many small parts; what is not in it is rebuilt from the log.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from immutables import Map
 from lastgood_daemon.engine.change import Change, Put, SimpleChange, Splice, simple
 from lastgood_daemon.engine.labour import is_elsewhere, let_go
 from lastgood_daemon.engine.log import Author, Other
+from lastgood_daemon.engine.node import opened_bytes
 from lastgood_daemon.engine.stored_value import content_of
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
@@ -21,15 +23,19 @@ MAX_REVISIONS = 256
 MAX_BYTES = 4 * 1024 * 1024
 MOST_TOUCHED = 10_000
 """Paths above which comparing whole contents is no more work."""
+CHANGE_BYTES = 500
+"""What a change keeps in memory besides the value that it put: the node that it replaced, with its entry, and its path."""
 
 
 class Mark(NamedTuple):
     """One revision of a trail."""
 
     tree: Tree
-    touched: tuple[Path, ...]
+    touched: tuple[Path, ...] | None
+    """None where they are very many."""
     author: Author
     size: int
+    """About how much memory it takes."""
     long: bool
     """Whether it was long work to make it: then it may have replaced, and may consist of, very many parts."""
 
@@ -37,9 +43,17 @@ class Mark(NamedTuple):
     def of(cls, tree: Tree, changes: Iterable[Change], author: Author) -> "Mark":
         """Return the mark of a revision that these changes have made."""
         made = [inner for change in changes for inner in simple(change)]
-        touched, size = tuple(change.path for change in made), sum(map(_size, made))
+        touched = tuple(change.path for change in made) if len(made) <= MOST_TOUCHED else None
+        size = CHANGE_BYTES * len(made) + sum(map(_size, made))
         let_go(made)
         return cls(tree, touched, author, size, is_elsewhere())
+
+    def over(self, before: "Mark") -> "Mark":
+        """Return the mark with what the revision before it has opened, and this one replaced, counted as well."""
+        if not self.long:
+            return self
+        replaced = opened_bytes(before.tree.root) - opened_bytes(self.tree.root)
+        return self._replace(size=self.size + replaced) if replaced > 0 else self
 
 
 class Trail(NamedTuple):
@@ -52,6 +66,8 @@ class Trail(NamedTuple):
     def extend(self, mark: Mark) -> "Trail":
         """Return the trail with another revision."""
         revision = mark.tree.revision
+        before = self.marks.get(revision - 1)
+        mark = mark if before is None else mark.over(before)
         marks = self.marks.set(revision, mark)
         oldest, size = self.oldest or revision, self.size + mark.size
         while len(marks) > 1 and (len(marks) > MAX_REVISIONS or size > MAX_BYTES):
@@ -80,9 +96,13 @@ class Trail(NamedTuple):
         """Give the paths touched after a revision; nothing where not all of them are at hand, or they are very many."""
         if revision + 1 < self.oldest:
             return None
-        if sum(len(self.marks[later].touched) for later in range(revision + 1, newest + 1)) > MOST_TOUCHED:
-            return None
-        return [path for later in range(revision + 1, newest + 1) for path in self.marks[later].touched]
+        found: list[Path] = []
+        for later in range(revision + 1, newest + 1):
+            touched = self.marks[later].touched
+            if touched is None or len(found) + len(touched) > MOST_TOUCHED:
+                return None
+            found += touched
+        return found
 
     def others(self, workflow_id: str, after: int, until: int) -> list[Other]:
         """Give the revisions at hand, after one, up to another, that no attempt at a workflow has written."""

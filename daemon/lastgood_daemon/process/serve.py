@@ -173,7 +173,7 @@ async def _until_end(
 
         group.start_soon(on_signal)
         group.start_soon(on_broken)
-        group.start_soon(keep_trimming, lambda: server.activity)
+        group.start_soon(keep_trimming, lambda: server.activity, authority.drop_idle)
         group.start_soon(watching)
         group.start_soon(_keep_house, authority, config.housekeeping_interval)
         if config.autostarted:

@@ -12,16 +12,23 @@ TRIM_SECONDS = 10.0
 """Between two looks; nothing is done where nothing has happened since the last one."""
 
 
-async def keep_trimming(activity: Callable[[], object]) -> None:
-    """Give back what is free, again and again while something goes on. ``activity`` gives another value when it does."""
+async def keep_trimming(activity: Callable[[], object], drop_idle: Callable[[], bool]) -> None:
+    """Give back what is free, again and again while something goes on.
+
+    Args:
+        activity: returns another value when something does.
+        drop_idle: frees, soon, what was not used for a while; returns whether there was any.
+    """
     trim = _trimmer()
     seen = None
-    while trim is not None:
+    while True:
         await asyncio.sleep(TRIM_SECONDS)
         now = activity()
-        if now != seen:
+        if now != seen and trim is not None:
             seen = now
             await asyncio.to_thread(trim, 0)
+        if drop_idle():
+            seen = None
 
 
 def _trimmer() -> Callable[[int], object] | None:
