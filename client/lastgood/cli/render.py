@@ -26,6 +26,7 @@ _WIDTH = 120
 """Where it is no terminal and nothing says how wide."""
 _LEAST = 20
 _GAP = 2
+_INDENT = 4
 _ARROW = " → "
 
 
@@ -154,6 +155,9 @@ def _laid_out(
         if widths[widest] <= _LEAST // 2:
             break
         widths[widest] -= 1
+    if head and sum(widths) + _GAP * (len(widths) - 1) > width:
+        yield from _stacked(rows, safe, head, width)
+        return
     if head:
         yield _columns([Cell(name) for name in head], widths, right), DIM
     for row, cells in zip(rows, safe, strict=True):
@@ -162,11 +166,33 @@ def _laid_out(
         if row.rest is None:
             yield line, row.style
             continue
+        if width - indent < _LEAST:  # there is more room below
+            line.truncate(width, overflow="ellipsis")
+            yield line, row.style
+            indent = _INDENT
+            line = Text(" " * indent)
         for text in row.rest(max(width - indent, _LEAST)).split() or [Text()]:
             line.append_text(text)
             line.truncate(width, overflow="ellipsis")
             yield line, row.style
             line = Text(" " * indent)
+
+
+def _stacked(
+    rows: Sequence[Row], safe: Sequence[Sequence[Cell]], head: Sequence[str], width: int
+) -> Iterator[tuple[Text, str]]:
+    """Give each column a line of its own, where the columns do not fit beside each other."""
+    column = max(map(cell_len, head)) + _GAP
+    for number, (row, cells) in enumerate(zip(rows, safe, strict=True)):
+        if number:
+            yield Text(), ""
+        for name, cell in zip(head, cells, strict=False):
+            line = Text(name, DIM)
+            line.pad_right(column - cell_len(name))
+            line.append(shorten.middle(cell.text, max(width - column, 1)), cell.style)
+            yield line, row.style
+        for text in row.rest(max(width, _LEAST)).split() if row.rest else ():
+            yield text, row.style
 
 
 def _columns(cells: Sequence[Cell], widths: Sequence[int], right: frozenset[int]) -> Text:
