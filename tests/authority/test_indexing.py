@@ -101,6 +101,28 @@ async def test_a_page_reads_what_it_lists(tmp_path: Path) -> None:
         assert rows.read <= 2 * 1000 / KEYS + 50
 
 
+async def test_what_is_not_indexed_is_read_once_for_all_pages(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await write(daemon, 1, 500)
+        rows = Rows(daemon.store)
+        assert await listed(daemon, limit=3) == [491, 481, 471]
+        assert rows.read > 500
+        for number in (501, 502):
+            rows.read = 0
+            await write(daemon, number, number)
+            assert await listed(daemon, limit=3) == [501, 491, 481]
+            assert rows.read < 30
+
+
+async def test_a_revision_is_decoded_once_to_be_judged(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await write(daemon, 1, 40)
+        await listed(daemon, limit=30)
+        rows = Rows(daemon.store)
+        assert len(await listed(daemon, limit=30)) == 4
+        assert rows.read <= 4 + 1
+
+
 @pytest.mark.slow
 async def test_a_query_has_a_long_log_indexed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:

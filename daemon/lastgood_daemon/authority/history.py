@@ -57,7 +57,8 @@ async def history(store: Store, indexing: Indexing, state: State, question: Hist
         log, newest = LogId(state.state_id, state.incarnation), span.before - 1
         indexed = max(await indexing.reach(log, newest), state.kept.floor.revision)
         if newest - indexed <= MOST:  # or there was no room for the index
-            found = PathHistory(store, state, path, Candidates(store, log, indexed, newest), question.value_bytes)
+            candidates = Candidates(store, indexing.tails, log, indexed, newest)
+            found = PathHistory(store, state, path, candidates, question.value_bytes)
             items = found.items(span, question.limit + 1)
     try:
         async for item in items or walk(store, state, path, span, question.limit + 1, question.value_bytes):

@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 from lastgood_daemon.authority.background import Background
+from lastgood_daemon.authority.candidates import Tails
 from lastgood_daemon.authority.records import kept_of
 from lastgood_daemon.authority.rows import PAGE, Revision, read_on
 from lastgood_daemon.engine.labour import let_go
@@ -23,6 +24,8 @@ class Indexing:
     def __init__(self, store: Store, background: Background) -> None:
         self._store = store
         self._background = background
+        self.tails = Tails(store)
+        """What was read that is not indexed."""
         self._waiting: dict[LogId, asyncio.Future[None]] = {}
 
     def note(self, append: Append) -> None:

@@ -8,6 +8,7 @@ judged        base ─ 17 ─ 480 ─ 951       what was at the path before and 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import NamedTuple
 
 from lastgood_daemon.authority.candidates import Candidates
@@ -44,6 +45,8 @@ class PathHistory:
         self._path = path
         self._floor = state.kept.floor.revision
         self._candidates = candidates
+        self._at_hand: dict[int, Revision] = {}
+        """The revisions that are judged next: of a large one, to decode it takes most of the time."""
         self._value_bytes = value_bytes
 
     async def items(self, span: Span, batch: int) -> AsyncIterator[HistoryItem]:
@@ -52,9 +55,10 @@ class PathHistory:
         base: Base | None = None
         while True:
             numbers = await self._candidates.find(self._path, after, before, batch, newest_first=newest_first)
-            found = sorted(await read_some(self._store, self._log, numbers))
+            found = sorted(await self._read(numbers))
             if not found:
                 return
+            self._at_hand = {revision.number: revision for revision in found}
             first, last = found[0].number, found[-1].number
             scope = min((scope_of(self._path, entry) for _, entry in found), key=len)
             if base is None or newest_first or len(base.scope) > len(scope):
@@ -65,12 +69,18 @@ class PathHistory:
             after, before = (after, first) if newest_first else (last, before)
             batch = min(2 * batch, PAGE)
 
+    async def _read(self, numbers: Sequence[int]) -> list[Revision]:
+        """Return the first of some revisions, as many as are at hand or may be read at once; see ``read_some``."""
+        at_hand = [*map(self._at_hand.__getitem__, takewhile(self._at_hand.__contains__, numbers))]
+        missing = [*takewhile(lambda number: number not in self._at_hand, numbers)]
+        return at_hand or await read_some(self._store, self._log, missing)
+
     async def _judge(self, base: Base, first: int, last: int) -> tuple[list[HistoryItem], Base]:
         """Go from a base over the candidates up to the last, and judge them from the first on."""
         items: list[HistoryItem] = []
         while base.tree.revision < last:
             numbers = await self._candidates.find(base.scope, base.tree.revision, last + 1, PAGE, newest_first=False)
-            found = await read_some(self._store, self._log, numbers)
+            found = await self._read(numbers)
             if not found:
                 break  # the state has been deleted meanwhile
             seen, base = await asyncio.to_thread(_advance, self._path, base, found, first, self._value_bytes)
@@ -109,7 +119,7 @@ class PathHistory:
         above ``floor`` where there are no more.
         """
         numbers = await self._candidates.find(self._path, floor, before, size, newest_first=True)
-        found = await read_some(self._store, self._log, numbers)
+        found = await self._read(numbers)
         tree, scope = await asyncio.to_thread(_determined, self._path, scope, found)
         is_all = len(found) == len(numbers) < size
         return tree, scope, floor + 1 if is_all or not found else found[-1].number

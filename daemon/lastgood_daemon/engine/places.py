@@ -59,14 +59,6 @@ def places_for(path: Path) -> list[Wanted]:
     return [*above, Wanted(_number(path), only_exact=False)]
 
 
-def any_of(places: set[Place], wanted: Iterable[Wanted]) -> bool:
-    """Whether any place is one of those to look for."""
-    return any(
-        Place(number, exact=True) in places or (not only_exact and Place(number, exact=False) in places)
-        for number, only_exact in wanted
-    )
-
-
 @lru_cache(maxsize=4096)
 def _number(path: Path) -> int:
     return int.from_bytes(blake2b(format_path(path).encode(), digest_size=8).digest(), signed=True)
