@@ -24,7 +24,7 @@ from lastgood_proto.values import InvalidValue, decode, encode
 @contextmanager
 def by_parts(piece: int) -> Iterator[None]:
     """Have values taken apart that are larger than so many bytes."""
-    with mock.patch.object(checking, "_PIECE_BYTES", piece), mock.patch.object(encoded, "PIECE_BYTES", piece):
+    with mock.patch.object(checking, "_PIECE_BYTES", piece), mock.patch.object(encoded, "PIECE_BYTES", max(piece, 1)):
         yield
 
 

@@ -23,6 +23,7 @@ from lastgood_daemon.rpc.envelope import size_of
 from lastgood_daemon.rpc.errors import status_of
 from lastgood_daemon.rpc.incoming import pieces_of
 from lastgood_daemon.rpc.inflight import Hold, InFlight
+from lastgood_daemon.rpc.large import at_hand, read_call
 from lastgood_daemon.rpc.outbox import Outbox
 from lastgood_daemon.rpc.parts import Parts
 from lastgood_daemon.rpc.presence import Presence, SessionCall
@@ -120,6 +121,10 @@ class Connection:
     async def _take_pieces(self, message: bytes, progress: Callable[[], None] | None = None) -> tuple[bytes, bool] | None:
         arrived = began = self._now()
         for piece in pieces_of(message):
+            if isinstance(piece, memoryview):
+                await self._room()
+                self._perform(await asyncio.to_thread(self._read_large, [piece], len(piece), arrived))
+                continue
             self._acknowledged = max(self._acknowledged, piece.acknowledged)
             self._presence.acknowledged = max(self._presence.acknowledged, piece.acknowledged)
             for call in piece.calls:
@@ -145,26 +150,24 @@ class Connection:
         if whole is not None:
             await self._take_whole(*whole)
 
-    async def _take_whole(self, encoded_call: bytearray, hold: Hold) -> None:
+    async def _take_whole(self, parts: list[bytes], hold: Hold) -> None:
         """Perform a call that has come in parts. Nothing more is read meanwhile."""
-
-        def translated() -> _Call:
-            call = Call()
-            call.ParseFromString(encoded_call)  # type: ignore[arg-type]  # it takes any bytes, its stubs do not
-            encoded_call.clear()
-            return msgspec.structs.replace(self._translated(call, 0, arrived), hold=hold)
-
         arrived = self._now()
         try:
-            call = await asyncio.to_thread(translated)
+            call = await asyncio.to_thread(self._read_large, parts, 0, arrived)
         except BaseException:
             hold.release()
             raise
-        self._perform(call)
+        self._perform(msgspec.structs.replace(call, hold=hold))
 
-    def _translated(self, call: Call, size: int, arrived: float) -> _Call:
+    def _read_large(self, parts: list[bytes] | list[memoryview], size: int, arrived: float) -> _Call:
+        large = read_call(parts)
+        with at_hand(large.payloads):
+            return self._translated(large.message, size, arrived, large.digest)
+
+    def _translated(self, call: Call, size: int, arrived: float, digest: bytes | None = None) -> _Call:
         name = call.WhichOneof("operation") or ""
-        translated = self._dispatcher.translate(name, getattr(call, name), self._principal) if name else _UNKNOWN
+        translated = self._dispatcher.translate(name, getattr(call, name), self._principal, digest) if name else _UNKNOWN
         deadline = arrived + call.timeout_ms / 1000 if call.timeout_ms else None
         return _Call(call.sequence, call.after, name, size, deadline, translated)
 

@@ -115,8 +115,15 @@ class Dispatcher:
         self.performed = 0
         """How many operations there have been."""
 
-    def translate(self, name: str, request: Message, principal: Principal) -> Translated:
-        """Check a request and say what is to be done for it. Does nothing else, so a thread may do it."""
+    def translate(self, name: str, request: Message, principal: Principal, digest: bytes | None = None) -> Translated:
+        """Check a request and return what has to be done for it. Does nothing else, so a thread may do it.
+
+        Args:
+            name: of the operation.
+            request: of that operation.
+            principal: who asks.
+            digest: of the request, where it is known.
+        """
         operation = OPERATIONS[name]
         try:
             authorize(principal, operation.verb, *operation.subject(request))
@@ -130,7 +137,10 @@ class Dispatcher:
             log.exception("the handler of %s failed", name)
             work = FAULT
         writes = operation.verb == "write"
-        digest = digest_of(name, request.SerializeToString(deterministic=True)) if writes else b""
+        if not writes:
+            digest = b""
+        elif digest is None:
+            digest = digest_of(name, request.SerializeToString(deterministic=True))
         return Translated(work, wants_json(request), digest, reads=operation.verb == "read")
 
     def look(self) -> None:

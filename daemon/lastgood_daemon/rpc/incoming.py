@@ -17,17 +17,23 @@ PIECE_BYTES = 64 * 1024
 
 # The wire types of protobuf.
 _NUMBER = 0
-_WITH_LENGTH = 2
-_FIXED = {1: 8, 5: 4}
+WITH_LENGTH = 2
+_SIZES = {_NUMBER: 0, 1: 8, WITH_LENGTH: 0, 5: 4}
+"""What fields of each come to, besides their number or length."""
 _MORE = 0x80
+
+
+_CALL = SessionRequest.CALLS_FIELD_NUMBER << 3 | WITH_LENGTH
+
+Encoded = bytes | memoryview
 
 
 class BrokenStreamError(Exception):
     """The client does not keep to the protocol."""
 
 
-def pieces_of(message: bytes) -> Iterator[SessionRequest]:
-    """Give a message as messages that are small, or have one field only.
+def pieces_of(message: bytes) -> Iterator[SessionRequest | memoryview]:
+    """Return a message as messages that are small, or have one field only, and calls that are large as they are encoded.
 
     Raises:
         BrokenStreamError: it is no message.
@@ -38,12 +44,19 @@ def pieces_of(message: bytes) -> Iterator[SessionRequest]:
         return
     view = memoryview(message)
     begin = before = 0
-    for end in _ends_of_fields(message):
+    for end in ends_of_fields(message):
         if end - begin > PIECE_BYTES and before > begin:
             yield _parsed(view[begin:before])
             begin = before
+        if end - begin > PIECE_BYTES and message[begin] == _CALL:
+            yield view[read_varint(message, begin + 1)[1] : end]
+            begin = end
         before = end
-    yield _parsed(view[begin:])
+    if before != len(message):
+        problem = "a message is cut off"
+        raise BrokenStreamError(problem)
+    if before > begin:
+        yield _parsed(view[begin:])
 
 
 def _parsed(piece: memoryview) -> SessionRequest:
@@ -52,30 +65,31 @@ def _parsed(piece: memoryview) -> SessionRequest:
     return request
 
 
-def _ends_of_fields(message: bytes) -> Iterator[int]:
-    """Give where each field of a message ends."""
+def ends_of_fields(message: Encoded) -> Iterator[int]:
+    """Return where each field of a message ends; a field that is cut off is left out, and what comes after it."""
     at = 0
     while at < len(message):
-        tag, at = read_varint(message, at)
-        kind = tag & 7
-        if kind in _FIXED:
-            at += _FIXED[kind]
-        elif kind in (_NUMBER, _WITH_LENGTH):
-            number, at = read_varint(message, at)
-            at += number if kind == _WITH_LENGTH else 0
-        else:
+        try:
+            tag, at = read_varint(message, at)
+            kind = tag & 7
+            if kind in (_NUMBER, WITH_LENGTH):
+                number, at = read_varint(message, at)
+                at += number if kind == WITH_LENGTH else 0
+        except BrokenStreamError:
+            return
+        if kind not in _SIZES:
             problem = f"a message has a field of wire type {kind}"
             raise BrokenStreamError(problem)
+        at += _SIZES[kind]
         if at > len(message):
-            break
+            return
         yield at
-    if at != len(message):
-        problem = "a message is cut off"
-        raise BrokenStreamError(problem)
 
 
-def read_varint(message: bytes, at: int) -> tuple[int, int]:
-    """Read a number; gives it and where it ends."""
+def read_varint(message: Encoded, at: int) -> tuple[int, int]:
+    """Read a number, and return it and where it ends."""
+    if at < len(message) and (byte := message[at]) < _MORE:
+        return byte, at + 1  # as nearly all of them are
     number = shift = 0
     while at < len(message) and shift < _VARINT_BITS:
         byte = message[at]

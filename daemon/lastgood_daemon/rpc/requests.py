@@ -6,11 +6,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from lastgood_daemon.authority.targets import CheckpointRef, Content, Revision, StateRef, Target, Time
 from lastgood_daemon.engine.checkpoint import Metrics
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Increment, Merge, Set
+from lastgood_daemon.engine.encoded import is_map
 from lastgood_daemon.engine.errors import InvalidArgumentError, InvalidValueError, PathError, TooLargeError
 from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.rpc.canonical import canonical
+from lastgood_daemon.rpc.large import payload_of
 from lastgood_proto import values
 from lastgood_proto.paths import MAX_DEPTH, Path, parse_path
 from lastgood_proto.texts import MAX_METADATA_BYTES, MAX_NAME_BYTES, cut, problem_with
@@ -32,7 +34,7 @@ def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
     try:
         match value.WhichOneof("kind"):
             case "msgpack":
-                encoded = canonical(value.msgpack)
+                encoded = canonical(payload_of(value))
             case "json":
                 encoded = values.encode(msgspec.json.decode(value.json))
             case _:
@@ -51,9 +53,9 @@ def value_of(value: common_pb2.Value, field: str = "value") -> bytes:
 
 
 def map_of(value: common_pb2.Value, field: str) -> bytes:
-    """Give a value that must be a map."""
+    """Return a value that must be a map."""
     encoded = value_of(value, field)
-    if not isinstance(values.decode(encoded), dict):
+    if not is_map(encoded):
         message = f"{field} takes a map"
         raise InvalidValueError(message, type_name=type(values.decode(encoded)).__name__)
     return encoded

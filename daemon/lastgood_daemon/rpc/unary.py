@@ -6,7 +6,7 @@ the same road as the calls of a session.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -32,7 +32,9 @@ from lastgood_daemon.rpc.dispatch import (
     encoded,
 )
 from lastgood_daemon.rpc.errors import abort
+from lastgood_daemon.rpc.incoming import PIECE_BYTES, BrokenStreamError
 from lastgood_daemon.rpc.inflight import Hold, InFlight
+from lastgood_daemon.rpc.large import Large, at_hand, read_request
 from lastgood_daemon.rpc.presence import UnaryCall
 from lastgood_daemon.rpc.requests import text_of
 from lastgood_proto.v1 import (
@@ -100,7 +102,7 @@ class _Method:
         token: str | None,
     ) -> None:
         self._name = operation_name(method.name)
-        self._read: Callable[[bytes], Any] = message_factory.GetMessageClass(method.input_type).FromString
+        self._request = message_factory.GetMessageClass(method.input_type)
         self._dispatcher = dispatcher
         self._inflight = inflight
         self._slots = slots
@@ -108,10 +110,18 @@ class _Method:
         self._token = token
         self._write = OPERATIONS[self._name].verb == "write"
 
-    async def _translated(self, request: Message, principal: Principal) -> Translated:
-        if request.ByteSize() > LONG_REQUEST_BYTES:
-            return await asyncio.to_thread(self._dispatcher.translate, self._name, request, principal)
-        return self._dispatcher.translate(self._name, request, principal)
+    async def _read(self, message: list[bytes]) -> Large[Any]:
+        """Read the request of a call, which is taken out of the list."""
+        if len(message[0]) > PIECE_BYTES:
+            return await asyncio.to_thread(read_request, self._name, self._request(), message)
+        return Large(self._request.FromString(message.pop()), None, {})
+
+    async def _translated(self, request: Large[Any], size: int, principal: Principal) -> Translated:
+        def translated() -> Translated:
+            with at_hand(request.payloads):
+                return self._dispatcher.translate(self._name, request.message, principal, request.digest)
+
+        return await asyncio.to_thread(translated) if size > LONG_REQUEST_BYTES else translated()
 
     async def call(self, _: object, context: aio.ServicerContext[Any, Any]) -> None:
         """Answer one call."""
@@ -146,11 +156,12 @@ class _Method:
             principal = authenticate(dict(context.invocation_metadata() or ()), self._token)
         except RefusedError as refusal:
             return Refused.because(refusal)
-        encoded_request = await self._received(hold, context)
+        received: list[bytes] = [await self._received(hold, context)]
+        size = len(received[0])
         try:
-            request = self._read(encoded_request)
-            key = text_of(request.context.idempotency_key, "idempotency_key") if self._write else ""
-        except DecodeError as error:
+            request = await self._read(received)
+            key = text_of(request.message.context.idempotency_key, "idempotency_key") if self._write else ""
+        except (BrokenStreamError, DecodeError) as error:
             message = f"the request is not an encoded {self._name} request: {error}"
             return Refused("INVALID_ARGUMENT", message, {"field": "request"})
         except RefusedError as refusal:
@@ -158,8 +169,8 @@ class _Method:
         deadline = None if remaining is None else loop.time() + remaining
         listener = UnaryCall()
         self._dispatcher.look()
-        translated = await self._translated(request, principal)
-        del request, encoded_request
+        translated = await self._translated(request, size, principal)
+        del request
         identity = Identity(key_session(key), 1, digest=translated.digest) if key else None
         self._dispatcher.perform(translated, Caller(identity, deadline, listener), _setter(answered))
         # The call may be cancelled; what was handed in goes on all the same.
