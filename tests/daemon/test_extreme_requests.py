@@ -126,12 +126,13 @@ async def test_a_workflow_goes_on_from_the_highest_step(call: Grpcurl, state_id:
     assert (code, told["field"]) == (StatusCode.INVALID_ARGUMENT, "step")
 
 
+@pytest.mark.parametrize("encoded", [b"\xff", b"\xff" * 100_000, b"\x0a\xff\xff\x7f" + b"\x0a\x00" * 50_000])
 @pytest.mark.parametrize("method", ["State.Set", "State.Read", "Server.GetServerInfo"])
-async def test_what_is_no_message_is_refused_as_such(daemon: DaemonProcess, method: str) -> None:
+async def test_what_is_no_message_is_refused_as_such(daemon: DaemonProcess, method: str, encoded: bytes) -> None:
     service, name = method.split(".")
     async with aio.insecure_channel(daemon.address) as channel:
         call: Callable[..., Any] = channel.unary_unary(f"/lastgood.v1.{service}Service/{name}")
         with pytest.raises(aio.AioRpcError) as refused:
-            await call(b"\xff", timeout=SECONDS)
+            await call(encoded, timeout=SECONDS)
     assert refused.value.code() is StatusCode.INVALID_ARGUMENT
     assert reason_of(refused.value) == "ERROR_REASON_INVALID_ARGUMENT"

@@ -265,16 +265,47 @@ async def test_a_call_without_an_operation_is_refused(session: RawSession) -> No
     assert reason_of(await session.call(session_pb2.Call(sequence=1))) == "ERROR_REASON_INVALID_ARGUMENT"
 
 
+async def test_a_large_call_is_the_same_in_parts(session: RawSession, state_id: str) -> None:
+    whole = large(1, state_id, b"\xc6\x00\x03\x00\x00" + b"a" * 0x30000)
+    first = await session.call(whole)
+    assert first.set.header.revision == 1
+    encoded = whole.SerializeToString()
+    for size in (len(encoded), 1000, MEBIBYTE):
+        await send_in_parts(session, encoded, size)
+        assert await session.reply(1) == first
+    other = large(1, state_id, b"\xc6\x00\x03\x00\x00" + b"a" * 0x2FFFF + b"b")
+    assert reason_of(await session.call(other)) == "ERROR_REASON_REQUEST_MISMATCH"
+    await send_in_parts(session, other.SerializeToString(), 1000)
+    assert reason_of(await session.reply(1)) == "ERROR_REASON_REQUEST_MISMATCH"
+
+
+@pytest.mark.parametrize("beside", [0, 100_000])
+async def test_bytes_that_are_no_value_are_refused(session: RawSession, state_id: str, beside: int) -> None:
+    request = state_pb2.UpdateRequest(context=writing(state_id))
+    request.assignments.add(path="a", value=common_pb2.Value(msgpack=msgspec.msgpack.encode("a" * beside)))
+    request.assignments.add(path="b", value=common_pb2.Value(msgpack=b"\xc1" + b"a" * 16))
+    refused = await session.call(session_pb2.Call(sequence=1, update=request))
+    assert reason_of(refused) == "ERROR_REASON_INVALID_VALUE"
+
+
+def large(sequence: int, state_id: str, value: bytes) -> session_pb2.Call:
+    request = state_pb2.SetRequest(context=writing(state_id), path="a", value=common_pb2.Value(msgpack=value))
+    return session_pb2.Call(sequence=sequence, set=request)
+
+
+async def send_in_parts(session: RawSession, call: bytes, size: int) -> None:
+    for start in range(0, len(call), size):
+        part = session_pb2.Part(data=call[start : start + size], last=start + size >= len(call))
+        await session.send(session_pb2.SessionRequest(part=part))
+
+
 async def test_calls_and_answers_in_parts(session: RawSession, state_id: str) -> None:
     value = os.urandom(3 * MEBIBYTE)
     request = state_pb2.SetRequest(
         context=writing(state_id), path="a", value=common_pb2.Value(msgpack=msgspec.msgpack.encode(value))
     )
     call = session_pb2.Call(sequence=1, set=request).SerializeToString()
-    for start in range(0, len(call), MEBIBYTE):
-        data = call[start : start + MEBIBYTE]
-        part = session_pb2.Part(data=data, last=start + MEBIBYTE >= len(call))
-        await session.send(session_pb2.SessionRequest(part=part))
+    await send_in_parts(session, call, MEBIBYTE)
     assert (await session.reply(1)).set.header.revision == 1
     # What is small need not wait until what is large has been put together.
     await session.send(session_pb2.SessionRequest(calls=[read(2, state_id, "a"), read(3, state_id, "b")]))
