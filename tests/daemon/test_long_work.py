@@ -95,6 +95,30 @@ async def test_what_a_killed_backup_has_left_goes_with_the_next_one(start: Start
     assert names(target) == [foreign.name, "today"]
 
 
+async def test_what_a_killed_backup_has_left_goes_with_the_next_start(start: Start, target: Path) -> None:
+    daemon = start(never_done)
+    note = daemon.folder / "lastgood.db-backup"
+    async with client_of(daemon) as client:
+        making = asyncio.create_task(client.backup(target))
+        await until(lambda: names(target))
+        daemon.kill()
+        with pytest.raises(OutcomeUnknownError):
+            await making
+    foreign = target.with_name(".mine.0123abcd.partial")
+    foreign.mkdir(mode=0o700)
+    assert len(names(target)) == 2
+    daemon = start(None)
+    assert names(target) == [foreign.name], "it removes nothing but what it has made"
+    assert not note.exists()
+    daemon.kill()
+    (foreign / "precious").touch()
+    for left in (foreign, target.parent, target.with_name("gone")):  # whatever the note says
+        note.write_bytes(bytes(left))
+        start(None).kill()
+        assert names(target) == [foreign.name]
+        assert not note.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 async def test_that_nothing_answers_is_noticed_in_the_usual_time(start: Start, target: Path, number: signal.Signals) -> None:
     daemon = start(never_done)

@@ -6,6 +6,7 @@
     <folder>/endpoint.json   where that daemon is reached; there from binding to closing (endpoint.py)
     <folder>/daemon.sock     its socket (or in a private folder elsewhere, where this path does not fit one; sockets.py)
     <folder>/lastgood.db     the database, with lastgood.db-wal and -shm beside it, and -id, which tells it from a copy
+    <folder>/lastgood.db-backup   there while a backup is made: says where
     <folder>/daemon.log      what a daemon that a client has started has to say
     <folder>/managed-by-service   there where a service has run the daemon: clients start none
 

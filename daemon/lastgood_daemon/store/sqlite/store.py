@@ -30,7 +30,7 @@ from lastgood_daemon.store.protocol import (
 )
 from lastgood_daemon.store.sqlite import compacting, copies, images, places, reading, schema, writing
 from lastgood_daemon.store.sqlite import connection as opening
-from lastgood_daemon.store.sqlite.backup import Backup
+from lastgood_daemon.store.sqlite.backup import Backup, remove_cut_off
 from lastgood_daemon.store.sqlite.clock import Clock
 from lastgood_daemon.store.sqlite.faults import refused, translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane
@@ -90,6 +90,7 @@ class SqliteStore(SqliteReader):
         opening.check_library()
         refuse_loss(path)
         copies.refuse_foreign_wal(path)
+        remove_cut_off(path)
         opening.make_missing(path)
         has_wal = has_content(Path(f"{path}-wal"))
         connections: list[apsw.Connection] = []
