@@ -1,13 +1,16 @@
 """Redacting a log, and the trees that it makes."""
 
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine import strategies
+from tests.support.drawn import any_values
 
+from lastgood_daemon.engine import encoded, redaction
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, Splice
 from lastgood_daemon.engine.edits import Append, Delete, Edit, Set
 from lastgood_daemon.engine.errors import NotRedactableError, RefusedError
@@ -271,3 +274,14 @@ def test_numbers_that_look_like_it_are_left_alone() -> None:
     value = encode([115, 107, 45, 49, 50, 51])
     assert SECRET.encode() in value
     assert Redactor(SECRET, MARK).value(value) is value
+
+
+@given(value=any_values, size=st.sampled_from([1, 8, 40]))
+def test_a_large_value_is_redacted_in_pieces_as_at_once(value: Any, size: int) -> None:  # noqa: ANN401 - any value
+    whole = encode({"a": ["secret", value], "secret": value, "l": [[value], "x" * 50, {"secret": b"secret"}]})
+    expected = Redactor("secret", "[r]").value(whole)
+    with (
+        mock.patch.multiple(redaction, PIECE_BYTES=size),
+        mock.patch.multiple(encoded, PIECE_BYTES=size, _LARGE_BYTES=2 * size),
+    ):
+        assert Redactor("secret", "[r]").value(whole) == expected

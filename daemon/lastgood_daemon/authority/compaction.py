@@ -24,7 +24,7 @@ from lastgood_daemon.authority.outcomes import Done, Outcome
 from lastgood_daemon.authority.replay import PAGE, rebuilt
 from lastgood_daemon.engine.image import Image, encode_image
 from lastgood_daemon.engine.kept import Kept, KeptAt
-from lastgood_daemon.engine.labour import working
+from lastgood_daemon.engine.labour import let_go, working
 from lastgood_daemon.engine.log import Squash, decode_row, encode_squash, sealed
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.restore import bridge
@@ -122,9 +122,15 @@ async def _stops(store: Store, log: LogId, after: int, until: int) -> list[int]:
 
 
 async def _write(store: Store, log: LogId, begin: State, end: State) -> None:
-    changes = await asyncio.to_thread(working, partial(bridge, begin.tree.root, end.tree.root))
+    await store.squash(log, begin.revision, await asyncio.to_thread(working, partial(_squashed, begin, end)))
+
+
+def _squashed(begin: State, end: State) -> LogRow:
+    """Return the row that leads from a revision to another."""
+    changes = bridge(begin.tree.root, end.tree.root)
     squash = sealed(begin.revision, end.revision, end.tree.timestamp, changes, end.chain)
-    await store.squash(log, begin.revision, LogRow(end.revision, encode_squash(squash), end.chain))
+    let_go(changes)
+    return LogRow(end.revision, encode_squash(squash), end.chain)
 
 
 async def _at(store: Store, log: LogId, revision: int) -> State:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import msgspec
-from immutables import Map
 
 from lastgood_daemon.authority.layer import kept_key, retention_key, state_key, workflow_key
+from lastgood_daemon.authority.memory import PER_PART
 from lastgood_daemon.authority.replay import PAGE, Rebuilt, rebuilt
 from lastgood_daemon.authority.session_records import session_of
 from lastgood_daemon.authority.sessions import Session
@@ -38,12 +39,14 @@ from lastgood_daemon.engine.checkpoint import Checkpoint
 from lastgood_daemon.engine.checkpoints import Checkpoints
 from lastgood_daemon.engine.effect import Effect
 from lastgood_daemon.engine.kept import Kept
+from lastgood_daemon.engine.labour import let_go
 from lastgood_daemon.engine.log import decode_row
+from lastgood_daemon.engine.node import map_of
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.retention import Retention
 from lastgood_daemon.engine.state import About, Snapshot, State
 from lastgood_daemon.engine.workflow import Progress, Workflow
-from lastgood_daemon.store.protocol import LogId, Record, Store
+from lastgood_daemon.store.protocol import LogId, Record, RecordKey, Store
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
@@ -122,9 +125,9 @@ class Loader:
         if about.born:
             state, image_size, image_log_bytes = await self._rebuilt(state.point(0))
             self._world.images[LogId(state_id, about.incarnation)] = ImageNote(image_log_bytes, image_size)
-        snapshots = [self._decoded(r, Snapshot) for r in await self.store.records("snapshot", state_id)]
+        snapshots = await self._parts("snapshot", state_id, Snapshot)
         kept = self._decoded(await self.store.record(kept_key(state_id, about.incarnation)), Kept) or Kept()
-        return replace(state, about=about, kept=kept).with_snapshots(filter(None, snapshots))
+        return await _made(len(snapshots), partial(replace(state, about=about, kept=kept).with_snapshots, snapshots))
 
     async def _rebuilt(self, point: Point) -> Rebuilt:
         """Rebuild a state; again where it was redacted meanwhile, since what it was before must not stay in memory."""
@@ -139,19 +142,28 @@ class Loader:
         progress = self._decoded(await self.store.record(workflow_key(workflow_id)), Progress)
         if progress is None:  # most states belong to no workflow; whatever is recorded for one records this, too
             return Workflow(workflow_id)
+        progress = progress.reckoned(self.store.now(), self.store.timeline.lease_end)
+        checkpoints = await self._parts("checkpoint", workflow_id, Checkpoint)
+        attempts = await self._parts("attempt", workflow_id, Attempt)
         effects = await self._parts("effect", workflow_id, Effect)
-        return Workflow(
-            workflow_id,
-            progress.reckoned(self.store.now(), self.store.timeline.lease_end),
-            Checkpoints.of(await self._parts("checkpoint", workflow_id, Checkpoint)),
-            Map({a.number: a for a in await self._parts("attempt", workflow_id, Attempt)}),
-            Map({(e.step, e.key): e for e in effects if not e.superseded}),
-            Map({e.order: e for e in effects if e.superseded}),
+        return await _made(
+            len(checkpoints) + len(attempts) + len(effects),
+            lambda: Workflow(
+                workflow_id,
+                progress,
+                Checkpoints.of(checkpoints),
+                map_of((each.number, each) for each in attempts),
+                map_of(((each.step, each.key), each) for each in effects if not each.superseded),
+                map_of((each.order, each) for each in effects if each.superseded),
+            ),
         )
 
-    async def _parts(self, kind: str, workflow_id: str, of: type[R]) -> list[R]:
-        found = [self._decoded(record, of) for record in await self.store.records(kind, workflow_id)]
-        return [part for part in found if part is not None]
+    async def _parts(self, kind: str, owner: str, of: type[R]) -> list[R]:
+        records = await self.store.records(kind, owner)
+        found, versions, size = await _made(len(records), partial(parts_in, records, of))
+        self._world.versions.put_all(versions)
+        self._world.note_parts(owner, size)
+        return found
 
     async def _session(self, session_id: str) -> Session:
         records = await self.store.records("session", session_id)
@@ -191,3 +203,22 @@ class Loader:
             else:
                 low = rows[0].revision
         return low
+
+
+FEW = 100
+"""Records that are decoded on the event loop, which is less work than to go to a thread and back."""
+
+
+async def _made(parts: int, work: Callable[[], T]) -> T:
+    """Return what is made of some parts; of many, in a thread."""
+    return work() if parts <= FEW else await asyncio.to_thread(work)
+
+
+def parts_in(records: list[Record], of: type[R]) -> tuple[list[R], dict[RecordKey, int], int]:
+    """Return what is in records, their versions, and by how many bytes they are larger than ``PER_PART`` each."""
+    decode = msgspec.msgpack.Decoder(of).decode
+    found = [decode(record.value) for record in records]
+    versions = {record.key: record.version for record in records}
+    size = sum(max(len(record.value) - PER_PART, 0) for record in records)
+    let_go(records)
+    return found, versions, size

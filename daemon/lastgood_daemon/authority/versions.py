@@ -17,6 +17,15 @@ class Versions:
         """Note a version."""
         self._owners.setdefault(_owner(key), {})[key] = version
 
+    def put_all(self, versions: dict[RecordKey, int]) -> None:
+        """Note the versions of records of one owner; the dict is taken over, since to copy 100,000 takes long."""
+        if not versions:
+            return
+        owner = _owner(next(iter(versions)))
+        for key, version in self._owners.get(owner, {}).items():
+            versions.setdefault(key, version)
+        self._owners[owner] = versions
+
     def pop(self, key: RecordKey) -> None:
         """Forget a version, if it is known."""
         owned = self._owners.get(_owner(key), {})

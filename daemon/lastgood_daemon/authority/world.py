@@ -322,7 +322,11 @@ class World:
     def note_record(self, key: RecordKey, size: int) -> None:
         """Note how many bytes a record has, if it is a snapshot or a part of a workflow."""
         if key.kind in _PARTS and size > PER_PART:
-            self.part_bytes[key.owner] = self.part_bytes.get(key.owner, 0) + size - PER_PART
+            self.note_parts(key.owner, size - PER_PART)
+
+    def note_parts(self, owner: str, size: int) -> None:
+        """Note by how many bytes the snapshots of a state, or the parts of a workflow, are larger than ``PER_PART`` each."""
+        self.part_bytes[owner] = self.part_bytes.get(owner, 0) + size
 
     def trim(self, now: int) -> None:
         """Drop what was not used for long, where there is too much in memory; it is read again when it is asked for."""

@@ -32,9 +32,9 @@ class Checkpoints(NamedTuple):
     @classmethod
     def of(cls, checkpoints: Iterable[Checkpoint]) -> "Checkpoints":
         """Return checkpoints in their order."""
-        items = [(checkpoint.order, checkpoint) for checkpoint in checkpoints]
-        live = [(order, checkpoint) for order, checkpoint in items if not checkpoint.superseded]
-        return cls(Ordered(items), Ordered(live), Ordered((order, each) for order, each in live if each.status == COMPLETED))
+        given = list(checkpoints)
+        live = [each for each in given if not each.superseded]
+        return cls(_ordered(given), _ordered(live), _ordered(each for each in live if each.status == COMPLETED))
 
     def get(self, order: Order) -> Checkpoint | None:
         """Return the checkpoint of a step and attempt, or None."""
@@ -73,3 +73,7 @@ class Checkpoints(NamedTuple):
         for each in checkpoints:
             everything, live, good = everything.delete(each.order), live.delete(each.order), good.delete(each.order)
         return Checkpoints(everything, live, good)
+
+
+def _ordered(checkpoints: Iterable[Checkpoint]) -> _Some:
+    return Ordered((each.order, each) for each in checkpoints)

@@ -14,7 +14,7 @@ What is opened below inherits the revision of the whole: a part of a value has c
 Opening something large takes long, so ``body()`` does not: it raises ``LabourError``, and ``open()`` is the work.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import groupby, islice
 from typing import NamedTuple, TypeVar
 
@@ -41,6 +41,7 @@ from lastgood_daemon.engine.order import RUN, in_order
 from lastgood_daemon.engine.sequence import WIDTH, Leaf, Run, Sequence
 from lastgood_proto.paths import Path
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 MANY = 1_000
@@ -328,9 +329,9 @@ def _opened_map(encoded: bytes, changed: int) -> MapBody:
     return MapBody(mutable.finish(), size)
 
 
-def map_of(entries: Iterable[tuple[str, T]]) -> Map[str, T]:
+def map_of(entries: Iterable[tuple[K, T]]) -> Map[K, T]:
     """Give the map with these entries; made one by one, so that a thread that does so lets others run in between."""
-    mutable = Map[str, T]().mutate()
+    mutable = Map[K, T]().mutate()
     for name, entry in entries:
         mutable[name] = entry
     return mutable.finish()

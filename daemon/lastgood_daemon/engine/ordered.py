@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from immutables import Map
 
+from lastgood_daemon.engine.order import sorted_in_runs
+
 RUN = 512
 
 K = TypeVar("K", bound=Any)
@@ -25,8 +27,12 @@ class Ordered(Generic[K, V]):
     __slots__ = ("_runs", "_values")
 
     def __init__(self, items: Iterable[tuple[K, V]] = ()) -> None:
-        self._values: Map[K, V] = Map(items)
-        keys = sorted(self._values)
+        # One by one, and in runs: of 100,000 each single call would hold the interpreter for tens of milliseconds.
+        values = Map[K, V]().mutate()
+        for key, value in items:
+            values[key] = value
+        self._values: Map[K, V] = values.finish()
+        keys = list(sorted_in_runs(self._values))
         self._runs = tuple(tuple(keys[start : start + RUN]) for start in range(0, len(keys), RUN))
 
     @classmethod

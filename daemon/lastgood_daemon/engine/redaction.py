@@ -1,10 +1,24 @@
 """Taking a text out of values for good. How what was taken out is stored: ``engine/stored_value.py``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from lastgood_daemon.engine.encoded import PIECE_BYTES, Encoded
+from lastgood_daemon.engine.encoded import (
+    PIECE_BYTES,
+    Encoded,
+    is_list,
+    is_map,
+    is_same,
+    joined,
+    length_in,
+    list_head,
+    map_head,
+    open_list,
+    open_map,
+    pieces,
+)
 from lastgood_daemon.engine.errors import NotRedactableError
 
 _decode = msgspec.msgpack.Decoder().decode
@@ -64,9 +78,43 @@ class Redactor:
         """Give an encoded value without it; the very same where it is not in there."""
         if not self.concerns(encoded):
             return encoded
+        if len(encoded) <= PIECE_BYTES:
+            return self._at_once(encoded)
+        redacted = joined(self._in_pieces(encoded))
+        return encoded if is_same(redacted, encoded) else redacted
+
+    def _at_once(self, encoded: bytes) -> bytes:
         plain = _decode(encoded)
         redacted = self._plain(plain)
         return encoded if redacted == plain else _encode(redacted)
+
+    def _in_pieces(self, encoded: Encoded) -> Iterator[bytes]:
+        """Return a large value without the text, a little at a time: nothing of 40 MB may be one call."""
+        if memoryview(encoded).nbytes <= 2 * PIECE_BYTES or not (is_map(encoded) or is_list(encoded)):
+            yield self._at_once(bytes(encoded))
+        elif is_list(encoded):
+            yield list_head(length_in(encoded))
+            for piece in pieces(encoded):
+                yield from self._piece_of_list(piece)
+        else:
+            yield map_head(length_in(encoded))
+            for piece in pieces(encoded):
+                yield from self._piece_of_map(piece)
+
+    def _piece_of_list(self, piece: Encoded) -> Iterator[bytes]:
+        if memoryview(piece).nbytes <= 2 * PIECE_BYTES:
+            yield self._at_once(bytes(piece))[len(list_head(length_in(piece))) :]
+            return
+        for item in open_list(piece):
+            yield from self._in_pieces(item)
+
+    def _piece_of_map(self, piece: Encoded) -> Iterator[bytes]:
+        if memoryview(piece).nbytes <= 2 * PIECE_BYTES:
+            yield self._at_once(bytes(piece))[len(map_head(length_in(piece))) :]
+            return
+        for name, child in open_map(piece).items():
+            yield _encode(self.name(name))
+            yield from self._in_pieces(child)
 
     def require_apart(self) -> None:
         """Raise ``NotRedactableError`` where two names would become one."""

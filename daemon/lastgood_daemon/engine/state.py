@@ -113,10 +113,11 @@ class State:
 
     def with_snapshots(self, snapshots: Iterable[Snapshot]) -> "State":
         """Return the state with more snapshots, or with these in the place of those of the same ids."""
-        given = list(snapshots)
-        last = max((snapshot.ordinal for snapshot in given), default=0)
-        there = self.snapshots.update({snapshot.snapshot_id: snapshot for snapshot in given})
-        return replace(self, snapshots=there, last_ordinal=max(self.last_ordinal, last))
+        last, there = self.last_ordinal, self.snapshots.mutate()
+        for snapshot in snapshots:
+            there[snapshot.snapshot_id] = snapshot
+            last = max(last, snapshot.ordinal)
+        return replace(self, snapshots=there.finish(), last_ordinal=last)
 
     def snapshots_in_order(self) -> list[Snapshot]:
         """Give the snapshots, oldest first."""
