@@ -11,7 +11,7 @@ from tests.support.sessions import RawSession, increment, read
 
 from lastgood_daemon.authority import committer
 from lastgood_daemon.authority.commands.states import DeleteState
-from lastgood_daemon.authority.outcomes import Done
+from lastgood_daemon.authority.outcomes import Done, Outcome
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.log import Author
@@ -26,6 +26,7 @@ TURN = 0.5
 
 def turns_after_each_call() -> None:
     connection.SLICE_SECONDS = -1.0
+    connection.SLICE_CALLS = 1
 
 
 def commits_that_outlast_a_turn() -> None:
@@ -40,7 +41,31 @@ def commits_that_outlast_a_turn() -> None:
     writing.commit = slow  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("mutant", "call"), [(turns_after_each_call, read), (commits_that_outlast_a_turn, increment)])
+def no_time_for_calls() -> None:
+    connection.SLICE_SECONDS = -1.0
+
+
+def answers_that_wait_for_a_processor() -> None:
+    connection.SLICE_SECONDS = 10.0
+    committer.TURN_SECONDS = TURN
+    answer = Submission.answer
+
+    def slow(submission: Submission, outcome: Outcome) -> None:
+        answer(submission, outcome)
+        time.sleep(2 * TURN / CALLS)
+
+    Submission.answer = slow  # type: ignore[assignment, method-assign]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "call"),
+    [
+        (turns_after_each_call, read),
+        (no_time_for_calls, increment),
+        (commits_that_outlast_a_turn, increment),
+        (answers_that_wait_for_a_processor, increment),
+    ],
+)
 async def test_the_calls_of_a_message_are_answered_in_one(
     tmp_path: Path, mutant: Callable[[], None], call: Callable[[int, str], session_pb2.Call]
 ) -> None:

@@ -8,7 +8,7 @@ Nothing else ever holds what is not durable, so no reader can see it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -98,19 +98,18 @@ class Rewritten(NamedTuple):
     exact: bool
 
 
-@dataclass(slots=True)
-class Staged:
+class Staged(msgspec.Struct):
     """What a layer holds: the new versions of things, and what the store is to write for them."""
 
-    states: dict[str, State] = field(default_factory=dict)
-    workflows: dict[str, Workflow] = field(default_factory=dict)
-    sessions: dict[str, Session] = field(default_factory=dict)
-    retentions: dict[str, Retention | None] = field(default_factory=dict)
-    rows: dict[LogId, list[LogRow]] = field(default_factory=dict)
-    records: dict[RecordKey, bytes | None] = field(default_factory=dict)
-    renames: list[Rename] = field(default_factory=list)
-    drops: list[LogId] = field(default_factory=list)
-    rewrites: list[Rewritten] = field(default_factory=list)
+    states: dict[str, State] = {}
+    workflows: dict[str, Workflow] = {}
+    sessions: dict[str, Session] = {}
+    retentions: dict[str, Retention | None] = {}
+    rows: dict[LogId, list[LogRow]] = {}
+    records: dict[RecordKey, bytes | None] = {}
+    renames: list[Rename] = []
+    drops: list[LogId] = []
+    rewrites: list[Rewritten] = []
 
     def absorb(self, later: "Staged") -> None:
         """Take over what was staged after this."""

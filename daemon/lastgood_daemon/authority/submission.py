@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.commands.leases import Renew
@@ -36,8 +37,7 @@ class Present:
 PRESENT = Present()
 
 
-@dataclass(slots=True, eq=False)
-class Submission:
+class Submission(msgspec.Struct, eq=False):
     """See the module.
 
     ``deadline`` is by the clock of the event loop; a command that has not been evaluated by then is dropped.

@@ -42,10 +42,7 @@ class _SpentError(BaseException):
 
 
 class _Budget:
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = LONG_COST
+    left = LONG_COST
 
 
 _at_once = ContextVar("at_once", default=False)

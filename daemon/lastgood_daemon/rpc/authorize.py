@@ -5,12 +5,18 @@ configured, keeps others out. Finer rules go here and nowhere else.
 """
 
 import hmac
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from google.protobuf.message import Message
 
 from lastgood_daemon.engine.errors import RefusedError
 
 Verb = Literal["read", "write", "maintain"]
 """``maintain``: done to the store as a whole."""
+
+Subject = Callable[[Any], tuple[str, str]]
+"""Returns the id of the state or workflow, and the path, that a request is about."""
 
 
 class UnauthenticatedError(RefusedError):
@@ -47,6 +53,6 @@ def authenticate(metadata: dict[str, str | bytes], token: str | None) -> Princip
     return Principal("token")
 
 
-def authorize(principal: Principal, verb: Verb, state_id: str, path: str) -> None:
-    """Raise ``RefusedError`` where a principal may not do that to that part of a state."""
-    del principal, verb, state_id, path
+def authorize(principal: Principal, verb: Verb, subject: Subject, request: Message) -> None:
+    """Raise ``RefusedError`` where a principal may not do that to what a request is about."""
+    del principal, verb, subject, request

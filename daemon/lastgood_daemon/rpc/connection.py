@@ -38,9 +38,11 @@ SLOW_READS = 4
 """Of one connection, that are worked on at a time."""
 LARGE_MESSAGE_BYTES = 2 * 1024 * 1024
 """A message that is larger is counted among what is in flight. One with a part is smaller, and the part is counted."""
-SLICE_SECONDS = 0.004
-"""Performing calls, before others have a turn. In less than half of it come all calls of 64 tasks of a client: what is split
-up is committed in two groups and answered in two messages, and the client goes on in two halves from then on."""
+SLICE_SECONDS = 0.002
+"""Performing calls, before others have a turn."""
+SLICE_CALLS = 64
+"""That are performed at a time all the same, unless they are large: what is split up is committed in two groups and answered
+in two messages, and the client goes on in two halves from then on."""
 FINISH_SECONDS = 2.0
 """How long a stream that is asked to end still answers what it has taken."""
 
@@ -120,6 +122,7 @@ class Connection:
 
     async def _take_pieces(self, message: bytes, progress: Callable[[], None] | None = None) -> tuple[bytes, bool] | None:
         arrived = began = self._now()
+        performed = taken = 0
         for piece in pieces_of(message):
             if isinstance(piece, memoryview):
                 await self._room()
@@ -130,11 +133,13 @@ class Connection:
             for call in piece.calls:
                 if self._is_full:
                     await self._room()
-                elif self._now() - began > SLICE_SECONDS:
+                elif (performed >= SLICE_CALLS or taken > LONG_REQUEST_BYTES) and self._now() - began > SLICE_SECONDS:
                     with self._outbox.gathering():
                         await asyncio.sleep(0)
-                    began = self._now()
+                    began, performed, taken = self._now(), 0, 0
                 size = call.ByteSize()
+                performed += 1
+                taken += size
                 if size > LONG_REQUEST_BYTES:
                     self._perform(await asyncio.to_thread(self._translated, call, size, arrived))
                 else:

@@ -16,11 +16,11 @@ from lastgood_proto.v1.common_pb2 import ChangeContext, CheckpointRef, Fence, Sn
 Check = Callable[[Any, str], None]
 
 
-def check_of(request: Descriptor | None) -> Check:
+def check_of(request: Descriptor) -> Check:
     """Return what checks requests of a type: it raises FencedError or StoreReplacedError, given the copy that answers."""
     checks = [
         (field.name, _CHECKS[field.message_type.full_name])
-        for field in (request.fields if request is not None else ())
+        for field in request.fields
         if field.message_type is not None and field.message_type.full_name in _CHECKS
     ]
 

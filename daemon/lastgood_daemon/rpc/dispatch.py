@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from lastgood_daemon.authority.holding import FAULT
@@ -31,7 +32,7 @@ from lastgood_daemon.rpc import (
     workflows,
 )
 from lastgood_daemon.rpc.authorize import Principal, authorize
-from lastgood_daemon.rpc.copies import check_of
+from lastgood_daemon.rpc.copies import Check, check_of
 from lastgood_daemon.rpc.envelope import Envelope, Pieces, outside
 from lastgood_daemon.rpc.formats import in_json, wants_json, write_json
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run
@@ -102,20 +103,39 @@ class Caller(msgspec.Struct, frozen=True):
     listener: Listener = PRESENT
 
 
+class _Kind(NamedTuple):
+    """What is known of all requests of an operation: to look for a field that is not there takes as long as to read ten."""
+
+    check: Check
+    has_format: bool
+    has_pages: bool
+
+    @classmethod
+    def of(cls, request: Descriptor) -> "_Kind":
+        return cls(check_of(request), "value_format" in request.fields_by_name, "page_token" in request.fields_by_name)
+
+
 class Dispatcher:
     """See the module."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._tasks: set[asyncio.Task[None]] = set()
-        self._checks = {
-            field.name: check_of(field.message_type)
+        self._requests = {
+            field.name: _Kind.of(field.message_type)
             for field in session_pb2.Call.DESCRIPTOR.oneofs_by_name["operation"].fields
+            if field.message_type is not None
         }
         self.performed = 0
         """How many operations there have been."""
 
-    def translate(self, name: str, request: Message, principal: Principal, digest: bytes | None = None) -> Translated:
+    def translate(
+        self,
+        name: str,
+        request: Any,  # noqa: ANN401 - of that operation
+        principal: Principal,
+        digest: bytes | None = None,
+    ) -> Translated:
         """Check a request and return what has to be done for it. Does nothing else, so a thread may do it.
 
         Args:
@@ -124,12 +144,12 @@ class Dispatcher:
             principal: who asks.
             digest: of the request, where it is known.
         """
-        operation = OPERATIONS[name]
+        operation, kind = OPERATIONS[name], self._requests[name]
         try:
-            authorize(principal, operation.verb, *operation.subject(request))
-            self._checks[name](request, self._edge.headers.copy_id)
+            authorize(principal, operation.verb, operation.subject, request)
+            kind.check(request, self._edge.headers.copy_id)
             work: Work | Refused = operation.handle(self._edge, request)
-            if isinstance(work, Ask) and getattr(request, "page_token", None):
+            if kind.has_pages and isinstance(work, Ask) and request.page_token:
                 work = msgspec.structs.replace(work, is_long=True)  # the page before it was full
         except RefusedError as refusal:
             work = Refused.because(refusal)
@@ -141,7 +161,8 @@ class Dispatcher:
             digest = b""
         elif digest is None:
             digest = digest_of(name, request.SerializeToString(deterministic=True))
-        return Translated(work, wants_json(request), digest, reads=operation.verb == "read")
+        as_json = kind.has_format and wants_json(request)
+        return Translated(work, as_json, digest, reads=operation.verb == "read")
 
     def look(self) -> None:
         """See that the storage is still there. To be called when calls have come, before they are performed."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from google.protobuf.message import Message
@@ -17,9 +18,9 @@ from lastgood_proto.v1.common_pb2 import VALUE_FORMAT_JSON, Value
 _encode = msgspec.json.Encoder().encode
 
 
-def wants_json(request: Message) -> bool:
+def wants_json(request: Any) -> bool:  # noqa: ANN401 - any request with a ``value_format``
     """Whether the values of the answer are to be JSON."""
-    return getattr(request, "value_format", None) == VALUE_FORMAT_JSON
+    return bool(request.value_format == VALUE_FORMAT_JSON)
 
 
 def write_json(answer: Message) -> Message:

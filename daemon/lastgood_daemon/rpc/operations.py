@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from lastgood_daemon.authority.authority import Authority
 from lastgood_daemon.authority.commands import Command
 from lastgood_daemon.authority.world import Reader
-from lastgood_daemon.rpc.authorize import Verb
+from lastgood_daemon.rpc.authorize import Subject, Verb
 from lastgood_daemon.rpc.responses import Headers, timestamp
 from lastgood_proto.v1.server_pb2 import ServerInfo
 
@@ -59,10 +59,6 @@ class Edge(msgspec.Struct, frozen=True):
 
 
 Handler = Callable[[Edge, Any], "Ask[Any] | Do | Run"]
-
-
-Subject = Callable[[Any], tuple[str, str]]
-"""Gives the id of the state or workflow, and the path, that a request is about: what ``authorize`` is told."""
 
 
 def of_context(request: Any) -> tuple[str, str]:  # noqa: ANN401 - any request that writes into a state

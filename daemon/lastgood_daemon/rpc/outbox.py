@@ -29,8 +29,8 @@ class Outbox:
     def __init__(self) -> None:
         self.size = 0
         """Bytes of the small answers that wait."""
-        self._small: deque[bytes] = deque()
-        """Each as it stands in a message."""
+        self._small: deque[tuple[bytes, int]] = deque()
+        """Each as it stands in a message, and what it counts."""
         self._large: deque[_Large] = deque()
         self._sending = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -56,8 +56,7 @@ class Outbox:
         if size > MESSAGE_BYTES:
             self._large.append(_Large([head, answer]))
         else:
-            self._small.append(b"".join((_REPLY, varint(size), head, answer)))
-            size = len(self._small[-1])
+            self._small.append((_REPLY + varint(size) + head + answer, size))
         self.size += size
         self._changed.set()
 
@@ -123,8 +122,9 @@ class Outbox:
             replies: list[bytes] = []
             size = 0
             while self._small and size < MESSAGE_BYTES:
-                replies.append(self._small.popleft())
-                size += len(replies[-1])
+                reply, reply_size = self._small.popleft()
+                replies.append(reply)
+                size += reply_size
             self.size -= size
             yield b"".join(replies)
 
@@ -179,7 +179,7 @@ def _part(data: list[memoryview], size: int, *, last: bool) -> bytes:
 
 def _head(sequence: int, name: str, size: int) -> bytes:
     """Encode what stands before an answer of that size in the encoding of its Reply."""
-    return b"".join((_SEQUENCE, varint(sequence), _ANSWERS[name], varint(size)))
+    return _SEQUENCE + varint(sequence) + _ANSWERS[name] + varint(size)
 
 
 _SEQUENCE = varint(Reply.SEQUENCE_FIELD_NUMBER << 3)

@@ -27,7 +27,7 @@ from lastgood_proto.values import MAX_BYTES
 
 
 def _write(context: common_pb2.WriteContext, *edits: tuple[str, Edit]) -> Write:
-    size = sum(_size(edit) for _, edit in edits)
+    size = sum([_size(edit) for _, edit in edits])
     if size > MAX_BYTES:
         what = "the call"
         raise TooLargeError(what, size, MAX_BYTES)

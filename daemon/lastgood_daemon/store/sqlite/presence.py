@@ -45,7 +45,7 @@ class Presence:
         """
         for name, identity in self._files if whole else self._files[:1]:
             try:
-                found = os.stat(name, follow_symlinks=False)  # noqa: PTH116 - a Path costs as much again, before each answer
+                found = os.lstat(name)  # not of a Path, which costs as much again, before each answer
             except OSError:
                 found = None
             if found is None or (found.st_dev, found.st_ino) != identity:
