@@ -1,5 +1,6 @@
 """Programs of every kind start a daemon, or are told what to do: frozen, embedded, on trio, with modules elsewhere."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -10,8 +11,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from tests.support.daemons import autostarted_pid
-from tests.support.processes import run_script
+from tests.support.daemons import DaemonProcess, autostarted_pid
+from tests.support.processes import printed, run_script
 from tests.support.waiting import wait_until
 
 import lastgood
@@ -138,3 +139,79 @@ def test_on_trio_both_clients_say_what_to_do(folder: Path, monkeypatch: pytest.M
     with pytest.raises(lastgood.ClientUnusableError, match=r"trio runs in this thread.*trio.to_thread"):
         sync.connect(data_dir=folder).list_states()
     assert not folder.exists()
+
+
+# With the libraries themselves.
+
+
+def needs(library: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(importlib.util.find_spec(library) is None, reason=f"{library} is not installed")
+
+
+@needs("gevent")
+def test_gevent_is_refused_before_any_io(folder: Path) -> None:
+    source = """
+        import sys
+        from gevent import monkey
+        monkey.patch_all()
+        import lastgood.sync
+        try:
+            lastgood.sync.connect(data_dir=sys.argv[1]).list_states()
+        except RuntimeError as error:
+            print(error.reason)
+    """
+    assert printed(source, folder) == ["CLIENT_GREEN_THREADS"]
+    assert not folder.exists()
+
+
+WITHOUT_GREEN_THREADS = """
+    import sys
+    from gevent import monkey
+    monkey.patch_all(thread=False)
+    import gevent
+    import lastgood.sync
+    try:
+        with lastgood.sync.connect(data_dir=sys.argv[1], timeout=20) as client:
+            jobs = [gevent.spawn(client.state("s").increment, "n") for _ in range(5)]
+            gevent.joinall(jobs, timeout=20)
+            print(*(job.value for job in jobs))
+    except lastgood.DaemonUnavailableError as error:
+        print(error)
+"""
+
+
+@needs("gevent")
+def test_the_way_out_of_gevent_works(own_daemon: DaemonProcess, tmp_path: Path) -> None:
+    assert printed(WITHOUT_GREEN_THREADS, own_daemon.folder) == ["1 2 3 4 5"]
+    (said,) = printed(WITHOUT_GREEN_THREADS, another := tmp_path / "another")
+    assert said.endswith(f"Start it yourself: lastgood serve --data-dir {another}")
+    assert not another.exists()
+
+
+@needs("trio")
+def test_trio_is_told_what_to_do_and_that_works(own_daemon: DaemonProcess) -> None:
+    source = """
+        import sys
+        import trio
+        import lastgood.sync
+
+        def work():
+            with lastgood.sync.connect(data_dir=sys.argv[1], timeout=20) as client:
+                return client.state("s").increment("n")
+
+        async def main():
+            for call in (lastgood.connect(data_dir=sys.argv[1]).__aenter__, lastgood.SharedState("s").get):
+                try:
+                    await call()
+                except RuntimeError as error:
+                    print(error.reason, "trio.to_thread.run_sync" in str(error))
+            try:
+                lastgood.sync.connect(data_dir=sys.argv[1]).list_states()
+            except RuntimeError as error:
+                print(error.reason, "trio.to_thread.run_sync" in str(error))
+            print(await trio.to_thread.run_sync(work))
+
+        trio.run(main)
+    """
+    asynchronous = "CLIENT_WITHOUT_ASYNCIO True"
+    assert printed(source, own_daemon.folder) == [asynchronous, asynchronous, "CLIENT_IN_EVENT_LOOP True", "1"]

@@ -5,6 +5,7 @@ import fcntl
 import os
 import random
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,7 @@ async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
     """
     deadline = time.monotonic() + _START_SECONDS
     interpreter(folder)  # before anything is made
+    _refuse_green_processes(folder)
     try:
         make_folder(folder)
         lock = open_own(folder / AUTOSTART_LOCK, os.O_RDWR | os.O_CREAT)
@@ -58,6 +60,17 @@ async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
             raise
         text = f"a daemon cannot be started for {folder}: {error}"
         raise DaemonUnavailableError(text) from error
+
+
+def _refuse_green_processes(folder: Path) -> None:
+    """Raise DaemonUnavailableError where gevent starts processes, which it can in the thread of its own loop alone."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and (gevent.is_module_patched("subprocess") or gevent.is_module_patched("os")):
+        text = (
+            "gevent has replaced what starts processes in this one, so no daemon can be started from here. Start it "
+            f"yourself: lastgood serve --data-dir {folder}"
+        )
+        raise DaemonUnavailableError(text)
 
 
 async def _start_alone(folder: Path, probe: Probe, lock: int, deadline: float) -> Endpoint:

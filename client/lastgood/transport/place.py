@@ -48,6 +48,7 @@ def refuse_green_threads() -> None:
         return
     text = (
         f"{name} has replaced the threads of this process, where a call of lastgood would wait forever: patch without them "
-        f"({instead}), use a server with real threads (gunicorn --worker-class gthread), or call lastgood in another process"
+        f"({instead}) and start the daemon with lastgood serve, use a server with real threads (gunicorn --worker-class "
+        "gthread), or call lastgood in another process"
     )
     raise ClientUnusableError(text, reason="CLIENT_GREEN_THREADS")
