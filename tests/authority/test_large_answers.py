@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from lastgood_daemon.rpc import dispatch, responses
 from lastgood_daemon.rpc.authorize import Principal
 from lastgood_daemon.rpc.dispatch import Caller, Dispatcher, Long, Slow
 from lastgood_daemon.rpc.operations import Edge
+from lastgood_daemon.rpc.pages import gather
 from lastgood_daemon.rpc.responses import Headers
 from lastgood_daemon.rpc.unary import operation_name
 from lastgood_proto.v1 import history_pb2
@@ -208,3 +209,15 @@ async def test_entries_of_a_history_are_made_in_a_thread(tmp_path: Path, monkeyp
         assert isinstance(await asked(daemon, "History.ListHistory", state=of("s")), history_pb2.ListHistoryResponse)
     assert made
     assert threading.main_thread() not in made
+
+
+async def test_a_page_looks_for_one_item_more_than_it_has() -> None:
+    found: list[int] = []
+
+    async def items() -> AsyncIterator[int]:
+        for number in range(1_000):
+            found.append(number)
+            yield number
+
+    made, more = await gather(items(), 250, lambda number: Value(json=str(number)))
+    assert (len(made), more, len(found)) == (250, True, 251)

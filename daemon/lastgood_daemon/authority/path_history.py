@@ -60,7 +60,7 @@ class PathHistory:
                 return
             self._at_hand = {revision.number: revision for revision in found}
             first, last = found[0].number, found[-1].number
-            scope = min((scope_of(self._path, entry) for _, entry in found), key=len)
+            scope = await asyncio.to_thread(_scope, self._path, found)
             if base is None or newest_first or len(base.scope) > len(scope):
                 base = await self._base(first, scope)
             items, base = await self._judge(base, first, last)
@@ -123,6 +123,10 @@ class PathHistory:
         tree, scope = await asyncio.to_thread(_determined, self._path, scope, found)
         is_all = len(found) == len(numbers) < size
         return tree, scope, floor + 1 if is_all or not found else found[-1].number
+
+
+def _scope(path: Path, revisions: Sequence[Revision]) -> Path:
+    return min((scope_of(path, entry) for _, entry in revisions), key=len)
 
 
 def _advance(

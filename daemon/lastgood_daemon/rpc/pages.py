@@ -116,7 +116,8 @@ async def gather(items: AsyncIterator[T], limit: int, make: Callable[[T], M]) ->
     some: list[T] = []
     async for item in items:
         some.append(item)
-        if len(some) == _SOME:
+        # One more than there is room for, and no further: the next may be costly to find.
+        if len(some) == _SOME or len(page.messages) + len(some) > limit:
             if await _is_full(page, some):
                 return page.messages, True
             some = []
