@@ -284,6 +284,7 @@ class Committer:
                 self._background.submit(("image", state.state_id), partial(write_image, self._store, self._world, state))
         for append in unit.appends:
             self._indexing.note(append)
+            self._world.spent(row.entry for row in append.rows)
         return None
 
     def _look_again(self, layer: Layer) -> None:

@@ -36,3 +36,5 @@ async def write_image(store: Store, world: World, state: State) -> None:
     data = await asyncio.to_thread(encode_image, Image(state.tree, state.chain, state.log_bytes))
     await store.put_image(name, upkeep.Image(state.revision, data))
     world.images[name] = ImageNote(state.log_bytes, len(data))
+    world.spent([data])
+    asyncio.get_running_loop().call_soon(world.let_go)  # when this has let go of it, too

@@ -17,7 +17,7 @@ from lastgood_daemon.authority.versions import Versions
 from lastgood_daemon.authority.workings import Workings
 from lastgood_daemon.engine.errors import TimeUnavailableError
 from lastgood_daemon.engine.freeing import take_apart
-from lastgood_daemon.engine.labour import LabourError
+from lastgood_daemon.engine.labour import LONG_BYTES, LabourError
 from lastgood_daemon.engine.log import Entry, Other, decode_row
 from lastgood_daemon.engine.node import opened_bytes
 from lastgood_daemon.engine.point import Point
@@ -261,7 +261,7 @@ class World:
         self.part_bytes: dict[str, int] = {}
         """How many bytes the snapshots of states, and the parts of workflows, have above ``PER_PART`` each."""
         self.workings = Workings()
-        self._gone: list[Mark | Tree] = []
+        self._gone: list[Mark | Tree | bytes] = []
         self.versions = Versions()
         self.trees: Recent[Point, Tree] = Recent(64)
         """Earlier contents that were rebuilt from the log."""
@@ -293,6 +293,10 @@ class World:
             self._gone.extend(before.trail.left_behind(state.trail))
             if before.incarnation != state.incarnation:
                 self._gone.append(before.tree)
+
+    def spent(self, written: Iterable[bytes]) -> None:
+        """Note entries and images that are written: whoever has them is soon done with them."""
+        self._gone.extend(data for data in written if len(data) > LONG_BYTES)
 
     def let_go(self) -> None:
         """Have what takes long to let go of be freed elsewhere. To be called when nothing else refers to it any more."""

@@ -7,7 +7,7 @@ is walked from its root, as far as it is not shared with another version, and le
 import sys
 
 from lastgood_daemon.engine.graves import Grave
-from lastgood_daemon.engine.labour import let_go
+from lastgood_daemon.engine.labour import let_go, let_go_of_bytes
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.trail import Mark
 from lastgood_daemon.engine.tree import Tree
@@ -16,10 +16,15 @@ _MINE = 2
 """References to what only one variable refers to, as ``getrefcount`` counts them."""
 
 
-def take_apart(gone: list[Mark | Tree]) -> None:
-    """Let go of revisions; what others refer to, too, stays as it is."""
+def take_apart(gone: list[Mark | Tree | bytes]) -> None:
+    """Let go of revisions, or their entries and images; what others refer to, too, stays as it is."""
     while gone:
         each = gone.pop()
+        if isinstance(each, bytes):
+            held = [each]
+            del each
+            let_go_of_bytes(held)
+            continue
         tree = each if isinstance(each, Tree) else each.tree
         below, buried = [tree.root], [tree.graves]
         touched = [] if isinstance(each, Tree) else [*(each.touched or ())]

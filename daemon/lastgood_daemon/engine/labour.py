@@ -16,6 +16,8 @@ has many parts says what each of them costs (``spend``), and ``bounded`` stops i
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from io import BytesIO
+from sys import getrefcount
 from typing import Any, TypeVar
 
 LONG_BYTES = 64 * 1024
@@ -104,6 +106,24 @@ def let_go(items: list[T]) -> None:
     """Empty a list piece by piece: one call that frees 100,000 objects would hold the interpreter for 20 ms."""
     while items:
         del items[-PIECE:]
+
+
+def let_go_of_bytes(held: list[bytes]) -> None:
+    """Free large bytes step by step, those that nothing else refers to: to give back 40 MB in one call takes 4 ms."""
+    while held:
+        data = held.pop()
+        size = len(data)
+        if size <= LONG_BYTES or getrefcount(data) > _MINE:
+            continue
+        rest = BytesIO(data)
+        del data
+        while size > LONG_BYTES:
+            size = size // 2 - 1  # less than half, or nothing is given back
+            rest.truncate(size)
+
+
+_MINE = 2
+"""References to what only one variable refers to, as ``getrefcount`` counts them."""
 
 
 def empty(found: dict[Any, Any]) -> None:

@@ -36,7 +36,7 @@ from lastgood_daemon.engine.encoded import (
     open_list,
     pieces,
 )
-from lastgood_daemon.engine.labour import LONG_BYTES, labour, let_go, spend
+from lastgood_daemon.engine.labour import LONG_BYTES, labour, let_go, let_go_of_bytes, spend
 from lastgood_daemon.engine.order import RUN, in_order
 from lastgood_daemon.engine.sequence import WIDTH, Leaf, Run, Sequence
 from lastgood_proto.paths import Path
@@ -182,6 +182,7 @@ class Node:
                 and (self.is_map or self.is_list)
                 and (len(encoded) > LONG_BYTES or length_in(encoded) > MANY)
             )
+        del encoded, body  # what is opened is freed there
         return labour(self, self.open) if is_long else self.open()
 
     def open(self) -> MapBody | ListBody | None:
@@ -200,6 +201,10 @@ class Node:
             return None
         self._body = opened
         self._encoded = None
+        if len(encoded) > LONG_BYTES:
+            held = [encoded]
+            del encoded
+            let_go_of_bytes(held)
         return opened
 
     def encoded(self) -> bytes:
@@ -285,6 +290,9 @@ class Node:
     def take_apart(self) -> "list[Node]":
         """Return what is right below, which is not below this any more: only of a node that nothing else refers to."""
         body, self._body = self._body, None
+        if self._encoded is not None and len(self._encoded) > LONG_BYTES:
+            held, self._encoded = [self._encoded], None
+            let_go_of_bytes(held)
         if isinstance(body, MapBody):
             entries = [*body.entries.items()]
             del body
