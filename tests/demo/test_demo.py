@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import ROOT
 
 import lastgood
 from lastgood import demo
@@ -63,6 +64,22 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+def assert_shown_by_readme(said: str) -> None:
+    """The README shows what the demo prints, but for names and numbers."""
+    shown = re.search(r"^\$ make demo\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    said = re.sub(r" \(1 skipped\)|, skipped\.broken\\\.py", "", said)  # which the README's run had none of
+    lines = re.sub(r"\n {20,}", " ", shown[1]).splitlines()
+    missing = [line for line in lines if line.strip() != "…" and in_general(line) not in in_general(said)]
+    assert missing == []
+
+
+def in_general(text: str) -> str:
+    """Return a text on one line, without its names and numbers."""
+    text = re.sub(r"/\S+|\b[0-9a-f]{8,}\b", "NAME", text)
+    return " ".join(re.sub(r"\d[\d.,]*(-\d+)?", "#", text).split())
+
+
 def test_ends_with_the_report_and_exactly_the_undisturbed_state(code: Path, temporary: Path) -> None:
     done = subprocess.run(
         command(code), env=environment(temporary), capture_output=True, text=True, timeout=SECONDS, check=False
@@ -95,6 +112,7 @@ def test_ends_with_the_report_and_exactly_the_undisturbed_state(code: Path, temp
         "writer 5 2 set",
         "writer 5 2 checkpoint",
     ]
+    assert_shown_by_readme(said)
     assert f"What is in {code}" in said
     assert "Largest modules" in said
     assert "6 files studied (1 skipped)" in said
