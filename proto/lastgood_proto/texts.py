@@ -38,3 +38,16 @@ def problem_with(text: str, limit: int = MAX_NAME_BYTES) -> str:
         except UnicodeEncodeError as error:
             return f"is not valid Unicode: {error.reason}"
     return f"has {size} bytes; the limit is {limit}" if size > limit else ""
+
+
+def problem_with_token(token: str) -> str:
+    """Return what is wrong with a token; "" means nothing is. It travels in a header of HTTP, which carries no others."""
+    if not token:
+        return "is empty"
+    if token != token.strip() or not all(" " <= character <= "~" for character in token):
+        return "must be of visible characters of ASCII, without a blank at either end"
+    return f"has {len(token)} bytes; the limit is {MAX_TOKEN_BYTES}" if len(token) > MAX_TOKEN_BYTES else ""
+
+
+MAX_TOKEN_BYTES = 4 * 1024
+"""gRPC refuses calls whose headers are much longer."""

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.daemons import DaemonProcess
+from tests.support.forked import run_forked
+from tests.support.processes import environment
 
 import lastgood
+from lastgood.__main__ import main
 
 TOKEN = "t"  # noqa: S105 - of daemons that live for a moment
 
@@ -58,6 +61,24 @@ async def test_tls_to_a_daemon_without_it(tmp_path: Path, certificate: Path) -> 
         assert "To start one" not in str(failure.value)
     finally:
         daemon.close()
+
+
+async def test_the_command_takes_it_from_the_environment(secured: DaemonProcess, certificate: Path) -> None:
+    words = ["get", "s", "--address", secured.address, "--timeout", "20"]
+    said = {"LASTGOOD_TOKEN": TOKEN, "LASTGOOD_TLS": str(certificate / "cert.pem")}
+    async with lastgood.connect(secured.address, tls=certificate / "cert.pem", token=TOKEN, timeout=20.0) as client:
+        await client.state("s").set("a", 1)
+    done = run_forked(main, words, environment=environment(said))
+    assert (done.returncode, done.stderr) == (0, "")
+    for wrong, says in (("1", "is not trusted here"), (str(certificate / "none.pem"), "cannot be read")):
+        done = run_forked(main, [*words, "--timeout", "2"], environment=environment({**said, "LASTGOOD_TLS": wrong}))
+        assert done.returncode != 0
+        assert says in done.stderr
+
+
+def test_a_file_without_a_certificate_is_told_about(certificate: Path) -> None:
+    with pytest.raises(lastgood.InvalidArgumentError, match=r"no certificate in .*key\.pem"):
+        lastgood.connect("localhost:1", tls=certificate / "key.pem")
 
 
 def test_authorities_that_cannot_be_read_are_told_about(tmp_path: Path) -> None:

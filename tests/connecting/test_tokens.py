@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode, aio
 from tests.support.daemons import DaemonProcess
+from tests.support.forked import run_forked
 from tests.support.sessions import RawSession
 
 import lastgood
+from lastgood.__main__ import main
 from lastgood_proto.v1 import server_pb2, server_pb2_grpc
 
 TOKEN = "correct horse battery staple"  # noqa: S105 - of daemons that live for a moment
@@ -84,6 +86,20 @@ async def test_an_empty_variable_is_none(guarded: DaemonProcess, monkeypatch: py
         await lastgood.connect(guarded.address, timeout=20.0)
     with pytest.raises(lastgood.InvalidArgumentError, match="empty"):
         await lastgood.connect(guarded.address, token="", timeout=20.0)
+
+
+@pytest.mark.parametrize("token", [" ", " a", "a ", "a\nb", "é", "a\x00"])
+async def test_one_that_cannot_be_sent_is_refused_at_either_end(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(lastgood.InvalidArgumentError, match="token must be of visible characters of ASCII"):
+        lastgood.connect("localhost:1", token=token)
+    done = run_forked(main, ["serve", "--data-dir", str(tmp_path / "data"), f"--token={token}"])
+    assert (done.returncode, "must be of visible characters" in done.stderr) == (2, True), done.stderr
+    if "\x00" not in token:
+        monkeypatch.setenv("LASTGOOD_TOKEN", token)
+        with pytest.raises(lastgood.InvalidArgumentError, match="LASTGOOD_TOKEN must be of visible characters of ASCII"):
+            lastgood.connect("localhost:1")
 
 
 @pytest.mark.parametrize("address", ["203.0.113.1:7411", "agents.invalid:7411", "[2001:db8::1]:7411", "127.0.0.1.invalid:1"])

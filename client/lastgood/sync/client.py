@@ -3,17 +3,15 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
-
-import grpc
 
 from lastgood import arguments, convert
 from lastgood.attempts import WorkflowStatus
 from lastgood.convert_retention import compaction_from, in_force_from, retention_to
 from lastgood.convert_workflows import workflow_from
+from lastgood.credentials import TLS
 from lastgood.errors import InvalidArgumentError
 from lastgood.locate import locate, may_autostart
 from lastgood.maintenance import Backup, Problem, Verification
@@ -48,8 +46,6 @@ from lastgood_proto.v1.server_pb2 import GetServerInfoRequest
 from lastgood_proto.v1.state_pb2 import DeleteStateRequest, ListStatesRequest
 from lastgood_proto.v1.transfer_pb2 import ExportStateRequest, ImportStateRequest
 from lastgood_proto.v1.workflows_pb2 import DeleteWorkflowRequest, ListWorkflowsRequest
-
-TLS = bool | str | os.PathLike[str] | grpc.ChannelCredentials
 
 
 class Client(Unpicklable):
@@ -371,7 +367,8 @@ def connect(  # all but the first by name
             ``~/.local/state/lastgood``.
         agent_id: recorded as the author of what is written.
         token: proves who is calling, where the daemon asks for it; without one, ``LASTGOOD_TOKEN``.
-        tls: True (the system's authorities), the path of a PEM file of authorities, or ``grpc.ChannelCredentials``.
+        tls: True (the system's authorities), the path of a PEM file of authorities, or ``grpc.ChannelCredentials``. None
+            does as ``LASTGOOD_TLS`` says: ``1``, or such a path. A socket of this machine has no need of it.
         timeout: seconds for connecting, and for each call.
         autostart: whether a folder's daemon that is not running is started, as a process of its own; None does as
             ``LASTGOOD_AUTOSTART`` says, and without that starts it. One at an address is never started.
@@ -380,30 +377,11 @@ def connect(  # all but the first by name
         InvalidArgumentError: an argument makes no sense.
         DaemonUnavailableError: when it connects: no daemon answered in time, or none could be started.
     """
-    if token is not None:
-        arguments.check_text(token, "token", limit=MAX_PATH_BYTES)
     connection = Connection(
         locate(address, data_dir),
         token=token,
-        credentials=_credentials(tls),
+        tls=tls,
         timeout=timeout,
         autostart=may_autostart(autostart=autostart),
     )
     return Client(register(connection), agent_id=agent_id)
-
-
-def _credentials(tls: TLS | None) -> grpc.ChannelCredentials | None:
-    if tls is None or tls is False:
-        return None
-    if isinstance(tls, grpc.ChannelCredentials):
-        return tls
-    if tls is True:
-        return grpc.ssl_channel_credentials()
-    try:
-        return grpc.ssl_channel_credentials(root_certificates=Path(tls).read_bytes())
-    except TypeError:
-        text = f"tls must be True, the path of a PEM file or grpc.ChannelCredentials, got {tls!r}"
-        raise InvalidArgumentError(text, field="tls") from None
-    except OSError as error:
-        text = f"tls: the authorities in {tls} cannot be read: {error.strerror}"
-        raise InvalidArgumentError(text, field="tls") from error

@@ -13,16 +13,14 @@ import contextvars
 import copy
 import logging
 import math
-import os
 import random
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-import grpc
-
 from lastgood import convert
+from lastgood.credentials import TLS, credentials_of, token_of
 from lastgood.errors import (
     ClientUnusableError,
     DaemonUnavailableError,
@@ -81,14 +79,14 @@ class Connection:
         location: Location,
         *,
         token: str | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: TLS | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         autostart: bool = True,
     ) -> None:
         self.location = location
         self.closed = False
-        self._token = token or os.environ.get("LASTGOOD_TOKEN") or None  # an empty one is none
-        self._credentials = credentials
+        self._token = token_of(token)
+        self._credentials = credentials_of(tls)
         self.timeout = check_timeout(timeout)
         self._finder = Finder(location, autostart=autostart)
         self.claimed: set[str] = set()
@@ -284,7 +282,8 @@ class Connection:
         if self._token is not None and self._credentials is None and not is_on_this_machine(address):
             text = (
                 f"the token is not sent to {address} without TLS, where anyone on the way could read it: "
-                "connect with tls=True or tls=CERTIFICATE, or without a token"
+                "connect with tls=True or tls=CERTIFICATE (for the command: LASTGOOD_TLS=1 or LASTGOOD_TLS=CERTIFICATE), "
+                "or without a token"
             )
             raise InvalidArgumentError(text, field="tls")
 

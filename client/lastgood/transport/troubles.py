@@ -1,9 +1,11 @@
 """What gRPC says of a connection that did not come about because something else answered, in words that say what to do."""
 
 _STRANGER = "what answers there is not a lastgood daemon: check the address"
-_NO_TLS = "no TLS connection came about: if the daemon has no certificate, connect without tls="
+_NO_TLS = "no TLS connection came about: if the daemon has no certificate, connect without tls= and LASTGOOD_TLS"
 _MEANINGS = {
-    "CERTIFICATE_VERIFY_FAILED": "the certificate of the daemon is not trusted here: connect with tls=CERTIFICATE",
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the certificate of the daemon is not trusted here: connect with tls=CERTIFICATE, or LASTGOOD_TLS=CERTIFICATE"
+    ),
     "WRONG_VERSION_NUMBER": _NO_TLS,
     "Ssl handshake failed": _NO_TLS,
     "SSL_ERROR": _NO_TLS,
@@ -12,7 +14,8 @@ _MEANINGS = {
 }
 _CLOSED = ("Socket closed", "Connection reset by peer", "recvmsg:", "Broken pipe", "closed by the peer")
 _MAY_WANT_TLS = (
-    "the connection was closed at once: if the daemon has a certificate, connect with tls=True or tls=CERTIFICATE"
+    "the connection was closed at once: if the daemon has a certificate, connect with tls=True or tls=CERTIFICATE, "
+    "or set LASTGOOD_TLS to 1 or CERTIFICATE"
 )
 
 

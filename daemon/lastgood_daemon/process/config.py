@@ -20,6 +20,7 @@ from msgspec import Meta
 from lastgood_daemon.authority.memory import BUDGET
 from lastgood_daemon.process.address import problem_with
 from lastgood_proto import places
+from lastgood_proto.texts import problem_with_token
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -74,8 +75,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if (self.tls_certificate is None) != (self.tls_key is None):
             message = "tls-certificate and tls-key go together"
             raise ValueError(message)
-        if self.token == "":
-            message = "token is empty; name one, or leave it out"
+        if self.token is not None and (problem := problem_with_token(self.token)):
+            message = f"token {problem}; name another, or leave it out"
             raise ValueError(message)
         if self.address is not None and (problem := problem_with(self.address)):
             raise ValueError(problem)

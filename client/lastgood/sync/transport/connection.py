@@ -4,8 +4,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import grpc
-
+from lastgood.credentials import TLS
 from lastgood.errors import ClientUnusableError
 from lastgood.locate import Location
 from lastgood.models import ServerInfo
@@ -38,14 +37,14 @@ class Connection:
         location: Location,
         *,
         token: str | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: TLS | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         autostart: bool = True,
     ) -> None:
         forks.refuse_child()
         self.location = location
         self.closed = False
-        self._inner = AsyncConnection(location, token=token, credentials=credentials, timeout=timeout, autostart=autostart)
+        self._inner = AsyncConnection(location, token=token, tls=tls, timeout=timeout, autostart=autostart)
         self.timeout = self._inner.timeout
         self.claimed: set[str] = set()
         self.incarnations = self._inner.incarnations
