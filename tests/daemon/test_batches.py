@@ -11,7 +11,7 @@ from tests.support.sessions import RawSession, increment, read
 
 from lastgood_daemon.authority import committer
 from lastgood_daemon.authority.commands.states import DeleteState
-from lastgood_daemon.authority.outcomes import Done, Outcome
+from lastgood_daemon.authority.outcomes import Done
 from lastgood_daemon.authority.submission import Submission
 from lastgood_daemon.authority.targets import StateRef
 from lastgood_daemon.engine.log import Author
@@ -31,7 +31,7 @@ def turns_after_each_call() -> None:
 
 def commits_that_outlast_a_turn() -> None:
     connection.SLICE_SECONDS = 10.0
-    committer.TURN_SECONDS = TURN
+    committer.TURN_SECONDS = committer.ANSWERING_SECONDS = TURN
     commit = writing.commit
 
     def slow(*arguments: object) -> object:
@@ -45,25 +45,12 @@ def no_time_for_calls() -> None:
     connection.SLICE_SECONDS = -1.0
 
 
-def answers_that_wait_for_a_processor() -> None:
-    connection.SLICE_SECONDS = 10.0
-    committer.TURN_SECONDS = TURN
-    answer = Submission.answer
-
-    def slow(submission: Submission, outcome: Outcome) -> None:
-        answer(submission, outcome)
-        time.sleep(2 * TURN / CALLS)
-
-    Submission.answer = slow  # type: ignore[assignment, method-assign]
-
-
 @pytest.mark.parametrize(
     ("mutant", "call"),
     [
         (turns_after_each_call, read),
         (no_time_for_calls, increment),
         (commits_that_outlast_a_turn, increment),
-        (answers_that_wait_for_a_processor, increment),
     ],
 )
 async def test_the_calls_of_a_message_are_answered_in_one(
