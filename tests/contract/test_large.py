@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lastgood_daemon.authority.sessions import digest_of
 from lastgood_daemon.rpc import large
-from lastgood_daemon.rpc.incoming import BrokenStreamError, varint
-from lastgood_daemon.rpc.large import Large, at_hand, payload_of, read_call, read_request
+from lastgood_daemon.rpc.incoming import PIECE_BYTES, BrokenStreamError, varint
+from lastgood_daemon.rpc.large import Large, at_hand, entries_of, payload_of, read_call, read_request
 from lastgood_proto.v1 import common_pb2, state_pb2
 from lastgood_proto.v1.common_pb2 import Value
 from lastgood_proto.v1.session_pb2 import Call
@@ -32,7 +32,7 @@ def parts_of(encoded: bytes, size: int) -> list[bytes]:
 
 def whole(read: Large[Any]) -> Message:
     """Return a message that was read, with what was set aside where it belongs."""
-    with at_hand(read.payloads):
+    with at_hand(read):
         for value in values_in(read.message):
             if value.HasField("msgpack"):
                 value.msgpack = payload_of(value)
@@ -131,7 +131,7 @@ def test_a_large_value_is_never_in_a_message() -> None:
 def test_what_was_set_aside_is_found_only_with_its_message() -> None:
     request = state_pb2.SetRequest(value=Value(msgpack=b"a" * 100_000))
     first, second = (read_request("set", state_pb2.SetRequest(), [request.SerializeToString()]) for _ in range(2))
-    with at_hand(second.payloads):
+    with at_hand(second):
         assert payload_of(first.message.value) == first.message.value.msgpack
     assert payload_of(first.message.value) == first.message.value.msgpack
 
@@ -151,6 +151,9 @@ def test_the_order_of_a_map_says_nothing(count: int) -> None:
     def read(encoded: bytes) -> Large[state_pb2.SetRequest]:
         return read_request("set", state_pb2.SetRequest(), [encoded])
 
-    assert read(encoded).message == state_pb2.SetRequest.FromString(encoded)
+    found = read(encoded)
+    with at_hand(found):
+        assert dict(entries_of(found.message.context.expected.paths)) == dict(conditions)
+    assert found.message.ByteSize() < PIECE_BYTES
     assert read(conditional(reversed(conditions))).digest == read(encoded).digest
     assert read(conditional([*conditions[:-1], ("path", 1)])).digest != read(encoded).digest

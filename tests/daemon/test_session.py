@@ -288,6 +288,17 @@ async def test_bytes_that_are_no_value_are_refused(session: RawSession, state_id
     assert reason_of(refused) == "ERROR_REASON_INVALID_VALUE"
 
 
+async def test_each_of_very_many_conditions_counts(session: RawSession, state_id: str) -> None:
+    def call(sequence: int, **broken: int) -> session_pb2.Call:
+        paths = {f"path.{number:020}": 0 for number in range(5_000)} | broken
+        context = writing(state_id, expected=common_pb2.Precondition(paths=paths))
+        return session_pb2.Call(sequence=sequence, set=state_pb2.SetRequest(context=context, path="a", value=json("1")))
+
+    assert (await session.call(call(1))).set.header.revision == 1
+    assert reason_of(await session.call(call(2, a=0))) == "ERROR_REASON_REVISION_CONFLICT"
+    assert (await session.call(call(3, a=1))).set.header.revision == 2
+
+
 def large(sequence: int, state_id: str, value: bytes) -> session_pb2.Call:
     request = state_pb2.SetRequest(context=writing(state_id), path="a", value=common_pb2.Value(msgpack=value))
     return session_pb2.Call(sequence=sequence, set=request)

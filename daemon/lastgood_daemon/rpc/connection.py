@@ -167,7 +167,7 @@ class Connection:
 
     def _read_large(self, parts: list[bytes] | list[memoryview], size: int, arrived: float) -> _Call:
         large = read_call(parts)
-        with at_hand(large.payloads):
+        with at_hand(large):
             return self._translated(large.message, size, arrived, large.digest)
 
     def _translated(self, call: Call, size: int, arrived: float, digest: bytes | None = None) -> _Call:

@@ -10,11 +10,12 @@ same way. The bytes of a large value are set aside; a token that no client can k
         value: msgpack, 40 MB               opened, and the bytes set aside
 
 The bytes that come in are freed on the way, and hashed: the digest is that of ``SerializeToString(deterministic=True)``,
-except where a map is so large that it is opened. The order of its entries says nothing, and does not go into the digest.
+except where a map is so large that it is opened. Its entries are set aside, too, since to make a map of 100,000 larger takes
+20 ms. Their order says nothing, and does not go into the digest.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
@@ -38,8 +39,10 @@ _NO_VALUE = b"\xc1"
 M = TypeVar("M", bound=Message)
 Parts = list[bytes] | list[memoryview]
 Payloads = Mapping[bytes, bytes]
+Entries = dict[str, list[dict[str, int]]]
 
 _payloads: ContextVar[Payloads | None] = ContextVar("payloads", default=None)
+_entries: ContextVar[Entries | None] = ContextVar("entries", default=None)
 
 
 class Large(NamedTuple, Generic[M]):
@@ -49,7 +52,9 @@ class Large(NamedTuple, Generic[M]):
     digest: bytes | None
     """As ``digest_of`` its request; None where that is so small that it was not opened."""
     payloads: Payloads
-    """What was set aside, by token."""
+    """The values that were set aside, by token."""
+    entries: Entries
+    """The maps that were set aside, by token."""
 
 
 def read_call(parts: Parts) -> Large[Call]:
@@ -70,19 +75,32 @@ def read_request(name: str, request: M, parts: Parts) -> Large[M]:
 
 
 @contextmanager
-def at_hand(payloads: Payloads) -> Iterator[None]:
+def at_hand(large: Large[Any]) -> Iterator[None]:
     """Have what was set aside of a message found."""
-    before = _payloads.set(payloads)
+    payloads, entries = _payloads.set(large.payloads), _entries.set(large.entries)
     try:
         yield
     finally:
-        _payloads.reset(before)
+        _payloads.reset(payloads)
+        _entries.reset(entries)
 
 
 def payload_of(value: Value) -> bytes:
     """Return the MessagePack of a value, also where it was set aside."""
     found, payloads = value.msgpack, _payloads.get()
     return found if payloads is None else payloads.get(found, found)
+
+
+def entries_of(found: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Yield the entries of a map; where they were set aside, only once, since they are freed on the way."""
+    entries = _entries.get() or {}
+    for name, number in found.items():
+        if name not in entries:
+            yield name, number
+            continue
+        some = entries.pop(name)
+        while some:
+            yield from some.pop().items()
 
 
 class _Reader:
@@ -93,6 +111,7 @@ class _Reader:
         self._hash = blake2b(digest_size=DIGEST_BYTES)
         self._has_begun = False
         self._payloads: dict[bytes, bytes] = {}
+        self._entries: Entries = {}
 
     def begin(self, name: str) -> None:
         """Note that what follows is the request of an operation."""
@@ -102,13 +121,13 @@ class _Reader:
     def read(self, message: M) -> Large[M]:
         """Read all there is."""
         self._read(message, self._source.left)
-        return Large(message, self._hash.digest() if self._has_begun else None, self._payloads)
+        return Large(message, self._hash.digest() if self._has_begun else None, self._payloads, self._entries)
 
     def _read(self, message: Message, size: int) -> None:
         """Read so many bytes, which are a message or the rest of it."""
         end = self._source.left - size
-        unordered = [field for field in _fields_of(message).values() if _is_map(field)]
-        entries = 0
+        aside: dict[str, list[dict[str, int]]] = {}
+        maps = [field.name for field in _fields_of(message).values() if _is_map(field)]
         while (left := self._source.left - end) > 0:
             window = self._source.peek(min(PIECE_BYTES, left))
             whole = 0
@@ -117,17 +136,18 @@ class _Reader:
             if not whole:
                 self._open(message, left)
                 continue
-            run = self._source.take(whole)
-            message.MergeFromString(run)
-            piece = type(message).FromString(run)
-            for field in unordered:
-                entries += sum(map(_number_of, getattr(piece, field.name).items()))
-                piece.ClearField(field.name)
+            piece = type(message).FromString(self._source.take(whole))
+            for name in maps:
+                aside.setdefault(name, []).append(dict(getattr(piece, name)))
+                piece.ClearField(name)
+            encoded = piece.SerializeToString(deterministic=True)
+            message.MergeFromString(encoded)
             if isinstance(piece, Call):
                 _open_envelope(piece)
-            self._hash.update(piece.SerializeToString(deterministic=True))
-        if entries:
-            self._hash.update(str(entries).encode())
+                encoded = piece.SerializeToString(deterministic=True)
+            self._hash.update(encoded)
+        for name, entries in aside.items():
+            self._set_entries_aside(getattr(message, name), entries)
 
     def _open(self, message: Message, left: int) -> None:
         """Read the next field, which is large; ``left`` is what there is of the message."""
@@ -160,6 +180,15 @@ class _Reader:
             payload.write(piece)
         value.msgpack = token = _NO_VALUE + secrets.token_bytes(16)
         self._payloads[token] = payload.getvalue()
+
+    def _set_entries_aside(self, found: MutableMapping[str, int], entries: list[dict[str, int]]) -> None:
+        total = sum(_number_of(entry) for some in entries for entry in some.items())
+        if total:
+            self._hash.update(str(total).encode())
+            token = secrets.token_hex(16)
+            found[token] = 0
+            entries.reverse()  # the first is the last in the list, and taken first
+            self._entries[token] = entries
 
 
 def _empty(size: int) -> BytesIO:

@@ -12,7 +12,7 @@ from lastgood_daemon.engine.log import Author
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.preconditions import Precondition
 from lastgood_daemon.rpc.canonical import canonical
-from lastgood_daemon.rpc.large import payload_of
+from lastgood_daemon.rpc.large import entries_of, payload_of
 from lastgood_proto import values
 from lastgood_proto.paths import MAX_DEPTH, Path, parse_path
 from lastgood_proto.texts import MAX_METADATA_BYTES, MAX_NAME_BYTES, cut, problem_with
@@ -185,7 +185,7 @@ def precondition_of(context: common_pb2.WriteContext) -> Precondition:
         return Precondition()
     expected = context.expected
     revision = expected.revision if expected.HasField("revision") else None
-    paths = {path_of(path): since for path, since in expected.paths.items()}
+    paths = {path_of(path): since for path, since in entries_of(expected.paths)}
     return Precondition(revision, paths, expected.incarnation)
 
 

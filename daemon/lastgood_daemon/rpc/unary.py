@@ -114,11 +114,11 @@ class _Method:
         """Read the request of a call, which is taken out of the list."""
         if len(message[0]) > PIECE_BYTES:
             return await asyncio.to_thread(read_request, self._name, self._request(), message)
-        return Large(self._request.FromString(message.pop()), None, {})
+        return Large(self._request.FromString(message.pop()), None, {}, {})
 
     async def _translated(self, request: Large[Any], size: int, principal: Principal) -> Translated:
         def translated() -> Translated:
-            with at_hand(request.payloads):
+            with at_hand(request):
                 return self._dispatcher.translate(self._name, request.message, principal, request.digest)
 
         return await asyncio.to_thread(translated) if size > LONG_REQUEST_BYTES else translated()
