@@ -25,12 +25,11 @@ TURN = 0.5
 
 
 def turns_after_each_call() -> None:
-    connection.SLICE_SECONDS = -1.0
-    connection.SLICE_CALLS = 1
+    connection.SLICE_SECONDS = connection.LONGEST_SLICE_SECONDS = -1.0
 
 
 def commits_that_outlast_a_turn() -> None:
-    connection.SLICE_SECONDS = 10.0
+    connection.SLICE_SECONDS = connection.LONGEST_SLICE_SECONDS = 10.0
     committer.TURN_SECONDS = committer.ANSWERING_SECONDS = TURN
     commit = writing.commit
 
@@ -41,15 +40,16 @@ def commits_that_outlast_a_turn() -> None:
     writing.commit = slow  # type: ignore[assignment]
 
 
-def no_time_for_calls() -> None:
+def no_time_for_more_than_64_calls() -> None:
     connection.SLICE_SECONDS = -1.0
+    connection.LONGEST_SLICE_SECONDS = 10.0
 
 
 @pytest.mark.parametrize(
     ("mutant", "call"),
     [
         (turns_after_each_call, read),
-        (no_time_for_calls, increment),
+        (no_time_for_more_than_64_calls, increment),
         (commits_that_outlast_a_turn, increment),
     ],
 )

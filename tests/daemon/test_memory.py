@@ -96,7 +96,7 @@ async def test_a_message_of_very_many_calls(small: DaemonProcess, honest: lastgo
                 await honest.state("small").get("n")
                 others += 1
         await sending
-    assert others > 20
+    assert others > count / 1000, "a thousand calls of one connection are worked on, at most, for one of another"
     assert memory.growth() < ROOM / 2
 
 

@@ -41,8 +41,10 @@ LARGE_MESSAGE_BYTES = 2 * 1024 * 1024
 SLICE_SECONDS = 0.002
 """Performing calls, before others have a turn."""
 SLICE_CALLS = 64
-"""That are performed at a time all the same, unless they are large: what is split up is committed in two groups and answered
-in two messages, and the client goes on in two halves from then on."""
+"""That are performed at a time all the same, unless that takes ``LONGEST_SLICE_SECONDS``: what is split up is committed in
+two groups and answered in two messages, and the client goes on in two halves from then on."""
+LONGEST_SLICE_SECONDS = 0.008
+"""Four times what so many small calls take, so that a busy machine has time for them, too."""
 FINISH_SECONDS = 2.0
 """How long a stream that is asked to end still answers what it has taken."""
 
@@ -122,7 +124,7 @@ class Connection:
 
     async def _take_pieces(self, message: bytes, progress: Callable[[], None] | None = None) -> tuple[bytes, bool] | None:
         arrived = began = self._now()
-        performed = taken = 0
+        performed = 0
         for piece in pieces_of(message):
             if isinstance(piece, memoryview):
                 await self._room()
@@ -133,13 +135,12 @@ class Connection:
             for call in piece.calls:
                 if self._is_full:
                     await self._room()
-                elif (performed >= SLICE_CALLS or taken > LONG_REQUEST_BYTES) and self._now() - began > SLICE_SECONDS:
+                elif self._now() - began > (SLICE_SECONDS if performed >= SLICE_CALLS else LONGEST_SLICE_SECONDS):
                     with self._outbox.gathering():
                         await asyncio.sleep(0)
-                    began, performed, taken = self._now(), 0, 0
+                    began, performed = self._now(), 0
                 size = call.ByteSize()
                 performed += 1
-                taken += size
                 if size > LONG_REQUEST_BYTES:
                     self._perform(await asyncio.to_thread(self._translated, call, size, arrived))
                 else:
