@@ -69,7 +69,7 @@ def parse(text: str) -> Any:  # noqa: ANN401 - whatever JSON can say
         NotAValueError: it is none.
     """
     try:
-        return json.loads(text, object_pairs_hook=_map, parse_constant=_no_constant, parse_float=_float)
+        return _decoder.decode(text)
     except NotAValueError:
         raise
     except json.JSONDecodeError as error:
@@ -77,6 +77,16 @@ def parse(text: str) -> Any:  # noqa: ANN401 - whatever JSON can say
     except (ValueError, RecursionError) as error:
         message = f"it cannot be read: {error}"
         raise NotAValueError(message) from None
+
+
+def scan(text: str, begin: int) -> tuple[Any, int]:
+    """Read what stands in a JSON text from an index on, as strictly; returns it and where it ends.
+
+    Raises:
+        json.JSONDecodeError: nothing stands there, or it does not end in the text.
+        NotAValueError: it is none.
+    """
+    return _decoder.raw_decode(text, begin)
 
 
 def from_plain(read: Any) -> Any:  # noqa: ANN401 - any value of the model
@@ -202,3 +212,6 @@ def _float(text: str) -> float:
         message = f"{text[:40]} is more than a float can hold"
         raise NotAValueError(message)
     return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_map, parse_constant=_no_constant, parse_float=_float)

@@ -6,7 +6,7 @@
 The changes are those of ``engine/change.py``; a ``source`` beside them is what a restore went back to.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -21,6 +21,7 @@ from lastgood_proto.paths import format_path, parse_path
 from lastgood_proto.texts import MAX_PATH_BYTES
 from lastgood_proto.values import MAX_BYTES
 
+T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0, lt=MAX_COUNT)]
 Document = dict[str, Any]
 
@@ -32,13 +33,13 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     workflow_id: str
     attempt: Count
     step: Count | None
-    edits: list["_Edit"]
+    edits: list[Any]
 
 
 class _Edit(msgspec.Struct, forbid_unknown_fields=True):
     operation: str
     path: str
-    changes: list["_Change"]
+    changes: list[Any]
     source: Point | None = None
 
 
@@ -52,7 +53,7 @@ class _Change(msgspec.Struct, forbid_unknown_fields=True):
     removed: Count = 0
     items: list[Any] = []
     patch: str | UnsetType = UNSET
-    changes: list["_Change"] = []
+    changes: list[Any] = []
 
 
 def entry_document(revision: int, entry: Entry) -> Document:
@@ -75,10 +76,7 @@ def entry_of(document: Document) -> tuple[int, Entry]:
     Raises:
         NotAValueError: the line is none.
     """
-    try:
-        line = msgspec.convert(document, _Line)
-    except msgspec.ValidationError as error:
-        raise NotAValueError(str(error)) from None
+    line = _read(document, _Line)
     require_text(line.agent_id, "agent_id")
     require_text(line.workflow_id, "workflow_id")
     author = Author(line.agent_id, line.workflow_id, line.attempt, line.step)
@@ -111,7 +109,16 @@ def _change_document(change: Change) -> Document:
             return {"patch": path, "changes": [_change_document(inner) for inner in changes]}
 
 
-def _edit_of(edit: _Edit) -> LoggedEdit:
+def _read(document: object, kind: type[T]) -> T:
+    """Read what is right here, and not what is below: 100,000 changes in one call would hold the interpreter for 50 ms."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise NotAValueError(str(error)) from None
+
+
+def _edit_of(document: object) -> LoggedEdit:
+    edit = _read(document, _Edit)
     if not edit.operation:
         message = "the operation of an edit is empty"
         raise NotAValueError(message)
@@ -120,10 +127,11 @@ def _edit_of(edit: _Edit) -> LoggedEdit:
     return LoggedEdit(edit.operation, _path_of(edit.path, MAX_PATH_BYTES), tuple(map(_change_of, edit.changes)), source)
 
 
-def _change_of(change: _Change) -> Change:
+def _change_of(document: object) -> Change:
+    change = _read(document, _Change)
     if isinstance(change.patch, str):
         path = _path_of(change.patch)
-        return Patch(path, tuple(_simple_of(inner, len(path)) for inner in change.changes))
+        return Patch(path, tuple(_simple_of(_read(inner, _Change), len(path)) for inner in change.changes))
     return _simple_of(change)
 
 

@@ -1,7 +1,9 @@
 """What writing and reading the lines have in common."""
 
 from hashlib import blake2b
+from itertools import chain
 
+from lastgood_daemon.engine.encoded import joined
 from lastgood_daemon.engine.point import Point
 from lastgood_proto.jsonform import NotAValueError, text_pieces
 from lastgood_proto.texts import MAX_NAME_BYTES, problem_with
@@ -46,5 +48,4 @@ def digest_after(digest: str, document: object) -> str:
 
 def line_of(document: object) -> bytes:
     """Return the line of a document; takes it in pieces, so a thread that does so lets others run in between."""
-    runs = [piece.encode() for piece in text_pieces(document)]
-    return b"".join([*runs, b"\n"])
+    return joined(chain((piece.encode() for piece in text_pieces(document)), (b"\n",)))

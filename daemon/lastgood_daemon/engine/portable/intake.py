@@ -20,13 +20,14 @@ from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.portable.entry import Count, entry_of
 from lastgood_daemon.engine.portable.format import FORMAT, digest_after, require_point, require_text
+from lastgood_daemon.engine.portable.line import parsed
 from lastgood_daemon.engine.portable.tree import grave_of, node_of
 from lastgood_daemon.engine.portable.value import value_of
 from lastgood_daemon.engine.restore import bridge
 from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.engine.trail import Trail
 from lastgood_daemon.engine.tree import Tree
-from lastgood_proto.jsonform import NotAValueError, parse
+from lastgood_proto.jsonform import NotAValueError
 from lastgood_proto.texts import MAX_METADATA_BYTES
 
 Document = dict[str, Any]
@@ -107,7 +108,7 @@ class Intake:
         if not line.strip():
             return None
         try:
-            document = parse(line.decode())
+            document = parsed(line)
             if not isinstance(document, dict):
                 _misfit("it is no JSON object")
             return self._read(document)

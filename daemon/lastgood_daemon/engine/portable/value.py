@@ -10,7 +10,7 @@ Only a change of the log may hold a redacted value: contents and metadata are wh
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from lastgood_daemon.engine.encoded import (
     Encoded,
     is_list,
     is_map,
+    joined,
     list_head,
     map_head,
     open_list,
@@ -153,11 +154,41 @@ def _encoded(value: object, above: int) -> bytes:
             _check(value, above)
         except values.InvalidValue:
             raise NotAValueError(str(error)) from None
-    encoded = msgspec.msgpack.encode(value)
+    encoded = joined(_encoded_pieces(value))
     if len(encoded) > values.MAX_BYTES:
         message = f"a value of {len(encoded)} bytes; the limit is {values.MAX_BYTES}"
         raise NotAValueError(message)
     return encoded
+
+
+def _encoded_pieces(value: object) -> Iterator[bytes]:
+    """Encode a value a little at a time."""
+    encode = msgspec.msgpack.encode
+    match value:
+        case list() if not _is_small(value):
+            yield list_head(len(value))
+            for start in range(0, len(value), _FEW):
+                run = value[start : start + _FEW]
+                if _is_small(run):
+                    yield encode(run)[len(list_head(len(run))) :]
+                else:
+                    for child in run:
+                        yield from _encoded_pieces(child)
+        case dict() if not _is_small(value.values()):
+            yield map_head(len(value))
+            for name, child in value.items():
+                yield encode(name)
+                yield from _encoded_pieces(child)
+        case _:
+            yield encode(value)
+
+
+def _is_small(parts: Collection[object]) -> bool:
+    return len(parts) <= _FEW and not any(isinstance(part, dict | list) for part in parts)
+
+
+_FEW = 256
+"""Parts of a value that are encoded in one call, if none of them has parts."""
 
 
 def _check(value: object, level: int) -> None:
