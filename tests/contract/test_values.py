@@ -215,3 +215,13 @@ def test_the_same_object_twice_is_two_values() -> None:
 
 
 # Bytes from elsewhere.
+
+
+@pytest.mark.parametrize("wrong", [2**63, -(2**63) - 1, "\ud800", (), 1.5 + 2j], ids=repr)
+@pytest.mark.parametrize("items", [[1], ["a"], [None, True, 0.5, b"b"], [1, "a"]], ids=repr)
+def test_one_that_is_wrong_among_many_is_found_where_it_stands(items: list[object], wrong: object) -> None:
+    many = items * 1000
+    assert decode(encode(many)) == many
+    many[700] = wrong
+    with pytest.raises(InvalidValue, match=r"\(at '700' inside the value\)"):
+        encode(many)
