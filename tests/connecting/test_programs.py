@@ -58,9 +58,12 @@ def test_the_libraries_of_the_interpreter_are_found() -> None:
     assert clean_environment({"LD_LIBRARY_PATH": "/opt/lib"})["LD_LIBRARY_PATH"] == "/opt/lib"
 
 
-@pytest.mark.parametrize(("frozen", "executable"), [(True, "/opt/agent"), (False, "/usr/bin/uwsgi"), (False, "")])
+@pytest.mark.parametrize(
+    ("frozen", "executable"),
+    [(True, "/opt/agent"), (False, "/usr/bin/uwsgi"), (False, ""), (False, None), (False, "/nonexistent/python")],
+)
 async def test_a_program_that_is_no_interpreter_does_not_start_itself_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool, executable: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool, executable: str | None
 ) -> None:
     monkeypatch.setattr(sys, "frozen", frozen, raising=False)
     monkeypatch.setattr(sys, "executable", executable)

@@ -36,8 +36,9 @@ def interpreter(folder: Path) -> str:
         DaemonUnavailableError: there is none: a frozen program is its own interpreter, and would start itself again.
     """
     if not getattr(sys, "frozen", False):
-        if Path(sys.executable).name.lower().startswith(_PYTHONS):
-            return sys.executable
+        named = Path(sys.executable or "")  # embedded, it may be None
+        if named.name.lower().startswith(_PYTHONS) and named.exists():
+            return str(named)
         # A program that has Python in it, such as uwsgi. Where it was taken from there is an interpreter, too.
         for name in (f"python{sys.version_info.major}.{sys.version_info.minor}", "python3"):
             beside = Path(sys.exec_prefix, "bin", name)
