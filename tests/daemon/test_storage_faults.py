@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -284,3 +285,25 @@ async def test_a_failed_fsync_ends_the_daemon_and_a_restart_recovers(tmp_path: P
             os.kill(int(str(broken.endpoint["pid"])), 9)
         broken.close()
         whole.close()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which injects the error, is not installed")
+def test_a_start_that_cannot_read_says_so_and_ends_as_when_the_storage_fails(own_daemon: DaemonProcess) -> None:
+    own_daemon.stop()
+    database = own_daemon.folder / "lastgood.db"
+    before = database.read_bytes()
+    inject = ("strace", "-f", "-qqq", "-o", "/dev/null", "-P", str(database), "-e", "inject=pread64:error=EIO:when=2+")
+    broken = DaemonProcess(own_daemon.folder, wrapper=inject)
+    broken.log = own_daemon.folder.with_name("broken.log")
+    try:
+        broken.spawn()
+        status = broken.wait()
+        if "ptrace" in broken.log.read_text():
+            pytest.skip("strace may not trace here")
+        assert status == EXIT_STORAGE_FAILED
+        (said,) = broken.said()
+        assert said["event"] == "cannot start"
+        assert re.match(rf"{database} cannot be opened: .*EIO.*See what is wrong with its disk", str(said["error"]))
+    finally:
+        broken.close()
+    assert database.read_bytes() == before

@@ -18,6 +18,7 @@ Everything else (a value that cannot be stored, a mistake in a statement) is a m
 """
 
 import errno
+import os
 import struct
 from pathlib import Path
 
@@ -26,6 +27,8 @@ import apsw
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite.errors import DamagedFileError
 
+_MEND = "See what is wrong with its disk, and start again"
+_PIECE = 1024 * 1024
 _HEADER = struct.Struct(">16xH10xI")
 """Of a file of SQLite: the size of its pages, and how many there are."""
 
@@ -80,22 +83,37 @@ def translated(error: BaseException, connection: apsw.Connection | None) -> Base
 
 
 def refused(error: BaseException, connection: apsw.Connection | None, path: Path) -> BaseException:
-    """What an error of SQLite says of a file that cannot be opened; any other error comes back as it is."""
+    """What an error of SQLite says of a file that cannot be opened; any other error comes back as it is.
+
+    It may be read for that, which lets go of the locks that this process has on it: not for one that is being served.
+    """
     if isinstance(error, apsw.CorruptError):
-        return DamagedFileError(path, _malformed(path))
+        try:
+            return DamagedFileError(path, _malformed(path))
+        except OSError as failed:
+            why = errno.errorcode.get(failed.errno or 0, str(failed))
+            return StoreBrokenError(f"{path} cannot be opened: reading it fails ({why}). {_MEND}")
     if isinstance(error, apsw.BusyError):
         return StoreBrokenError(f"another program keeps {path} locked. End it, and start again")
     outward = translated(error, connection)
     if isinstance(outward, StoreBrokenError) and outward is not error:
-        return StoreBrokenError(f"{path} cannot be opened: {outward}. See what is wrong with its disk, and start again")
+        return StoreBrokenError(f"{path} cannot be opened: {outward}. {_MEND}")
     return outward
 
 
 def _malformed(path: Path) -> str:
-    """Tell a file that was cut short, as its header shows, from whatever else SQLite calls malformed."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER.size)
-    size = path.stat().st_size
+    """Tell a file that was cut short, as its header shows, from whatever else SQLite calls malformed.
+
+    Raises:
+        OSError: it cannot be read, which SQLite calls malformed, too.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        header, size = os.pread(descriptor, _HEADER.size, 0), 0
+        while piece := os.pread(descriptor, _PIECE, size):
+            size += len(piece)
+    finally:
+        os.close(descriptor)
     if len(header) < _HEADER.size:
         return f"it was cut short, to {size:,} bytes"
     page_size, pages = _HEADER.unpack(header)

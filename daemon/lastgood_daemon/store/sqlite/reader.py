@@ -27,7 +27,7 @@ from lastgood_daemon.store.protocol import (
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import copies, images, places, reading, schema
 from lastgood_daemon.store.sqlite.errors import LOSSES, ForeignFileError, OldFormatError, StoreOpenError
-from lastgood_daemon.store.sqlite.faults import refused
+from lastgood_daemon.store.sqlite.faults import refused, translated
 from lastgood_daemon.store.sqlite.lane import Fault, Lane, PassingFault
 from lastgood_daemon.store.sqlite.presence import refuse_loss
 from lastgood_daemon.store.upkeep import Image, ImageMark, Place
@@ -185,7 +185,8 @@ def _open(path: Path, connect: Callable[[Path], apsw.Connection]) -> apsw.Connec
         opening.configure_aside(connection)
         schema.identify(connection, path)
     except BaseException as error:
-        outward = refused(error, connection, path)
+        # To look into the file otherwise than by SQLite would drop the locks of a daemon that has it in this process.
+        outward = refused(error, connection, path) if connect is opening.connect_resting else translated(error, connection)
         if connection is not None:
             connection.close(force=True)
         if outward is error:
