@@ -93,3 +93,17 @@ async def test_what_was_kept_goes_on_from_what_was_kept_before(tmp_path: Path, m
         assert b"".join(await pages(daemon)) == whole[0]
     kept = [line for line in lines(whole) if "kept" in line]
     assert [line["value"]["k"] for line in kept] == list(range(0, 30, 3))
+
+
+async def test_a_line_over_several_pages_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "PIECE_BYTES", 1_000)
+    monkeypatch.setattr(exporting, "PAGE_BYTES", 1_000)
+    async with running(tmp_path) as daemon:
+        await written(daemon, "x" * 50_000)
+        made = Count(monkeypatch, exporting, "entry_document")
+        found = await pages(daemon)
+        assert made.calls == 1
+        assert max(map(len, found)) <= 1_000
+        assert lines(found)[1]["edits"][0]["changes"][0]["value"] == "x" * 50_000
+        monkeypatch.setattr(exporting, "KEPT_SECONDS", 0.0)
+        assert await pages(daemon) == found

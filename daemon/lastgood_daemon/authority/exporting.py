@@ -14,6 +14,7 @@ The chain vouches for the revisions; the digest for all other lines.
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -31,8 +32,10 @@ from lastgood_daemon.store.protocol import CorruptRecordError, LogId, LogRow
 
 PAGE_BYTES = 1024 * 1024
 """A page ends with the line that reaches this."""
-PIECE_BYTES = 16 * 1024 * 1024
-"""What is longer is cut."""
+PIECE_BYTES = 2 * 1024 * 1024
+"""What is longer is cut: to copy more in one call would hold the event loop."""
+KEPT_SECONDS = 15.0
+"""For which a line that was cut is kept for the next page; after that it is made again."""
 PAGE_ROWS = 1000
 
 
@@ -82,12 +85,13 @@ async def export_page(loader: Loader, ref: StateRef, token: str) -> Page:
     _require(state, place)
     data = bytearray()
     while place.stage != _DONE and len(data) < PAGE_BYTES:
-        for line, after in await _lines(loader, state, place):
-            piece = line[place.offset :] if place.offset else line
+        for line, after in _kept_for(loader, state, place) or await _lines(loader, state, place):
+            piece = memoryview(line)[place.offset :]
             room = PIECE_BYTES - len(data)
             if len(piece) > room:
                 data += piece[:room]
                 cut = msgspec.structs.replace(place, offset=place.offset + room)
+                _keep(loader, state, cut, line, after)
                 return Page(bytes(data), _token_of(cut), state)
             data += piece
             place = after
@@ -95,6 +99,44 @@ async def export_page(loader: Loader, ref: StateRef, token: str) -> Page:
 
 
 _Lines = list[tuple[bytes, _Place]]
+
+
+class _Cut(NamedTuple):
+    """A line of which a page has given only the beginning."""
+
+    state_id: str
+    redacted: int
+    """By which revision its state was redacted last."""
+    at: _Place
+    line: bytes
+    after: _Place
+
+
+_cut: WeakKeyDictionary[Loader, _Cut] = WeakKeyDictionary()
+"""The last one of each daemon. To make a line of 40 MB anew for each page of it would take its square."""
+
+
+def _keep(loader: Loader, state: State, at: _Place, line: bytes, after: _Place) -> None:
+    log = LogId(state.state_id, state.incarnation)
+    cut = _cut[loader] = _Cut(state.state_id, loader.redacted(log), at, line, after)
+
+    def forget() -> None:
+        if _cut.get(loader) is cut:
+            del _cut[loader]
+
+    asyncio.get_running_loop().call_later(KEPT_SECONDS, forget)
+
+
+def _kept_for(loader: Loader, state: State, place: _Place) -> _Lines:
+    """Return the line that a page begins within, if it is at hand as it would be made now; the next page takes it over."""
+    known = _cut.get(loader)
+    if known is None or not place.offset:
+        return []
+    now = (state.state_id, loader.redacted(LogId(state.state_id, state.incarnation)), place)
+    if known[:3] != now:
+        return []
+    del _cut[loader]
+    return [(known.line, known.after)]
 
 
 async def _lines(loader: Loader, state: State, place: _Place) -> _Lines:

@@ -71,6 +71,10 @@ class Loader:
                     reader = Pinned(self._world)
                 await self.bring(error.need)
 
+    def redacted(self, log: LogId) -> int:
+        """Return the revision by which a log was redacted last, since the daemon began; 0 if none."""
+        return self._world.redacted.get(log, 0)
+
     def bring(self, need: Need) -> Awaitable[None]:
         """Bring something into memory. Asked for twice at a time it is brought once.
 
