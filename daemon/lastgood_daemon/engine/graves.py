@@ -111,8 +111,8 @@ def _add(grave: Grave, path: Path, dead: Grave, depth: int = 0) -> Grave:
 
 
 def _merged(grave: Grave, dead: Grave) -> Grave:
-    below = grave.below
-    if dead.below:
+    below = grave.below or dead.below
+    if grave.below and dead.below:
         with below.mutate() as mutable:
             for name, child in dead.below.items():
                 known = below.get(name)
