@@ -14,6 +14,7 @@ from tests.support.grpcurl import MODULES, of
 
 from lastgood_daemon.authority.commands.snapshots import TakeSnapshot
 from lastgood_daemon.authority.commands.write import Write
+from lastgood_daemon.authority.memory import IDLE
 from lastgood_daemon.authority.outcomes import Refused, Written
 from lastgood_daemon.authority.targets import StateRef, find_state
 from lastgood_daemon.engine.edits import Set
@@ -54,7 +55,7 @@ async def asked(daemon: Daemon, method: str, **request: object) -> Message | lis
     dispatcher.perform(translated, Caller(None, None), answered.set_result)
     answer = await answered
     found = await answer.find() if isinstance(answer, Slow) else answer
-    return await asyncio.to_thread(dispatch.encoded, found) if isinstance(found, Long) else found
+    return await dispatcher.encoded(found) if isinstance(found, Long) else found
 
 
 @pytest.mark.slow
@@ -221,3 +222,13 @@ async def test_a_page_looks_for_one_item_more_than_it_has() -> None:
 
     made, more = await gather(items(), 250, lambda number: Value(json=str(number)))
     assert (len(made), more, len(found)) == (250, True, 251)
+
+
+async def test_what_an_answer_has_opened_is_let_go_of_when_it_is_idle(tmp_path: Path) -> None:
+    async with running(tmp_path) as daemon:
+        await written(daemon, "m", {f"k{number}": number for number in range(30_000)})
+        daemon.store.turned += IDLE
+        assert not daemon.authority.drop_idle()
+        assert isinstance(await asked(daemon, "State.ListKeys", state=of("s"), path="m"), list)
+        daemon.store.turned += IDLE
+        assert daemon.authority.drop_idle()

@@ -76,6 +76,10 @@ class Authority:
         """Ask a question, bringing into memory what it needs."""
         return await self.loader.ask(question)
 
+    def weigh_again(self) -> None:
+        """Note what the states weigh that were used last: for an answer, much of one may have been opened."""
+        self._world.weigh_again()
+
     def submit(self, submission: Submission) -> None:
         """Hand in a command."""
         self._committer.submit(submission)

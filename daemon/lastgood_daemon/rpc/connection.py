@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from lastgood_daemon.authority.outcomes import Refused
 from lastgood_daemon.authority.sessions import Identity
 from lastgood_daemon.rpc.authorize import Principal
-from lastgood_daemon.rpc.dispatch import LONG_REQUEST_BYTES, Caller, Dispatcher, Long, Slow, Translated, encoded
+from lastgood_daemon.rpc.dispatch import LONG_REQUEST_BYTES, Caller, Dispatcher, Long, Slow, Translated
 from lastgood_daemon.rpc.envelope import size_of
 from lastgood_daemon.rpc.errors import status_of
 from lastgood_daemon.rpc.incoming import pieces_of
@@ -271,7 +271,7 @@ class Connection:
                 async with self._inflight.encoding:
                     if self._is_late(call):
                         return LATE
-                    data = await asyncio.to_thread(encoded, answer)
+                    data = await self._dispatcher.encoded(answer)
                     if isinstance(data, Refused):
                         return data
                     await hold.grow(size_of(data))

@@ -219,6 +219,13 @@ class Dispatcher:
 
         answer(Slow(partial(self._found, run)))
 
+    async def encoded(self, answer: Long) -> Pieces | Refused:
+        """Make a large answer, and encode it, in a thread."""
+        try:
+            return await asyncio.to_thread(encoded, answer)
+        finally:
+            self._edge.authority.weigh_again()
+
     async def _found(self, run: Callable[[], Awaitable[Message | Long | Refused]]) -> Message | Long | Refused:
         """Run something, and give what went wrong as what is answered then."""
         try:

@@ -29,8 +29,8 @@ from lastgood_daemon.rpc.dispatch import (
     Long,
     Slow,
     Translated,
-    encoded,
 )
+from lastgood_daemon.rpc.envelope import size_of
 from lastgood_daemon.rpc.errors import abort
 from lastgood_daemon.rpc.incoming import PIECE_BYTES, BrokenStreamError
 from lastgood_daemon.rpc.inflight import Hold, InFlight
@@ -191,16 +191,11 @@ class _Method:
             hold = self._inflight.hold(_nothing)
             context.add_done_callback(lambda _: hold.release())  # type: ignore[arg-type]  # its stubs want a function of nothing
             async with self._inflight.encoding:
-                data = await asyncio.to_thread(_encoded, found)
-                if not isinstance(data, Refused):
-                    await hold.grow(len(data))
-                return data
-
-
-def _encoded(answer: Long) -> bytes | Refused:
-    """Encode a large answer as one: grpc takes nothing else."""
-    pieces = encoded(answer)
-    return pieces if isinstance(pieces, Refused) else joined(pieces)
+                pieces = await self._dispatcher.encoded(found)
+                if isinstance(pieces, Refused):
+                    return pieces
+                await hold.grow(size_of(pieces))
+                return await asyncio.to_thread(joined, pieces)  # grpc takes nothing else
 
 
 def _setter(future: "asyncio.Future[Message | Slow | Refused]") -> Answer:
