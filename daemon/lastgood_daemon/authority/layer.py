@@ -118,9 +118,9 @@ class Staged(msgspec.Struct):
         self.sessions.update(later.sessions)
         self.retentions.update(later.retentions)
         self.records.update(later.records)
-        self.renames.extend(later.renames)
-        self.drops.extend(later.drops)
-        self.rewrites.extend(later.rewrites)
+        self.renames += later.renames
+        self.drops += later.drops
+        self.rewrites += later.rewrites
         for log, rows in later.rows.items():
             self.rows.setdefault(log, []).extend(rows)
 

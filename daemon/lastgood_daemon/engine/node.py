@@ -222,6 +222,8 @@ class Node:
 
     def is_long(self) -> bool:
         """Whether to give the value as bytes, and to send these, is work for a thread; looks at a few parts only."""
+        if self._encoded is not None:
+            return len(self._encoded) > LONG_ENCODED
         parts, size, below = 0, 0, [self]
         while below and parts <= MANY and size <= LONG_ENCODED:
             node = below.pop()

@@ -41,7 +41,8 @@ def value(encoded: bytes) -> common_pb2.Value:
     if len(encoded) > LONG_ENCODED:
         spend(LONG_STEPS)
         return _large([encoded])
-    spend(len(encoded) // _BYTES_A_MICROSECOND)
+    if len(encoded) >= _BYTES_A_MICROSECOND:
+        spend(len(encoded) // _BYTES_A_MICROSECOND)
     return common_pb2.Value(msgpack=encoded)
 
 
@@ -218,10 +219,14 @@ class Headers:
 
     def on(self, response: H, point: Point) -> H:
         """Return a response with the header that is about a revision: written in place, which costs a third of a copy."""
+        return self.at(response, point.incarnation, point.revision)
+
+    def at(self, response: H, incarnation: int, revision: int) -> H:
+        """Return the same without the point, which nothing else needs."""
         header = response.header
         header.daemon_id = self._daemon_id
-        header.revision = point.revision
-        header.incarnation = point.incarnation
+        header.revision = revision
+        header.incarnation = incarnation
         header.copy_id = self.copy_id
         return response
 

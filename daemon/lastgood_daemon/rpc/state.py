@@ -53,7 +53,7 @@ def read(edge: Edge, request: state_pb2.ReadRequest) -> Ask[Seen]:
         node = seen.node
         found = None if request.omit_value else node_value(node)
         response = state_pb2.ReadResponse(existed=node is not None, value=found)
-        return edge.headers.on(response, seen.state.point(seen.revision))
+        return edge.headers.at(response, seen.state.incarnation, seen.revision)
 
     return Ask(lambda reader: questions.read(reader, ref, path, at, pending), respond)
 
