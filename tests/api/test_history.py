@@ -231,3 +231,14 @@ async def test_it_survives_a_restart_of_the_daemon(state_id: str, folder: Path) 
             assert list(await state.get("a")) == ["z", "y"]
     finally:
         process.close()
+
+
+async def test_a_snapshot_of_a_life_that_has_ended_bounds_nothing(client: lastgood.Client, state_id: str) -> None:
+    await client.state(state_id).set("a", 1)
+    before = await client.state(state_id).snapshot()
+    await client.delete_state(state_id)
+    again = client.state(state_id)
+    await again.set("a", 2)
+    for refused in (again.get_history(after=before), again.get_history(before=before)):
+        with pytest.raises(lastgood.StateNotFoundError):
+            await refused

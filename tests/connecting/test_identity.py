@@ -257,8 +257,14 @@ async def test_a_client_of_the_store_before_is_refused_by_name(restored: Restore
         kept = pickle.loads(pickle.dumps(snapshot))  # noqa: S301 - our own
         with pytest.raises(lastgood.StoreReplacedError, match="Look up what you mean"):
             await again.state("s").restore(kept)
-        with pytest.raises(lastgood.StoreReplacedError):
-            await again.state("s").get("a", at=kept)
+        for refused in (
+            lambda: again.state("s").get("a", at=kept),
+            lambda: again.state("s").get_history(after=kept),
+            lambda: again.state("s").get_history(before=kept),
+            lambda: again.state("s").delete_snapshot(kept),
+        ):
+            with pytest.raises(lastgood.StoreReplacedError):
+                await refused()
 
 
 async def test_two_claimants_of_one_attempt_do_not_meet(restored: Restored) -> None:

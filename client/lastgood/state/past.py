@@ -88,14 +88,20 @@ class StatePast(StateHandle):
         return convert.snapshot_from(answer.snapshot, answer.header, self._locator)
 
     async def delete_snapshot(self, snapshot: Snapshot | str, *, timeout: float | None = None) -> bool:
-        """Forget a snapshot, given as such or by its id, and tell whether there was one. The history stays as it is."""
+        """Forget a snapshot, given as such or by its id, and tell whether there was one. The history stays as it is.
+
+        Raises:
+            StoreReplacedError: it was taken in another copy of the store.
+        """
+        request = DeleteSnapshotRequest(state=self._reference, context=self._changer)
         if isinstance(snapshot, Snapshot):
             if snapshot.snapshot_id is None or snapshot.state_id != self._state_id:
                 text = f"no snapshot that was taken of {self._state_id!r}: {snapshot!r}"
                 raise InvalidArgumentError(text, field="snapshot")
-            snapshot = snapshot.snapshot_id
-        name = arguments.check_text(snapshot, "snapshot")
-        request = DeleteSnapshotRequest(state=self._reference, context=self._changer, snapshot_id=name)
+            request.snapshot_id = snapshot.snapshot_id
+            request.context.copy_id = snapshot.copy_id
+        else:
+            request.snapshot_id = arguments.check_text(snapshot, "snapshot")
         answer = await self._call(DELETE_SNAPSHOT, request, timeout)
         return answer.existed
 

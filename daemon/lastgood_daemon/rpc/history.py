@@ -246,7 +246,8 @@ def _revision(reader: Reader, state: State, target: Target) -> int:
             return revision
         case Time(time):
             return reader.revision_at(state, time)
-        case Point(state.state_id, state.incarnation, revision):
+        case Point(state.state_id, incarnation, revision):
+            state.require(incarnation)
             return revision
         case _:
             field = "after/before"

@@ -49,8 +49,10 @@ def bound_of(
     if isinstance(bound, datetime):
         return Target(time=convert.time_to(arguments.check_time(bound, field)))
     if isinstance(bound, Snapshot):
-        if bound.state_id != state_id or not is_at(bound, connection, timeout):
-            text = f"{field} must be a snapshot of this state, got one of another state ({bound.state_id!r})"
+        is_of_another = bool(bound.daemon_id) and (connection.server(timeout)).daemon_id != bound.daemon_id
+        if bound.state_id != state_id or is_of_another:
+            where = " of another daemon" if is_of_another else ""
+            text = f"{field} must be a snapshot of this state, got one of state {bound.state_id!r}{where}"
             raise InvalidArgumentError(text, field=field)
         return Target(snapshot=convert.reference_to(bound)) if bound.incarnation else Target(revision=bound.revision)
     if isinstance(bound, bool) or not isinstance(bound, int):
