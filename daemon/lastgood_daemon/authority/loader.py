@@ -109,10 +109,10 @@ class Loader:
                 record = await self.store.record(retention_key(owner))
                 world.retentions[owner] = self._decoded(record, Retention)
             case TreeNeed(point):
-                state, _, _ = await self._rebuilt(point)
+                state, image_size, image_log_bytes = await self._rebuilt(point)
                 # A revision of a batch that is not durable yet is not in the log; whoever waits for it has to ask again.
                 if state.revision == point.revision:
-                    world.trees.put(point, state.tree)
+                    world.keep(point, state.tree, image_size + state.log_bytes - image_log_bytes)
             case TimeNeed(state_id, incarnation, time):
                 world.times.put(need, await self._revision_at(LogId(state_id, incarnation), time))
             case OthersNeed():

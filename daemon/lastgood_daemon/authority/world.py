@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from lastgood_daemon.authority.memory import BUDGET, LARGE, LEAST, PER_BYTE, PER_PART, Memory
+from lastgood_daemon.authority.past import PastTrees
 from lastgood_daemon.authority.sessions import Session
 from lastgood_daemon.authority.versions import Versions
 from lastgood_daemon.authority.workings import Workings
@@ -263,7 +264,7 @@ class World:
         self.workings = Workings()
         self._gone: list[Mark | Tree | bytes] = []
         self.versions = Versions()
-        self.trees: Recent[Point, Tree] = Recent(64)
+        self.trees = PastTrees()
         """Earlier contents that were rebuilt from the log."""
         self.times: Recent[TimeNeed, int] = Recent(1024)
         self.others_found: Recent[OthersNeed, Others] = Recent(64)
@@ -342,8 +343,17 @@ class World:
         names = [name for name in self.memory.idle(now) if not self._is_needed(name, now)]
         for name in names:
             self.drop(name)
+        past = self.trees.idle()
+        is_any = bool(names or past)
+        self._gone.extend(past)
+        del past
         self.let_go()
-        return bool(names)
+        return is_any
+
+    def keep(self, point: Point, tree: Tree, size: int) -> None:
+        """Keep an earlier content of so many bytes for a while."""
+        self._gone.extend(self.trees.put(point, tree, size))
+        self.let_go()
 
     def _is_needed(self, name: str, now: int) -> bool:
         workflow = self.workflows.get(name)
@@ -369,9 +379,7 @@ class World:
             revision: the one that it was redacted by.
             exact: whether the state in memory is what its log makes now, in every respect.
         """
-        for point in self.trees.names():
-            if (point.state_id, point.incarnation) == log:
-                self.trees.pop(point)
+        self.trees.forget(*log)
         self.images.pop(log, None)
         self.redacted[log] = revision
         if not exact:
