@@ -19,6 +19,7 @@ import os
 import sys
 import threading
 import time
+from array import array
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -58,9 +59,16 @@ class Heartbeat:
     """The timer, and what it has noted."""
 
     def __init__(self) -> None:
-        self.late: list[tuple[float, float, float, float, float]] = []
+        # One block of memory: small objects, noted while a large call runs, would keep all from being given back in which
+        # they lie, and so count as memory that the daemon holds.
+        self._late = array("d")
         self._due = 0.0
         self._before = Clocks(0.0, 0.0, 0.0, 0.0)
+
+    def late(self) -> list[list[float]]:
+        """Return what was noted."""
+        width = 5
+        return [self._late[begin : begin + width].tolist() for begin in range(0, len(self._late), width)]
 
     async def serve(self, config: Config, folder: DataFolder) -> int:
         """Serve, with the timer on the same loop."""
@@ -78,7 +86,7 @@ class Heartbeat:
         at, before = Clocks.read(), self._before
         if at.now - self._due > LATE:
             passed = (at.waited - before.waited, at.worked - before.worked, at.own - before.own)
-            self.late.append((self._due, at.now - self._due, *passed))
+            self._late.extend((self._due, at.now - self._due, *passed))
         self._due, self._before = at.now + PERIOD, at
         asyncio.get_running_loop().call_later(PERIOD, self.beat)
 
@@ -87,7 +95,7 @@ def main(file: Path, flags: list[str]) -> int:
     """Be a daemon, or nothing; gives the exit status."""
     heartbeat = Heartbeat()
     status = daemon(heartbeat, flags) if flags else asyncio.run(count(heartbeat))
-    file.write_text(json.dumps(heartbeat.late))
+    file.write_text(json.dumps(heartbeat.late()))
     return status
 
 
