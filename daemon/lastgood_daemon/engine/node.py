@@ -296,9 +296,9 @@ class Node:
             held, self._encoded = [self._encoded], None
             let_go_of_bytes(held)
         if isinstance(body, MapBody):
-            entries = [*body.entries.items()]
+            entries = [(entry, entry.node) for entry in body.entries.values()]
             del body
-            below = [entry.node for _, entry in entries]
+            below = [node for _, node in entries]
             let_go(entries)
             return below
         if not isinstance(body, ListBody):

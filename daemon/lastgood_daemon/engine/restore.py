@@ -20,10 +20,12 @@ from lastgood_daemon.engine.delta import MOST_ITEMS
 from lastgood_daemon.engine.edits import Delete, Set, evaluate
 from lastgood_daemon.engine.equality import same_value
 from lastgood_daemon.engine.errors import PathError
+from lastgood_daemon.engine.freeing import take_apart
 from lastgood_daemon.engine.labour import spend
 from lastgood_daemon.engine.node import ListBody, MapBody, Node, child_of, find, list_index
 from lastgood_daemon.engine.order import sorted_in_runs
 from lastgood_daemon.engine.sequence import Sequence, slid
+from lastgood_daemon.engine.trail import Mark
 from lastgood_daemon.engine.tree import Tree
 from lastgood_proto.paths import Path
 
@@ -87,10 +89,17 @@ def bridge_paths(now: Tree, target: Node, paths: Iterable[Path]) -> Iterator[tup
     for path in _in_turn(now, target, paths):
         changes = _bridge_path(now, target, path) if path else bridge(now.root, target)
         yield path, changes
-        root = now.root
-        for change in changes:
-            root = apply_change(root, change, now.revision)
-        now = now._replace(root=root)
+        now = now._replace(root=_applied(now, changes))
+    gone: list[Mark | Tree | bytes] = [now]
+    del now
+    take_apart(gone)  # of 100,000 paths it would be freed in one call else
+
+
+def _applied(now: Tree, changes: Iterable[Change]) -> Node:
+    root = now.root
+    for change in changes:
+        root = apply_change(root, change, now.revision)
+    return root
 
 
 def restored(now: Tree, target: Node, paths: Iterable[Path]) -> Node:

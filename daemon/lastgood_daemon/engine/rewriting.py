@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
-from immutables import Map
 
 from lastgood_daemon.engine.change import Change, Patch, Put, Remove, SimpleChange, Splice
 from lastgood_daemon.engine.errors import NotRedactableError
 from lastgood_daemon.engine.graves import Grave
+from lastgood_daemon.engine.labour import let_go
 from lastgood_daemon.engine.log import Author, Entry, LoggedEdit, Squash, decode_row, encode_entry, encode_squash
 from lastgood_daemon.engine.node import Imaged, ListBody, MapBody, MapEntry, Node, map_of, packed
 from lastgood_daemon.engine.redaction import Redactor
@@ -151,18 +151,22 @@ def _leaf(node: Node, encoded: bytes, path: Path, redactor: Redactor, changes: l
 def _map(node: Node, body: MapBody, path: Path, redactor: Redactor, changes: list[Put]) -> Node:
     entries: list[tuple[str, MapEntry]] = []
     same = True
-    for name, (position, child) in body.ordered():
+    for name in body.names():
+        position, child = body.entries[name]
         made, count = redactor.name(name), len(changes)
         after = _node(child, (*path, made), redactor, changes)
         if made != name:
             changes[count:] = [Put((*path, made), after.encoded())]
         same = same and made == name and after is child
         entries.append((made, MapEntry(position, after)))
-    if same:
-        return node
-    return Node(node.changed, body=MapBody(map_of(entries), body.next_position, body.renewed))
+    after = node if same else Node(node.changed, body=MapBody(map_of(entries), body.next_position, body.renewed))
+    let_go(entries)
+    return after
 
 
 def _graves(grave: Grave, redactor: Redactor) -> Grave:
-    below = {redactor.name(name): _graves(child, redactor) for name, child in grave.below.items()}
-    return grave._replace(below=Map(below)) if below else grave
+    if not grave.below:
+        return grave
+    return grave._replace(
+        below=map_of((redactor.name(name), _graves(child, redactor)) for name, child in grave.below.items())
+    )
