@@ -50,6 +50,8 @@ _LONG_IMAGE = 16 * 1024
 """Bytes of a part of an image above which it is opened in a thread: each part of it takes a few at least."""
 LONG_ENCODED = 256 * 1024
 """Bytes above which that is so."""
+_BYTES_A_MICROSECOND = 1_000
+"""So many are copied; see ``spend``."""
 _RUN = 4_000
 """Parts of an encoded value that are joined at a time."""
 
@@ -210,7 +212,11 @@ class Node:
     def encoded(self) -> bytes:
         """Give the value as bytes; O(its size) where it is opened."""
         encoded = self._encoded
-        return encoded if encoded is not None else joined(self.encoded_pieces())
+        if encoded is not None:
+            return encoded
+        parts = self.encoded_pieces()
+        spend(sum(map(len, parts)) // _BYTES_A_MICROSECOND)
+        return joined(parts)
 
     def encoded_pieces(self) -> list[bytes]:
         """Return the value as bytes, in pieces: what is still encoded is a piece of its own, and not copied."""
