@@ -100,7 +100,7 @@ def _simple(revision: int, change: SimpleChange, redactor: Redactor) -> SimpleCh
 def _stored(stored: bytes, redactor: Redactor) -> bytes:
     before = content_of(stored)
     after = redactor.value(before)
-    return stored if after == before else in_place_of(stored, after)
+    return stored if after is before else in_place_of(stored, after)
 
 
 # Trees.
@@ -142,7 +142,7 @@ def _node(node: Node, path: Path, redactor: Redactor, changes: list[Put]) -> Nod
 
 def _leaf(node: Node, encoded: bytes, path: Path, redactor: Redactor, changes: list[Put]) -> Node:
     after = redactor.value(encoded)
-    if after == encoded:
+    if after is encoded:
         return node
     changes.append(Put(path, after))
     return Node(node.changed, encoded=after)

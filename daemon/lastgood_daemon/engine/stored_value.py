@@ -15,6 +15,8 @@ This layout is known here alone: whatever reads, writes or exports a stored valu
 from hashlib import blake2b
 from typing import NamedTuple
 
+from lastgood_daemon.engine.encoded import joined, sliced
+
 DIGEST_BYTES = 16
 
 _MARK = b"\xc1"
@@ -31,7 +33,7 @@ class Redacted(NamedTuple):
 
     def stored(self) -> bytes:
         """Return the bytes that are stored."""
-        return _MARK + self.digest + _digest(self.digest + self.content) + self.content
+        return joined((_MARK + self.digest + _digest(self.digest, self.content), self.content))
 
 
 def redacted_of(stored: bytes) -> Redacted | None:
@@ -42,24 +44,22 @@ def redacted_of(stored: bytes) -> Redacted | None:
     """
     if stored[:1] != _MARK:
         return None
-    found = Redacted(stored[_KEPT], stored[_CONTENT])
-    if _digest(found.digest + found.content) != stored[_CHECK]:
+    if not _is_sound(stored):
         message = "a redacted value does not match its checksum"
         raise ValueError(message)
-    return found
+    return Redacted(stored[_KEPT], content_of(stored))
 
 
 def content_of(stored: bytes) -> bytes:
     """Return the value that is stored."""
-    return stored[_CONTENT] if stored[:1] == _MARK else stored
+    return joined(sliced(memoryview(stored)[_CONTENT])) if stored[:1] == _MARK else stored
 
 
 def digest_of(stored: bytes) -> bytes:
     """Return the hash by which a stored value is chained: of what it was before it was ever redacted."""
     if stored[:1] != _MARK:
         return _digest(stored)
-    kept = stored[_KEPT]
-    return kept if _digest(kept + stored[_CONTENT]) == stored[_CHECK] else _digest(stored)
+    return stored[_KEPT] if _is_sound(stored) else _digest(stored)
 
 
 def in_place_of(stored: bytes, content: bytes) -> bytes:
@@ -67,5 +67,13 @@ def in_place_of(stored: bytes, content: bytes) -> bytes:
     return Redacted(digest_of(stored), content).stored()
 
 
-def _digest(data: bytes) -> bytes:
-    return blake2b(data, digest_size=DIGEST_BYTES).digest()
+def _is_sound(redacted: bytes) -> bool:
+    return _digest(redacted[_KEPT], memoryview(redacted)[_CONTENT]) == redacted[_CHECK]
+
+
+def _digest(*parts: bytes | memoryview) -> bytes:
+    """Return the hash of parts as of one; a large one is hashed while others have the interpreter."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
