@@ -26,7 +26,8 @@ INTRODUCTION = """\
 
 Every error of lastgood, what it means and what to do about it. The message of an error names what was wrong with this call;
 the [reference](reference/errors.md) has the attributes that each class carries. Under `--json`, and in other languages,
-errors are told apart by their reason.
+errors are told apart by their reason. The command has three more: `USAGE` (the command line makes no sense), `INTERRUPTED`
+(Ctrl-C), and `FAILED` where none of the others fits, such as a file that cannot be read, or a no to a question.
 
 Where to look first:
 

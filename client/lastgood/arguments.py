@@ -62,12 +62,18 @@ def check_paths(given: Iterable[str] | None) -> list[str]:
     return listed
 
 
-def encode(value: object, within: str = "") -> Value:
+def encode_items(items: Iterable[object]) -> list[Value]:
+    """Return the items of an append in their form for the wire; errors name the number of the item."""
+    return [encode(item, str(index), called=f"item {index}") for index, item in enumerate(items)]
+
+
+def encode(value: object, within: str = "", *, called: str = "") -> Value:
     """Check a value and give it in its form for the wire.
 
     Args:
         value: any value of the model.
         within: where it stands in what the caller gave, such as the path of an ``update``; errors name it.
+        called: how errors name that, where it is no path.
 
     Raises:
         InvalidValueError: it, or something inside it, cannot be stored.
@@ -77,7 +83,7 @@ def encode(value: object, within: str = "") -> Value:
         encoded = values.encode(value)
     except values.InvalidValue as error:
         where = ".".join(filter(None, (within, error.path)))
-        text = f"{error} (in the value for {within!r})" if within else str(error)
+        text = f"{error} (in {called or f'the value for {within!r}'})" if within else str(error)
         raise InvalidValueError(text, path=where, type_name=error.type_name) from None
     if len(encoded) > values.MAX_BYTES:
         text = f"a value of {len(encoded):,} bytes; the limit is {values.MAX_BYTES:,}"

@@ -439,8 +439,9 @@ class ClientUnusableError(LastgoodError, RuntimeError):
 
     ``reason`` is ``"CLIENT_CLOSED"``, ``"CLIENT_FORKED"`` (it was made before a fork), ``"CLIENT_OTHER_LOOP"`` (it
     belongs to another event loop), ``"CLIENT_IN_EVENT_LOOP"`` (it is one of lastgood.sync, whose calls would block the
-    event loop of this thread), ``"CLIENT_WITHOUT_ASYNCIO"`` (it is an async one, and no event loop of asyncio runs here) or
-    ``"CLIENT_GREEN_THREADS"`` (gevent or eventlet has replaced the threads that it needs).
+    event loop of this thread), ``"CLIENT_WITHOUT_ASYNCIO"`` (it is an async one, and no event loop of asyncio runs here),
+    ``"CLIENT_GREEN_THREADS"`` (gevent or eventlet has replaced the threads that it needs) or ``"CLIENT_NOT_PICKLABLE"``
+    (it, or a handle of it, was to be pickled or copied).
     """
 
     reason = "CLIENT_CLOSED"

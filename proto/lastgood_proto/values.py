@@ -72,7 +72,8 @@ def _check(value: object, path: Path) -> None:
         _check_datetime(value, path)
     else:
         name = _name(type(value))
-        msg = f"a {name} cannot be stored; the types are None, bool, int, float, str, bytes, datetime, list and dict"
+        article = "an" if name[:1].lower() in "aeiou" else "a"
+        msg = f"{article} {name} cannot be stored; the types are None, bool, int, float, str, bytes, datetime, list and dict"
         raise InvalidValue(msg, path=path, type_name=name)
 
 

@@ -367,3 +367,10 @@ async def test_the_history_names_operation_and_author(state: SharedState, verb: 
 async def test_an_id_is_valid_text(client: Client, state_id: str) -> None:
     with pytest.raises(ValueError, match="state_id"):
         client.state(state_id)
+
+
+async def test_a_value_that_cannot_be_stored_is_named(state: SharedState) -> None:
+    with pytest.raises(InvalidValueError, match=r"an object cannot be stored; .* \(in item 1\)"):
+        await state.append("list", 1, object())
+    with pytest.raises(InvalidValueError, match=r"a set cannot be stored; .* \(in the value for '0'\)"):
+        await state.update({"0": {1}})

@@ -1,7 +1,10 @@
 """What a typo, or a command that loses something, must not do without a word."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
-from tests.cli.running import Command, Terminal
+from tests.cli.running import COMMAND, SECONDS, Command, Terminal
 
 import lastgood
 from lastgood import AgentStatus, Retention
@@ -44,7 +47,61 @@ def test_what_was_never_written_is_an_error(command: Command, state_id: str, wor
 
 
 async def test_a_default_stands_for_a_state_that_is_not_there(command: Command, state_id: str) -> None:
-    assert command.says("get", state_id, "--default", "{}") == "{}\n"
+    assert command.says("get", state_id, "--default", "1") == "1\n"
+    assert command.json("get", state_id, "--default", "1")["existed"] is False
+
+
+async def test_a_plain_state_does_not_become_a_workflow(command: Command, client: lastgood.Client, state_id: str) -> None:
+    await client.state(state_id).set("x", 1)
+
+    assert f"there is no workflow '{state_id}'" in command.complains(1, "resume", state_id)
+    assert await client.workflow(state_id).status() is None
+
+
+def test_a_policy_of_what_is_not_there_is_told(command: Command, state_id: str) -> None:
+    told = f"there is no state or workflow '{state_id}' yet\n"
+    assert command.says("retention", state_id).endswith(told)
+    assert command.says("retention", state_id, "--revisions", "3") == f"{state_id}: revisions 3\n{told}"
+
+
+@pytest.mark.parametrize("options", [[], ["--yes"], ["--expected", "1"]], ids=str)
+async def test_a_restore_that_changes_nothing_writes_nothing(
+    command: Command, client: lastgood.Client, state_id: str, options: list[str]
+) -> None:
+    await client.state(state_id).set("x", 1)
+
+    assert command.json("restore", state_id, "1", *options)["revision"] == 1
+    said = command.says("restore", state_id, "1", *options)
+    assert said == f"{state_id} is like that already: nothing was written\n"
+    assert await client.state(state_id).revision() == 1
+    assert "it is at 1" in command.complains(1, "restore", state_id, "1", "--expected", "7")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["set", "STATE", "x", "1"],
+            "lastgood set: standard output could not be written: No space left on device; the command",
+        ),
+        (["--help"], "lastgood: standard output could not be written: No space left on device"),
+    ],
+    ids=["set", "help"],
+)
+def test_a_full_standard_output_is_named(command: Command, state_id: str, words: list[str], said: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *(state_id if each == "STATE" else each for each in words)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=command.environment,
+            check=False,
+            text=True,
+            timeout=SECONDS,
+        )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done
+    assert done.stderr.startswith(said)
 
 
 async def test_a_state_is_not_emptied_without_a_yes(command: Command, client: lastgood.Client, state_id: str) -> None:
@@ -78,7 +135,10 @@ async def test_a_terminal_is_not_asked_where_nothing_would_change(
 async def test_a_policy_is_changed_rule_by_rule(command: Command, state_id: str) -> None:
     command.says("retention", state_id, "--revisions", "10", "--age", "7d")
 
-    assert command.says("retention", state_id, "--bytes", "10") == f"{state_id}: revisions 10, age 7d, bytes 10B\n"
+    assert (
+        command.says("retention", state_id, "--bytes", "10")
+        == f"{state_id}: revisions 10, age 7d, bytes 10B\nthere is no state or workflow '{state_id}' yet\n"
+    )
 
 
 async def test_what_a_policy_lets_go_is_shown_first(command: Command, client: lastgood.Client, state_id: str) -> None:
@@ -188,4 +248,6 @@ async def test_a_label_that_looks_like_something_else(command: Command, client: 
     for label in ("12", "step:3"):
         command.says("restore", state_id, f"label:{label}")
         assert await state.get("x") == label
-    assert "no snapshot '13'" in command.complains(1, "restore", state_id, "label:13")
+    complaint = command.complains(1, "restore", state_id, "label:13")
+    assert "no snapshot '13'" in complaint
+    assert "'label:12'" in complaint  # as it has to be typed

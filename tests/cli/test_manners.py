@@ -64,7 +64,14 @@ async def test_errors_are_json_where_that_was_asked_for(command: Command, client
     conflict = failure(command, 1, "set", state_id, "x", "2", "--expected", "0")
     assert (conflict["reason"], conflict["expected"], conflict["actual"]) == ("REVISION_CONFLICT", 0, 1)
     assert "look at it again" in str(conflict["message"])
-    assert failure(command, 1, "get", state_id, "y")["reason"] == "FAILED"
+    assert failure(command, 1, "get", state_id, "y")["reason"] == "NOT_FOUND"
+    none = f"{state_id}-none"
+    assert failure(command, 1, "get", none)["reason"] == "STATE_NOT_FOUND"
+    assert failure(command, 1, "get", none)["state_id"] == none
+    assert failure(command, 1, "checkpoints", none)["reason"] == "NOT_FOUND"
+    assert failure(command, 1, "workflow", "show", none)["reason"] == "NOT_FOUND"
+    assert failure(command, 1, "restore", state_id, "nolabel")["reason"] == "SNAPSHOT_NOT_FOUND"
+    assert failure(command, 1, "states", "--no-autostart", "--data-dir", f"/nonexistent/{none}")["reason"] == "UNAVAILABLE"
     assert failure(command, 2, "get", state_id, "a..b")["reason"] == "USAGE"
     assert failure(command, 2, "get")["message"] == "Missing argument 'STATE'."
     assert failure(command, 2, "nosuch")["reason"] == "USAGE"

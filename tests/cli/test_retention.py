@@ -14,6 +14,7 @@ from lastgood.cli import quantities
 OPTIONS = ["--revisions", "10", "--age", "7d", "--bytes", "10MB", "--ttl", "90d", "--checkpoints", "3", "--superseded", "0s"]
 POLICY = Retention(10, timedelta(days=7), 10_000_000, timedelta(days=90), 3, timedelta(0))
 SAID = "revisions 10, age 7d, bytes 10MB, ttl 90d, checkpoints 3, superseded 0s"
+NOT_THERE = "\nthere is no state or workflow 'trip' yet"
 
 
 async def test_the_default(own_daemon: DaemonProcess) -> None:
@@ -22,13 +23,13 @@ async def test_the_default(own_daemon: DaemonProcess) -> None:
     assert command.json("retention") == {"state": None, "own": False, "retention": None}
     assert command.says("retention", *OPTIONS) == f"all: {SAID}\n"
     assert command.says("retention") == f"all: {SAID}\n"
-    assert command.says("retention", "trip") == f"trip, as all: {SAID}\n"
-    assert command.says("retention", "trip", "--age", "90m") == "trip: age 90m\n"
+    assert command.says("retention", "trip") == f"trip, as all: {SAID}{NOT_THERE}\n"
+    assert command.says("retention", "trip", "--age", "90m") == f"trip: age 90m{NOT_THERE}\n"
     async with lastgood.connect(data_dir=own_daemon.folder, autostart=False, timeout=20.0) as client:
         assert (await client.get_retention()).retention == POLICY
         assert (await client.get_retention("trip")).retention == Retention(age=timedelta(minutes=90))
     assert command.says("retention", "--clear") == "all: everything is kept; no policy is set\n"
-    assert command.says("retention", "trip") == "trip: age 90m\n"
+    assert command.says("retention", "trip") == f"trip: age 90m{NOT_THERE}\n"
 
 
 async def test_of_one(command: Command, client: lastgood.Client, state_id: str) -> None:
@@ -46,7 +47,10 @@ async def test_of_one(command: Command, client: lastgood.Client, state_id: str) 
         },
     }
     await client.set_retention(Retention(), state_id)
-    assert command.says("retention", state_id) == f"{state_id}: everything is kept\n"
+    assert (
+        command.says("retention", state_id)
+        == f"{state_id}: everything is kept\nthere is no state or workflow '{state_id}' yet\n"
+    )
 
 
 async def test_compact(command: Command, client: lastgood.Client, state_id: str) -> None:

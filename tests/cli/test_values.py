@@ -244,7 +244,10 @@ def test_a_full_disk_and_a_closed_pipe(command: Command, state_id: str) -> None:
             text=True,
             timeout=SECONDS,
         )
-    assert (done.returncode, done.stderr) == (1, "lastgood get: [Errno 28] No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "lastgood get: standard output could not be written: No space left on device\n",
+    )
 
     reading, writing = os.pipe()
     os.close(reading)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import typer.main
 
-from lastgood.cli.command import USAGE, USAGE_ERRORS, complain
+from lastgood.cli.command import USAGE, USAGE_ERRORS, complain, complain_of_output
 from lastgood.cli.words import wants_json
 from lastgood.version import __version__
 
@@ -68,6 +68,8 @@ def main(arguments: Sequence[str]) -> int:
             error.show()
             return error.exit_code
         return complain("lastgood", error.format_message(), error.exit_code, as_json=True)
+    except OSError as error:  # of a help that cannot be written
+        return complain_of_output("", error, as_json=wants_json(arguments))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return status if isinstance(status, int) else 0

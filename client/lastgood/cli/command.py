@@ -23,7 +23,7 @@ from typer.core import TyperCommand
 from lastgood.cli.failures import FailedError, WrongUsageError
 from lastgood.cli.options import Given
 from lastgood.cli.terminal import plain
-from lastgood.errors import InvalidArgumentError, InvalidValueError, LastgoodError
+from lastgood.errors import InternalError, InvalidArgumentError, InvalidValueError, LastgoodError
 from lastgood.remedies import hint
 
 USAGE_ERRORS = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
@@ -31,6 +31,7 @@ USAGE_ERRORS = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+_REASONS = {FAILED: "FAILED", USAGE: "USAGE", INTERRUPTED: "INTERRUPTED"}
 
 _P = ParamSpec("_P")
 _Body = Callable[Concatenate[Given, _P], Coroutine[Any, Any, int | None]]
@@ -90,16 +91,16 @@ class _WithNumbers(TyperCommand):
 
 def run_safely(name: str, run: Callable[[], int | None], *, as_json: bool = False) -> int:
     """Run something; what goes wrong is said in one line, and becomes the exit status."""
+    done = False
     try:
         status = run() or 0
+        done = True
         sys.stdout.flush()  # what cannot be written is noticed here
-    except (FailedError, WrongUsageError, LastgoodError, OSError) as error:
-        if isinstance(error, OSError) and not isinstance(error, LastgoodError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it could not be written, nor can what is left
-        if isinstance(error, BrokenPipeError):
-            return FAILED  # nobody reads on, and nobody needs to be told
+    except (FailedError, WrongUsageError, LastgoodError) as error:
         status = USAGE if _is_usage(error) else FAILED
         return complain(name, f"{error}{hint(error)}", status, as_json=as_json, error=error)
+    except OSError as error:
+        return complain_of_output(name, error, as_json=as_json, done=done)
     except KeyboardInterrupt:
         return complain(name, "interrupted", INTERRUPTED, as_json=as_json)
     except (typer.Exit, typer.Abort, typer.BadParameter):
@@ -111,6 +112,25 @@ def run_safely(name: str, run: Callable[[], int | None], *, as_json: bool = Fals
         text = f"a fault of lastgood itself: {kind}: {error} (LASTGOOD_DEBUG=1 shows where)"
         return complain(name, text, FAILED, as_json=as_json, error=error)
     return status
+
+
+def complain_of_output(name: str, error: OSError, *, as_json: bool = False, done: bool = False) -> int:
+    """Say that standard output could not be written, drop what is left of it, and return the status.
+
+    Args:
+        name: of the command.
+        error: what the system says; it is another failure where it names a file.
+        as_json: as ``complain`` has it.
+        done: whether all but the output is done.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return FAILED  # the reader has gone, and need not be told
+    text = str(error)
+    if error.filename is None:
+        text = f"standard output could not be written: {error.strerror or error}"
+        text += "; the command itself is done, do not repeat it for that" if done else ""
+    return complain(name, text, FAILED, as_json=as_json, error=error)
 
 
 def complain(name: str, why: str, status: int, *, as_json: bool = False, error: Exception | None = None) -> int:
@@ -127,16 +147,23 @@ def complain(name: str, why: str, status: int, *, as_json: bool = False, error: 
     if as_json:
         sys.stderr.write(json.dumps({"error": _document(text, status, error)}) + "\n")
     else:
-        sys.stderr.write(f"lastgood {name}: {plain(text)}\n")
+        sys.stderr.write(f"{f'lastgood {name}'.strip()}: {plain(text)}\n")
     return status
 
 
 def _document(text: str, status: int, error: Exception | None) -> dict[str, object]:
-    reason = "USAGE" if status == USAGE else "FAILED"
     if not isinstance(error, LastgoodError):
+        reason = _own_reason(status, error)
         return {"reason": reason, "message": text}
     simple = {name: value for name, value in vars(error).items() if isinstance(value, str | int | float)}
     return {**simple, "reason": error.reason, "message": text}
+
+
+def _own_reason(status: int, error: Exception | None) -> str:
+    if isinstance(error, FailedError):
+        return error.reason
+    ours = error is None or isinstance(error, WrongUsageError | OSError)
+    return _REASONS.get(status, "FAILED") if ours else InternalError.reason
 
 
 def _is_usage(error: Exception) -> bool:

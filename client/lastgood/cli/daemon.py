@@ -8,7 +8,6 @@ import typer
 from lastgood import ServerInfo
 from lastgood.cli import jsonform, programs
 from lastgood.cli.command import command
-from lastgood.cli.failures import FailedError
 from lastgood.cli.options import Given, not_running
 from lastgood.cli.render import Cell, Page, Row, size
 from lastgood.errors import DaemonUnavailableError, IncompatibleDaemonError
@@ -44,14 +43,14 @@ async def status(given: Given) -> int:
     location = given.location()
     folder = location.folder
     if folder is not None and await answering(folder) is None:
-        return _not_running(given, location, "")
+        return _not_running(given, location)
     try:
         async with given.connect(autostart=False) as client:
             info, states = await asyncio.gather(client.server_info(), client.list_states())
     except IncompatibleDaemonError:
         raise
     except DaemonUnavailableError as error:
-        return _not_running(given, location, str(error))
+        return _not_running(given, location, error)
     _running(given, info, len(states))
     return 0
 
@@ -94,11 +93,11 @@ def _running(given: Given, info: ServerInfo, states: int) -> None:
     Page().rows(rows, soft=[1])
 
 
-def _not_running(given: Given, location: Location, why: str) -> int:
+def _not_running(given: Given, location: Location, why: DaemonUnavailableError | None = None) -> int:
     if given.json:
         folder = location.folder
         _write(running=False, address=None if folder else location.target, data_dir=str(folder) if folder else None)
-    raise FailedError(why) if why else not_running(location)
+    raise why or not_running(location)
 
 
 def _write(**known: object) -> None:

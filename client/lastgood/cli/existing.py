@@ -3,14 +3,14 @@
 import shlex
 
 from lastgood import Client
-from lastgood.cli.failures import FailedError
+from lastgood.errors import NotFoundError, StateNotFoundError
 
 
 async def require(client: Client, state_id: str) -> int:
     """Return the revision of a state.
 
     Raises:
-        FailedError: it has never been written, or was deleted.
+        StateNotFoundError: it has never been written, or was deleted.
     """
     revision = await client.state(state_id).revision()
     if not revision:
@@ -22,20 +22,25 @@ async def require_any(client: Client, name: str) -> None:
     """Check that there is a state or a workflow of that id.
 
     Raises:
-        FailedError: there is neither.
+        StateNotFoundError: there is neither.
     """
-    if not await client.state(name).revision() and await client.workflow(name).status() is None:
+    if not await exists(client, name):
         raise missing(name)
 
 
-def missing(state_id: str) -> FailedError:
+async def exists(client: Client, name: str) -> bool:
+    """Return whether there is a state or a workflow of that id."""
+    return bool(await client.state(name).revision()) or await client.workflow(name).status() is not None
+
+
+def missing(state_id: str) -> StateNotFoundError:
     """Return the error for a state that is not there."""
     name = shlex.quote(state_id)
-    message = f"there is no state {state_id!r}: lastgood states lists them, lastgood set {name} PATH VALUE makes it"
-    return FailedError(message)
+    message = f"there is no state {state_id!r}: lastgood set {name} PATH VALUE makes it, lastgood states lists what there is"
+    return StateNotFoundError(message, state_id=state_id)
 
 
-def missing_workflow(workflow_id: str) -> FailedError:
+def missing_workflow(workflow_id: str) -> NotFoundError:
     """Return the error for a workflow that is not there."""
     message = f"there is no workflow {workflow_id!r}: lastgood workflows lists them"
-    return FailedError(message)
+    return NotFoundError(message)

@@ -13,9 +13,9 @@ import typer
 import lastgood
 from lastgood.arguments import check_path
 from lastgood.cli import completing
-from lastgood.cli.failures import FailedError, WrongUsageError
+from lastgood.cli.failures import WrongUsageError
 from lastgood.cli.jsonform import NotAValueError, from_json
-from lastgood.errors import PathError
+from lastgood.errors import DaemonUnavailableError, PathError
 from lastgood.locate import Location, locate, may_autostart
 from lastgood.transport.connection import DEFAULT_TIMEOUT
 from lastgood.transport.finder import answering
@@ -64,7 +64,7 @@ class Given:
         """Connect to that daemon.
 
         Raises:
-            FailedError: none runs in the folder, and none may be started: a command does not wait for one.
+            DaemonUnavailableError: none runs in the folder, and none may be started: a command does not wait for one.
         """
         location = self.location()
         wanted = None if autostart and not self.no_autostart else False
@@ -80,9 +80,9 @@ class Given:
             yield client
 
 
-def not_running(location: Location) -> FailedError:
+def not_running(location: Location) -> DaemonUnavailableError:
     """Return the error for a daemon that does not run."""
-    return FailedError(f"no daemon runs for {location}. To start one: {location.how_to_start}")
+    return DaemonUnavailableError(f"no daemon runs for {location}. To start one: {location.how_to_start}")
 
 
 def _who() -> str:

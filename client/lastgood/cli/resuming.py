@@ -78,7 +78,7 @@ async def resume(
     """
     async with given.connect() as client:
         resumable = client.workflow(workflow)
-        if await resumable.status() is None and not await client.state(workflow).revision():
+        if await resumable.status() is None:
             raise missing_workflow(workflow)
         if step is not None or dry_run:
             aside = await _foresee(client, workflow, step)

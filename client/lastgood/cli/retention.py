@@ -10,7 +10,7 @@ import lastgood
 from lastgood import Compaction, Retention, RetentionInForce
 from lastgood.cli import jsonform, quantities, render
 from lastgood.cli.command import command
-from lastgood.cli.existing import require_any
+from lastgood.cli.existing import exists, require_any
 from lastgood.cli.failures import WrongUsageError
 from lastgood.cli.options import Given, Yes
 from lastgood.cli.terminal import confirm, say
@@ -109,10 +109,13 @@ async def retention(  # noqa: PLR0913 - what a policy consists of
                 confirm(f"{went} would go. Set it?", f"{went} would go by that policy, for good", yes=yes)
             await client.set_retention(wanted, state)
             found = await client.get_retention(state)
+        known = state is None or await exists(client, state)
     if given.json:
         jsonform.write({"state": state, "own": found.own, "retention": _document(found.retention)})
     else:
         say(_told(state, found))
+        if not known:
+            say(f"there is no state or workflow {state!r} yet")
 
 
 async def compact(given: Given, state: OptionalState = None, *, dry_run: DryRun = False, yes: Yes = False) -> None:

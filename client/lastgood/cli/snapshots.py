@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from lastgood import Checkpoint, Client, Snapshot
+from lastgood import Checkpoint, Client, SharedState, Snapshot
 from lastgood.cli import effects, jsonform, targets, workflowform
 from lastgood.cli.command import command
 from lastgood.cli.existing import require
@@ -15,6 +15,7 @@ from lastgood.cli.targets import TARGET_HELP
 from lastgood.cli.terminal import ask, confirm, say, somebody_answers
 
 _PREVIEWED = 20
+_SAME = "{} is like that already: nothing was written"
 
 Label = Annotated[str | None, typer.Argument(metavar="LABEL", show_default=False, help="A name for it.")]
 Metadata = Annotated[str | None, typer.Option("--metadata", metavar="JSON", show_default=False, help="A map, kept with it.")]
@@ -105,7 +106,8 @@ async def restore(
     are not; they are put aside, and run again when their steps do.
 
     On a terminal it shows what it would change, and asks; if the state is written meanwhile, it changes nothing. Without a
-    terminal, or with --yes, it does not ask; but without --yes it does not empty a state.
+    terminal, or with --yes, it does not ask; but without --yes it does not empty a state. Where nothing would change,
+    nothing is written.
     """
     asks = not yes and not dry_run and somebody_answers()
     if dry_run or asks:
@@ -113,17 +115,26 @@ async def restore(
         if dry_run:
             return
         if not seen.changes:
-            say(f"{state} is like that already: nothing was written")
+            say(_SAME.format(state))
             return
         ask(f"Restore {state}?")
         expected = seen.revision if expected is None else expected
     async with given.connect() as client:
         past = await _find(client, state, target)
-        if not yes and path is None and not await client.state(state).get(at=targets.bound(past)):
-            confirm(f"Empty {state}?", f"nothing would be left in {state!r}: {targets.describe(past)} is empty", yes=asks)
-        revision = await client.state(state).restore(past, paths=path, expected=expected)
+        handle = client.state(state)
+        present = None if asks else await _unchanged(handle, past, path)
+        same = present is not None and expected in {None, present}
+        if present is not None and same:
+            revision = present
+        else:
+            if not yes and path is None and not await handle.get(at=targets.bound(past)):
+                nothing = f"nothing would be left in {state!r}: {targets.describe(past)} is empty"
+                confirm(f"Empty {state}?", nothing, yes=asks)
+            revision = await handle.restore(past, paths=path, expected=expected)
     if given.json:
         jsonform.write({"state": state, "target": target, "revision": revision})
+    elif same:
+        say(_SAME.format(state))
     else:
         what = " and ".join(path) + " in it" if path else "it"
         say(f"{state} is at revision {revision}: {what} is as in {targets.describe(past)}")
@@ -148,6 +159,13 @@ class _Seen(NamedTuple):
 
     revision: int
     changes: bool
+
+
+async def _unchanged(handle: SharedState, past: targets.Past, paths: list[str] | None) -> int | None:
+    """Return the revision of a state that a restore would leave as it is, and None where it would change something."""
+    seen = await handle.revision()
+    differences = await handle.preview(past, paths=paths)
+    return None if differences or differences.effects else seen
 
 
 async def _preview(given: Given, state: str, target: str, paths: list[str] | None, *, dry_run: bool) -> _Seen:

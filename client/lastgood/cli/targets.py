@@ -5,7 +5,7 @@ from datetime import datetime
 from lastgood import Checkpoint, Client, Snapshot
 from lastgood.cli.failures import FailedError
 from lastgood.cli.jsonform import time_text
-from lastgood.errors import InvalidArgumentError
+from lastgood.errors import InvalidArgumentError, SnapshotNotFoundError
 
 Past = int | Snapshot | Checkpoint | datetime
 
@@ -30,7 +30,8 @@ async def find(text: str, client: Client, state_id: str) -> Past:
     Raises:
         InvalidArgumentError: it is a time without a zone, or no step.
         CheckpointNotFoundError: there is no such checkpoint.
-        FailedError: nothing has that name, or several snapshots have.
+        SnapshotNotFoundError: nothing has that name.
+        FailedError: several snapshots have it.
     """
     if text.startswith(_LABEL):
         return await _labelled(text.removeprefix(_LABEL), client, state_id)
@@ -48,7 +49,7 @@ async def find(text: str, client: Client, state_id: str) -> Past:
     if time is not None and not found:
         message = f"{text!r} has no time zone: append Z, or one such as +02:00"
         raise InvalidArgumentError(message, field="target")
-    raise FailedError(_several(text, found) if found else _nothing(text, state_id, snapshots))
+    raise _several(text, found) if found else _nothing(text, state_id, snapshots)
 
 
 def describe(past: Past) -> str:
@@ -73,7 +74,7 @@ async def _labelled(label: str, client: Client, state_id: str) -> Snapshot:
     snapshots = await client.state(state_id).list_snapshots()
     found = [each for each in snapshots if each.label == label]
     if len(found) != 1:
-        raise FailedError(_several(label, found) if found else _nothing(label, state_id, snapshots))
+        raise _several(label, found) if found else _nothing(label, state_id, snapshots)
     return found[0]
 
 
@@ -96,15 +97,23 @@ def _revision(snapshot: Snapshot) -> str:
     return f"revision {snapshot.revision} of {snapshot.state_id}"
 
 
-def _several(text: str, found: list[Snapshot]) -> str:
+def _several(text: str, found: list[Snapshot]) -> FailedError:
     names = ", ".join(f"{each.snapshot_id} (revision {each.revision})" for each in found[-_ENOUGH:])
-    return f"{len(found)} snapshots have the label {text!r}: name one by its id, such as {names}"
+    message = f"{len(found)} snapshots have the label {text!r}: name one by its id, such as {names}"
+    return FailedError(message, reason=InvalidArgumentError.reason)
 
 
-def _nothing(text: str, state_id: str, snapshots: list[Snapshot]) -> str:
-    labels = [each.label for each in snapshots if each.label]
+def _nothing(text: str, state_id: str, snapshots: list[Snapshot]) -> SnapshotNotFoundError:
+    labels = [_typed(each.label) for each in snapshots if each.label]
     there = f"it has {', '.join(map(repr, labels[-_ENOUGH:]))}" if labels else "it has none with a label"
-    return (
+    message = (
         f"state {state_id!r} has no snapshot {text!r} ({there}), and that is no revision, time or step:NUMBER either: "
-        "lastgood snapshots and lastgood history list what there is"
+        "(lastgood history lists the revisions)"
     )
+    return SnapshotNotFoundError(message)
+
+
+def _typed(label: str) -> str:
+    """Return a label as it has to be typed, so that it is taken for one."""
+    looks = label.startswith((_LABEL, _STEP)) or (label.isascii() and label.isdigit()) or _time(label) is not None
+    return f"{_LABEL}{label}" if looks else label

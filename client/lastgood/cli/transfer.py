@@ -77,7 +77,7 @@ async def import_(given: Given, state: StateId, file: From = None) -> None:
                 if error.field not in {"lines", "import_id"}:
                     raise
                 message = f"nothing was imported: {error}"
-                raise FailedError(message) from None
+                raise FailedError(message, reason=error.reason) from None
     if given.json:
         jsonform.write({"state": state, "revision": revision})
     else:

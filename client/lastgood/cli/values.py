@@ -8,11 +8,12 @@ import typer
 from lastgood.cli import jsonform, targets
 from lastgood.cli.command import command
 from lastgood.cli.existing import missing, require
-from lastgood.cli.failures import FailedError, WrongUsageError
+from lastgood.cli.failures import WrongUsageError
 from lastgood.cli.jsonform import JSON_HELP
 from lastgood.cli.options import At, Expected, Given, OptionalPath, Path, StateId, Yes, read_argument
 from lastgood.cli.targets import TARGET_HELP
 from lastgood.cli.terminal import confirm, say
+from lastgood.errors import NotFoundError
 
 Value = Annotated[
     str, typer.Argument(metavar="VALUE", show_default=False, help="JSON, or - to read that from standard input.")
@@ -71,17 +72,18 @@ async def get(given: Given, state: StateId, path: OptionalPath = None, at: At = 
     async with given.connect() as client:
         past = None if at is None else await targets.find(at, client, state)
         reading = await client.state(state).read(path or "", at=past)
+    existed = reading.existed and (at is not None or reading.revision > 0)  # what was never written reads as an empty map
     if default is None:
         if not reading.revision and at is None:
             raise missing(state)
-        if not reading.existed:
+        if not existed:
             when = f"revision {reading.revision}"
             message = f"state {state!r} has no value at {path!r} ({when}): lastgood get {state} prints all that it has"
-            raise FailedError(message)
-    value = jsonform.to_json(reading.value if reading.existed else instead)
+            raise NotFoundError(message)
+    value = jsonform.to_json(reading.value if existed else instead)
     if given.json:
         jsonform.write({
-            "state": state, "path": path or "", "revision": reading.revision, "existed": reading.existed, "value": value,
+            "state": state, "path": path or "", "revision": reading.revision, "existed": existed, "value": value,
         })  # fmt: skip
     else:
         jsonform.write(value)

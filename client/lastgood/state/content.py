@@ -137,7 +137,7 @@ class StateContent(StateHandle):
         request = AppendRequest(
             context=self._writing(expected),
             path=arguments.check_path(path),
-            items=[arguments.encode(item, str(index)) for index, item in enumerate(items)],
+            items=arguments.encode_items(items),
         )
         answer = await self._call(APPEND, request, timeout)
         return answer.header.revision

@@ -98,7 +98,7 @@ class Transaction(Unpicklable):
 
     def append(self, path: str, *items: object) -> None:
         """Buffer an ``append``."""
-        appended = AppendEdit(items=[arguments.encode(item, str(index)) for index, item in enumerate(items)])
+        appended = AppendEdit(items=arguments.encode_items(items))
         self._buffer(Edit(path=arguments.check_path(path), append=appended))
 
     def increment(self, path: str, by: float = 1) -> None:
