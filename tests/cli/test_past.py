@@ -261,6 +261,23 @@ async def test_an_append_shows_what_was_appended(command: Command, client: lastg
     ]
 
 
+@pytest.mark.parametrize("columns", ["120", "80", "40"])
+async def test_appended_messages_are_told_apart(
+    command: Command, client: lastgood.Client, state_id: str, columns: str
+) -> None:
+    state = client.state(state_id, agent_id="me")
+    for number in range(12):
+        role = "assistant" if number % 2 else "user"
+        await state.append("messages", {"role": role, "content": f"message number {number} " + "blah " * 30})
+
+    command.environment["COLUMNS"] = columns
+    listed = [line for line in lines(command.says("history", state_id)) if "blah" in line]
+
+    assert len(listed) == 12
+    assert all(f"{number} bl" in line for number, line in enumerate(listed)), listed
+    assert max(map(len, command.says("history", state_id).splitlines())) <= int(columns)
+
+
 async def test_a_redaction_says_so(command: Command, client: lastgood.Client, state_id: str) -> None:
     state = client.state(state_id, agent_id="me")
     await state.set("key", "sk-live-0123456789")

@@ -16,6 +16,9 @@ from lastgood.cli.jsonform import time_text
 from lastgood.cli.terminal import plain
 
 _ELLIPSIS = "…"
+_COMPARED = 1_024
+"""So many characters of two values, from either end, are looked at to find where they differ."""
+_ITEMS = 16
 _LEAD = 8
 """So many characters before the first difference are shown with it."""
 
@@ -44,6 +47,29 @@ def value(content: Any, width: int) -> str:  # noqa: ANN401 - any value of the m
     return middle(_text(content, max(width, 1)), width)
 
 
+def beside(content: Any, other: Any, width: int) -> str:  # noqa: ANN401 - any values of the model
+    """Return a value in so many cells, so that it can be seen where it differs from another that is shown near it."""
+    whole = _text(content, max(width, 1))
+    if cell_len(whole) <= width:
+        return whole
+    text, near = _text(longest_first(content), _COMPARED), _text(longest_first(other), _COMPARED)
+    same = _same(text, near)
+    if same + _LEAD <= width // 2:
+        return middle(text, width)
+    begin = max(same - min(_LEAD, width // 4), 0)
+    told = (_ELLIPSIS if begin else "") + text[begin:]
+    return told if cell_len(told) <= width else _first(told, width - 1) + _ELLIPSIS
+
+
+def longest_first(content: Any) -> Any:  # noqa: ANN401 - any value of the model
+    """Return maps, also those of a list, with their longest values first: the short ones, such as a role, repeat."""
+    if isinstance(content, list):
+        return [longest_first(each) for each in content[:_ITEMS]] + content[_ITEMS:]
+    if not isinstance(content, dict):
+        return content
+    return dict(sorted(content.items(), key=lambda item: -len(_text(item[1], _COMPARED))))
+
+
 def pair(old: Any, new: Any, width: int) -> tuple[str, str]:  # noqa: ANN401 - any values of the model
     """Give two values that differ in so many cells together, so that it can be seen where they differ."""
     before, after = _text(old, width), _text(new, width)
@@ -67,10 +93,16 @@ def _tells_apart(old: str, new: str) -> bool:
 
 
 def _from_difference(old: str, new: str) -> tuple[str, str]:
-    same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    same = _same(old, new)
     begin = max(same - _LEAD, 0)
     mark = _ELLIPSIS if begin else ""
     return mark + old[begin:], mark + new[begin:]
+
+
+def _same(one: str, other: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _text(content: Any, enough: int | None) -> str:  # noqa: ANN401 - any value of the model

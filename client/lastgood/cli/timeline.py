@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -39,10 +39,15 @@ def show(page: Page, entries: Sequence[HistoryEntry], changes: Mapping[int, list
         whole: whether it is the history of the whole state, and not that of one path.
     """
     rows: list[Row] = []
+    near = _neighbours([_shown(entry, changes.get(entry.revision), whole=whole) for entry in entries])
+    told = {entry.revision: other for entry, other in zip(entries, near, strict=True)}
     attempts = any(entry.attempt for entry in entries)
     for day, of_the_day in groupby(entries, lambda entry: day_of(entry.timestamp)):
         rows.append(day_row(day))
-        rows += [_row(entry, changes.get(entry.revision), whole=whole, attempts=attempts) for entry in of_the_day]
+        rows += [
+            _row(entry, changes.get(entry.revision), told[entry.revision], whole=whole, attempts=attempts)
+            for entry in of_the_day
+        ]
     page.rows(rows, right=[0], soft=[2])
 
 
@@ -63,7 +68,38 @@ def time_cell(time: datetime) -> Cell:
     return Cell(f"{time.astimezone():%H:%M:%S}", DIM)
 
 
-def _row(entry: HistoryEntry, changes: list[Difference] | None, *, whole: bool, attempts: bool) -> Row:
+class _Shown(NamedTuple):
+    """The value that a line shows, and the place of it."""
+
+    path: str
+    value: object
+
+
+def _shown(entry: HistoryEntry, changes: list[Difference] | None, *, whole: bool) -> _Shown | None:
+    if whole and changes is not None:
+        if len(changes) != 1 or changes[0].kind == "removed":
+            return None
+        added = _appended(changes[0])
+        return _Shown(changes[0].path, changes[0].new if added is None else added)
+    return _Shown(entry.path if whole else "", entry.value) if entry.existed and entry.carried else None
+
+
+def _neighbours(shown: Sequence[_Shown | None]) -> list[_Shown | None]:
+    """Return for each line the one that it must be told apart from: the one before it with the same place, or after it."""
+    found: list[_Shown | None] = [None] * len(shown)
+    last: dict[str, int] = {}
+    for number, each in enumerate(shown):
+        if each is None:
+            continue
+        before = last.get(each.path)
+        if before is not None:
+            found[number] = shown[before]
+            found[before] = found[before] or each
+        last[each.path] = number
+    return found
+
+
+def _row(entry: HistoryEntry, changes: list[Difference] | None, near: _Shown | None, *, whole: bool, attempts: bool) -> Row:
     rollback = entry.operation == "restore"
     cells = [
         Cell(str(entry.revision), "bold"),
@@ -72,7 +108,7 @@ def _row(entry: HistoryEntry, changes: list[Difference] | None, *, whole: bool, 
         *([Cell(_attempt(entry), DIM)] if attempts else []),
         Cell(f"{ROLLBACK} {entry.operation}" if rollback else entry.operation),
     ]
-    return Row(cells, lambda width: _what(entry, changes, width, whole=whole), "bold yellow" if rollback else "")
+    return Row(cells, lambda width: _what(entry, changes, near, width, whole=whole), "bold yellow" if rollback else "")
 
 
 def _attempt(entry: HistoryEntry) -> str:
@@ -81,17 +117,17 @@ def _attempt(entry: HistoryEntry) -> str:
     return f"#{entry.attempt}" if entry.step is None else f"#{entry.attempt} step {entry.step}"
 
 
-def _what(entry: HistoryEntry, changes: list[Difference] | None, width: int, *, whole: bool) -> Text:
+def _what(entry: HistoryEntry, changes: list[Difference] | None, near: _Shown | None, width: int, *, whole: bool) -> Text:
     told = Text(_origin(entry, whole=whole))
     room = max(width - told.cell_len, 0)
     if not whole:
-        told.append_text(Text(_value(entry, room)) if entry.existed else Text("(nothing)", "red"))
+        told.append_text(Text(_value(entry, near, room)) if entry.existed else Text("(nothing)", "red"))
     elif changes is not None:
-        told.append_text(_named(changes, room))
+        told.append_text(_named(changes, near, room))
     elif entry.operation == "redact":
         told.append("a text was replaced in all revisions up to here", DIM)
     elif entry.operation != "fork":
-        told.append_text(_written(entry, room) if entry.existed else _sign("removed", entry.path))
+        told.append_text(_written(entry, near, room) if entry.existed else _sign("removed", entry.path))
     told.truncate(width, overflow="ellipsis")
     return told
 
@@ -108,14 +144,19 @@ def _origin(entry: HistoryEntry, *, whole: bool) -> str:
     return f"{what}back to revision {source.revision}{there}: "
 
 
-def _named(changes: list[Difference], width: int) -> Text:
+def _named(changes: list[Difference], near: _Shown | None, width: int) -> Text:
     """Say what has changed: one place with its value, of several as many as there is room for."""
     if not changes:
         return Text("nothing changed", DIM)
     [first, *others] = changes
-    if not others and first.kind != "removed" and width > _LEAST:
+    if not others and first.kind != "removed":
         added = _appended(first)
-        return _assigned(first.path, first.new, width) if added is None else _assigned(first.path, added, width, sign="+")
+        if width > _LEAST:
+            return _assigned(
+                first.path, first.new if added is None else added, near, width, sign="=" if added is None else "+"
+            )
+        if added is not None and near is not None:
+            return Text(f"+ {shorten.beside(added, near.value, width - 2)}")  # the place is that of its neighbour
     listed = [_listed(changes, count) for count in range(min(_NAMED, len(changes)), 0, -1)]
     in_short = Text(f"{len(changes):,} change{'s' if others else ''}")
     return next((line for line in listed if line.cell_len <= width), in_short)
@@ -129,22 +170,26 @@ def _appended(change: Difference) -> list[Any] | None:
     return new[len(old) :] if new[: len(old)] == old else None
 
 
-def _assigned(path: str, value: object, width: int, *, sign: str = "=") -> Text:
+def _assigned(path: str, value: object, near: _Shown | None, width: int, *, sign: str) -> Text:
     named = _place(path, width, sign)
-    return Text(f"{named}{shorten.value(value, width - cell_len(named))}")
+    return Text(f"{named}{_told(value, near, width - cell_len(named))}")
 
 
-def _written(entry: HistoryEntry, width: int) -> Text:
+def _written(entry: HistoryEntry, near: _Shown | None, width: int) -> Text:
     named = _place(entry.path, width)
-    return Text(f"{named}{_value(entry, width - cell_len(named))}")
+    return Text(f"{named}{_value(entry, near, width - cell_len(named))}")
 
 
 def _place(path: str, width: int, sign: str = "=") -> str:
     return f"{shorten.middle(plain(path) or _ALL, width // 2)} {sign} "
 
 
-def _value(entry: HistoryEntry, width: int) -> str:
-    return shorten.value(entry.value, width) if entry.carried else _LARGE
+def _told(value: object, near: _Shown | None, width: int) -> str:
+    return shorten.value(value, width) if near is None else shorten.beside(value, near.value, width)
+
+
+def _value(entry: HistoryEntry, near: _Shown | None, width: int) -> str:
+    return _told(entry.value, near, width) if entry.carried else _LARGE
 
 
 def _listed(changes: list[Difference], count: int) -> Text:
