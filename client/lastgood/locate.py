@@ -170,6 +170,9 @@ def read_endpoint(folder: Path) -> Endpoint | None:
     """Return where the folder's daemon says that it listens; None where none says so. It may be gone since.
 
     What was written in another folder is not said of this one: in a copied folder, it would lead to the original's daemon.
+
+    Raises:
+        DaemonUnavailableError: this user may not look, or what is there is not to be trusted.
     """
     try:
         content = json.loads(read_own(folder / ENDPOINT_FILE))
@@ -186,5 +189,11 @@ def read_endpoint(folder: Path) -> Endpoint | None:
         )
     except DaemonUnavailableError:
         raise
+    except PermissionError as error:
+        text = (
+            f"{folder} may not be looked into by user {os.geteuid()}, so whether a daemon runs there is not known. Do this "
+            "as the owner of the folder, or name the address of its daemon"
+        )
+        raise DaemonUnavailableError(text) from error
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,7 +1,7 @@
 """Files of a data folder, opened only where the user, or root for a service, has made them.
 
-Somebody else's folder may lead to somebody else's daemon, which would be told the token; a symbolic link in it may lead to a
-file that a client would write into, and opening a FIFO may wait forever.
+Somebody else's folder may lead to somebody else's daemon, which would be told the token; a link in it, symbolic or hard, may
+lead to a file that a client would write into, and opening a FIFO may wait forever.
 """
 
 import os
@@ -15,7 +15,7 @@ def open_own(path: Path, flags: int) -> int:
     """Open a regular file of the user without following a link or waiting; return its descriptor.
 
     Raises:
-        DaemonUnavailableError: it is something else, or belongs to another user.
+        DaemonUnavailableError: it is something else, has a second name, or belongs to another user.
         OSError: it cannot be opened.
     """
     if path.is_symlink():
@@ -90,4 +90,7 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
 def _check_kind(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         text = f"{path} is not a regular file: somebody else may have put it there. Remove it"
+        raise DaemonUnavailableError(text)
+    if found.st_nlink > 1:
+        text = f"{path} has {found.st_nlink} names (hard links), and another of them may be anything. Remove this one"
         raise DaemonUnavailableError(text)

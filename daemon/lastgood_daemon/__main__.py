@@ -4,6 +4,7 @@ People type ``lastgood serve`` and ``lastgood verify``.
 """
 
 import importlib
+import os
 import sys
 
 from lastgood_proto import descriptors
@@ -26,6 +27,10 @@ def main() -> int:
         )
         return 1
     status: int = module.main(flags)
+    try:
+        sys.stderr.flush()
+    except OSError:  # its disk is full; what could not be said would also take the place of the status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return status
 
 

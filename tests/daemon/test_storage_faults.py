@@ -223,6 +223,37 @@ async def test_a_daemon_ends_in_order_while_its_disk_is_full(small_disk: Path, t
         daemon.close()
 
 
+async def test_a_daemon_that_has_no_room_to_start_says_so_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
+    daemon = DaemonProcess(small_disk / "data", forked=True)
+    daemon.log = tmp_path / "log"
+    ballast = small_disk / "ballast"
+    try:
+        await asyncio.to_thread(daemon.start)
+        async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0) as client:
+            await client.state("s").set("a", 1)
+        assert await asyncio.to_thread(daemon.stop) == 0
+        fill(ballast)
+        daemon.log = tmp_path / "log of the full disk"
+        daemon.spawn()
+        assert await asyncio.to_thread(daemon.wait) == EXIT_STORAGE_FAILED
+        (said,) = daemon.said()
+        wanted = f"there is no room left on the disk of {daemon.folder} to start a daemon. Free some space there, and"
+        assert str(said["error"]).startswith(wanted)
+        ballast.unlink()
+        await asyncio.to_thread(daemon.start)
+        async with lastgood.connect(data_dir=daemon.folder, autostart=False, timeout=20.0) as client:
+            assert await client.state("s").get("a") == 1
+    finally:
+        daemon.close()
+
+
+async def test_a_client_says_that_there_is_no_room_to_start_a_daemon(small_disk: Path) -> None:
+    fill(small_disk / "ballast")
+    with pytest.raises(lastgood.DaemonUnavailableError) as failure:
+        await lastgood.connect(data_dir=small_disk / "data", timeout=20.0)
+    assert re.search(r"did not start \(exit status 74\): .*/data: there is no room left on its disk", str(failure.value))
+
+
 def fill(path: Path) -> None:
     """Take all the room there is."""
     with path.open("wb", buffering=0) as file:

@@ -17,6 +17,7 @@ from lastgood.own_files import make_folder, open_own
 from lastgood.transport.child import clean_environment, interpreter
 from lastgood.transport.last_words import last_words
 from lastgood.transport.link import LinkBrokenError
+from lastgood_proto.system_errors import NO_ROOM, in_words
 
 AUTOSTART_LOCK = "autostart.lock"
 """Held by the client that starts a daemon, until that answers."""
@@ -58,7 +59,7 @@ async def start_daemon(folder: Path, probe: Probe) -> Endpoint:
     except OSError as error:
         if isinstance(error, DaemonUnavailableError):
             raise
-        text = f"a daemon cannot be started for {folder}: {error}"
+        text = f"a daemon cannot be started for {folder}: {in_words(error, folder)}"
         raise DaemonUnavailableError(text) from error
 
 
@@ -189,4 +190,18 @@ def _tail(log: Path, begin: int) -> str:
     with os.fdopen(open_own(log, os.O_RDONLY), "rb") as file:
         file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
         said = file.read().decode(errors="replace").strip()
-    return f"{words} (all of it: {log})" if (words := last_words(said)) else f"it said nothing in {log}"
+    return f"{words} (all of it: {log})" if (words := last_words(said)) else _silence(log)
+
+
+def _silence(log: Path) -> str:
+    """Return why nothing is in the log: there may be no room for it."""
+    try:
+        descriptor = open_own(log, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, b"\n")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            return in_words(error, log.parent)
+    return f"it said nothing in {log}"

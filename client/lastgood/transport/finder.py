@@ -11,6 +11,7 @@ from lastgood.locate import SERVICE_MARKER, Endpoint, Location, read_endpoint
 from lastgood.own_files import check_own_folder
 from lastgood.transport.autostart import start_daemon
 from lastgood.transport.link import LinkBrokenError
+from lastgood_proto.system_errors import in_words
 
 _PROBE_SECONDS = 1.0
 _NOBODY = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -69,7 +70,7 @@ def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        text = f"the folder of the daemon cannot be looked into: {error}"
+        text = f"the folder of the daemon cannot be looked into: {in_words(error, path)}"
         raise DaemonUnavailableError(text) from error
 
 

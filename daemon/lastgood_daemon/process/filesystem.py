@@ -3,9 +3,12 @@
 import errno
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+
+from lastgood_proto.system_errors import in_words
 
 _NETWORK_FILESYSTEMS = frozenset({
     "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "panfs",
@@ -36,7 +39,7 @@ def make_folder(path: Path) -> list[Path]:
     try:
         made = _made(path)
     except OSError as error:
-        message = f"{path} cannot be made: {error.strerror}. Name another data folder"
+        message = f"the data folder cannot be made: {in_words(error, path)}"
         raise FolderRefusedError(message) from error
     if made:
         return made
@@ -52,6 +55,12 @@ def make_folder(path: Path) -> list[Path]:
         raise FolderRefusedError(message)
     if found.st_mode & stat.S_ISVTX:
         message = f"{path} is shared between users, like /tmp. Name a folder within it"
+        raise FolderRefusedError(message)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        message = (
+            f"{path} may not be written to. Make it writable (chmod u+rwx {shlex.quote(str(path))}), or name another data "
+            f"folder. To look at what is there: lastgood verify --data-dir {shlex.quote(str(path))}"
+        )
         raise FolderRefusedError(message)
     return []
 

@@ -20,6 +20,7 @@ from lastgood_daemon.process.serve import EXIT_STORAGE_FAILED, serve
 from lastgood_daemon.process.sockets import SocketTakenError
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
 from lastgood_daemon.store.sqlite import StoreOpenError
+from lastgood_proto.system_errors import NO_ROOM, in_words
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -32,8 +33,6 @@ _REFUSALS = (
     AddressRefusedError,
     SocketTakenError,
     StoreOpenError,
-    StoreFullError,
-    OSError,
 )
 
 log = structlog.get_logger(__name__)
@@ -54,11 +53,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         with _own(config) as folder:
             return asyncio.run(serve(config, folder))
-    except StoreBrokenError as error:
+    except (StoreBrokenError, StoreFullError) as error:
         log.error("cannot start", error=str(error))  # noqa: TRY400 - expected, no traceback
         return EXIT_STORAGE_FAILED
     except _REFUSALS as error:
         log.error("cannot start", error=str(error))  # noqa: TRY400 - expected, no traceback
+    except OSError as error:
+        log.error("cannot start", error=in_words(error, config.data_dir))  # noqa: TRY400 - expected, no traceback
+        return EXIT_STORAGE_FAILED if error.errno in NO_ROOM else EXIT_REFUSED
     except RuntimeError as error:
         log.error("cannot listen", error=str(error))  # noqa: TRY400 - what gRPC raises for an address it cannot bind
     return EXIT_REFUSED

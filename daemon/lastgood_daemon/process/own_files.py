@@ -1,4 +1,4 @@
-"""Files of a data folder, opened only where they are ours: never through a link, never waiting for a FIFO."""
+"""Files of a data folder, opened only where they are ours: never through a link of either kind, never waiting for a FIFO."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ class ForeignPathError(Exception):
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a regular file of the user, or of root; return its descriptor.
+    """Open a regular file of the user, or of root, that has no second name; return its descriptor.
 
     Raises:
         ForeignPathError: it is something else.
@@ -21,10 +21,13 @@ def open_own(path: Path, flags: int) -> int:
         raise ForeignPathError(message)
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_uid in {0, os.geteuid()}:
+    if not (stat.S_ISREG(found.st_mode) and found.st_uid in {0, os.geteuid()}):
+        message = f"{path} is not a regular file of user {os.geteuid()}. Remove it"
+    elif found.st_nlink > 1:
+        message = f"{path} has {found.st_nlink} names (hard links), and another of them may be anything. Remove this one"
+    else:
         return descriptor
     os.close(descriptor)
-    message = f"{path} is not a regular file of user {os.geteuid()}. Remove it"
     raise ForeignPathError(message)
 
 

@@ -27,6 +27,7 @@ _NOT_IN_AN_ADDRESS = frozenset("%?#,")  # in "unix:<path>" gRPC takes them for s
 _LOCK_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 _DEAD = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR})
+_FOREIGN = frozenset({errno.EACCES, errno.EPERM})
 
 
 class SocketTakenError(Exception):
@@ -78,7 +79,12 @@ class SocketFile:
             raise FolderRefusedError(message) from error
         if not stat.S_ISSOCK(found.st_mode):
             raise self._in_the_way()
-        if not self.is_there and answers(self.path):
+        if self.is_there:
+            return
+        number = _connecting(self.path)
+        if number in _FOREIGN:
+            raise self._in_the_way()
+        if number not in _DEAD:
             message = f"another process listens at unix:{self.path}. Stop it, or name another address"
             raise SocketTakenError(message)
 
@@ -98,14 +104,19 @@ class SocketFile:
 
 
 def answers(path: Path) -> bool:
-    """Whether a process listens at a Unix socket."""
+    """Whether a process listens at a Unix socket; not, where this user may not ask."""
+    return _connecting(path) not in _DEAD | _FOREIGN
+
+
+def _connecting(path: Path) -> int:
+    """Return what the system says to connecting to a Unix socket."""
     # Connecting never waits: it is taken, refused, or (with a full queue) told to come again.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(0)
         try:
-            return probe.connect_ex(os.fspath(path)) not in _DEAD
+            return probe.connect_ex(os.fspath(path))
         except OSError:  # a path too long for a socket
-            return False
+            return errno.ENOENT
 
 
 def socket_path(folder: Path) -> Path:

@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from lastgood_daemon.store.sqlite import (
     resting,
 )
 from lastgood_proto.places import PlaceError, data_folder
+from lastgood_proto.system_errors import in_words
 
 EXIT_DAMAGED = 1
 EXIT_REFUSED = 2
@@ -41,13 +43,15 @@ def main(argv: Sequence[str]) -> int:
         folder = data_folder(given.data_dir)
     except PlaceError as error:
         return _refuse(str(error))
-    if not any(os.path.lexists(folder / name) for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-id")):
-        return _refuse(f"there is no store in {folder}")
     try:
+        if not [each for each in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-id") if _is_there(folder / each)]:
+            return _refuse(f"there is no store in {folder}")
         with locked(folder):
             found = asyncio.run(_verify(folder / DATABASE))
-    except (FolderInUseError, FolderRefusedError, StoreOpenError, OSError) as error:
+    except (FolderInUseError, FolderRefusedError, StoreOpenError) as error:
         return _refuse(str(error))
+    except OSError as error:
+        return _refuse(in_words(error, folder))
     if given.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
@@ -75,6 +79,21 @@ async def _verify(file: Path) -> Findings:
     except (DamagedFileError, ForeignFileError, StoreBrokenError) as error:
         whole.add("the storage", str(error).removesuffix(". Move it away, or name another data folder"))
         return whole
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is such a file.
+
+    Raises:
+        OSError: that cannot be told, or the file may not be read.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    if not os.access(path, os.R_OK, effective_ids=True) and not path.is_symlink():
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return True
 
 
 def _refuse(why: str) -> int:

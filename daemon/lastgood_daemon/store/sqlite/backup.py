@@ -31,7 +31,7 @@ import apsw
 from lastgood_daemon.store.protocol import BackupRefusedError, StoreFullError
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import copies
-from lastgood_daemon.store.sqlite.faults import NO_ROOM
+from lastgood_proto.system_errors import NO_ROOM
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,8 @@ def remove_cut_off(database: Path) -> None:
 
 def _write_note(note: Path, partial: Path) -> None:
     with suppress(OSError):  # then the next backup to the same place finds it
-        descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        note.unlink(missing_ok=True)  # a link to another file, too
+        descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             os.write(descriptor, os.fsencode(partial))
         finally:

@@ -28,8 +28,9 @@ from lastgood_daemon.store.protocol import StoreFullError
 from lastgood_daemon.store.sqlite import connection as opening
 from lastgood_daemon.store.sqlite import schema
 from lastgood_daemon.store.sqlite.errors import ForeignWalError, LostFileError, LostWritesError, StoreOpenError
-from lastgood_daemon.store.sqlite.faults import NO_ROOM, translated
+from lastgood_daemon.store.sqlite.faults import refused, translated
 from lastgood_daemon.store.sqlite.marks import Found, Mark, mark_of, read
+from lastgood_proto.system_errors import NO_ROOM
 
 _FS_IOC_GETVERSION = 0x80087601
 
@@ -99,7 +100,7 @@ def noted_alone(path: Path) -> str | None:
         connection = opening.connect_alone(path)
         return str(schema.facts_of(connection, path).get("mark", "")).partition(" ")[0]
     except apsw.IOError as error:
-        raise translated(error, connection) from error
+        raise refused(error, connection, path) from error
     except (apsw.Error, StoreOpenError):
         return None
     finally:

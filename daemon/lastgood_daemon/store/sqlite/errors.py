@@ -10,6 +10,8 @@
     ├── LostWritesError     something says that more was acknowledged than is there
     ├── ForeignWalError     the WAL beside the file is that of another
     ├── LinkedFileError     the file has another name, under which it may be open
+    ├── ReadOnlyError       the file, or its folder, may not be written to
+    ├── InTheWayError       what lies beside the file, under a name that the store uses, is not of the store
     ├── FutureFormatError   a newer daemon wrote the file
     ├── OldFormatError      an older daemon wrote the file, and whoever reads it must not change it
     └── PragmaError         SQLite did not take a setting that durability depends on
@@ -103,6 +105,25 @@ class LinkedFileError(StoreOpenError):
             f"{path} has {names} names (hard links): opened under two of them it would be destroyed. Remove the other names "
             f"(find them with: find / -xdev -samefile {path}), or make a copy (cp) and serve that"
         )
+
+
+class ReadOnlyError(StoreOpenError):
+    """A daemon writes when it starts, and here it may not."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file and its folder, and what to do."""
+        super().__init__(
+            f"{path.parent}, or {path.name} in it, may not be written to. Make them writable (chmod -R u+w {path.parent}), "
+            f"or name another data folder. To look at what is there: lastgood verify --data-dir {path.parent}"
+        )
+
+
+class InTheWayError(StoreOpenError):
+    """Something lies beside the file, under a name that the store uses, that the store has not made."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name it, and what tells that it is not of the store."""
+        super().__init__(f"{path} {what}, so it is not of this store, and is not opened. Move it away")
 
 
 class OldFormatError(StoreOpenError):

@@ -6,7 +6,8 @@ SQLite says                                              which means
 FULL; IOERR_WRITE with errno ENOSPC, EDQUOT or EFBIG     full: no commit frame reached the WAL, nothing was written
 any other I/O error                                      broken: the commit may or may not be there after a restart
                                                          (a failed fsync is not "not written"; IOERR_SHMSIZE, even
-                                                         with ENOSPC, comes *after* the fsync of the commit)
+                                                         with ENOSPC, comes *after* the fsync of the commit; while a
+                                                         file is opened, nothing was written: full, too)
 CORRUPT, NOTADB, IOERR_READ, IOERR_SHORT_READ and such   damaged: a page cannot be read. That touches what lies on it, and
                                                          nothing else, so it does not break the store (``lane``)
 CANTOPEN, READONLY, PROTOCOL, INTERNAL                   broken: the file is not what it was
@@ -25,15 +26,14 @@ from pathlib import Path
 import apsw
 
 from lastgood_daemon.store.protocol import StoreBrokenError, StoreFullError
-from lastgood_daemon.store.sqlite.errors import DamagedFileError
+from lastgood_daemon.store.sqlite.errors import DamagedFileError, ReadOnlyError, StoreOpenError
+from lastgood_proto.system_errors import NO_ROOM
 
 _MEND = "See what is wrong with its disk, and start again"
+_FREE = "Free some space there, and start again; nothing is lost"
 _PIECE = 1024 * 1024
 _HEADER = struct.Struct(">16xH10xI")
 """Of a file of SQLite: the size of its pages, and how many there are."""
-
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""A disk, a quota, or the largest size of a file (``ulimit -f``) is used up."""
 
 _BROKEN = (
     apsw.IOError,
@@ -88,17 +88,31 @@ def refused(error: BaseException, connection: apsw.Connection | None, path: Path
     It may be read for that, which lets go of the locks that this process has on it: not for one that is being served.
     """
     if isinstance(error, apsw.CorruptError):
-        try:
-            return DamagedFileError(path, _malformed(path))
-        except OSError as failed:
-            why = errno.errorcode.get(failed.errno or 0, str(failed))
-            return StoreBrokenError(f"{path} cannot be opened: reading it fails ({why}). {_MEND}")
+        return _damaged(path)
+    if isinstance(error, apsw.ReadOnlyError) or (isinstance(error, apsw.CantOpenError) and not _may_be_written(path)):
+        return ReadOnlyError(path)
+    number = connection.system_errno if connection and isinstance(error, (apsw.IOError, apsw.CantOpenError)) else 0
+    if isinstance(error, apsw.FullError) or number in NO_ROOM:
+        return StoreFullError(f"there is no room left on the disk of {path.parent} to start a daemon. {_FREE}")
     if isinstance(error, apsw.BusyError):
         return StoreBrokenError(f"another program keeps {path} locked. End it, and start again")
-    outward = translated(error, connection)
-    if isinstance(outward, StoreBrokenError) and outward is not error:
-        return StoreBrokenError(f"{path} cannot be opened: {outward}. {_MEND}")
-    return outward
+    if isinstance(error, _BROKEN):
+        why = f"{os.strerror(number).lower()} ({errno.errorcode.get(number, number)})" if number else str(error)
+        return StoreBrokenError(f"{path} cannot be opened: {why}. {_MEND}")
+    return error
+
+
+def _may_be_written(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+
+
+def _damaged(path: Path) -> StoreOpenError | StoreBrokenError:
+    """Say what is wrong with a file that SQLite finds malformed."""
+    try:
+        return DamagedFileError(path, _malformed(path))
+    except OSError as failed:
+        why = errno.errorcode.get(failed.errno or 0, str(failed))
+        return StoreBrokenError(f"{path} cannot be opened: reading it fails ({why}). {_MEND}")
 
 
 def _malformed(path: Path) -> str:

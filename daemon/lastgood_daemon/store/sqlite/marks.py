@@ -67,7 +67,7 @@ class Mark:
 
     @classmethod
     def opened(cls, path: Path, nonce: str) -> Self:
-        """Go on with the file that is there, if there is one."""
+        """Go on with the file that is there, if there is one. It has no second name: ``presence`` has refused that."""
         try:
             return cls(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), nonce)
         except OSError:

@@ -8,15 +8,17 @@ acknowledged, and when the database was last written to.
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lastgood_daemon.store.protocol import StoreBrokenError
-from lastgood_daemon.store.sqlite.errors import ForeignFileError, LinkedFileError, LostFileError
+from lastgood_daemon.store.sqlite.errors import ForeignFileError, InTheWayError, LinkedFileError, LostFileError
 
 _BESIDE = ("-wal", "-shm", "-id")
 """What there is only where there was a database. While one is made, its -shm may be there before it has any content."""
+_OPENED = (*_BESIDE, "-journal")
+"""What is opened, and written, without being asked about: SQLite does so of itself."""
 
 
 class Presence:
@@ -92,19 +94,15 @@ def refuse_loss(path: Path) -> None:
         LostFileError: something says that there was a database, and it is gone or empty.
         LinkedFileError: the file has another name.
         ForeignFileError: it is no regular file.
+        InTheWayError: what is beside it is none, or has another name.
     """
     beside = [name for suffix in _BESIDE if has_content(name := Path(f"{path}{suffix}"))]
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        if beside:
-            raise LostFileError(path, "is gone", beside) from None
-        return
-    if not stat.S_ISREG(found.st_mode):
-        raise ForeignFileError(path, "it is not a regular file")
-    if found.st_size == 0 and any(not name.name.endswith("-shm") for name in beside):
-        raise LostFileError(path, "is empty", beside)
-    refuse_linked(path)
+    if os.path.lexists(path):
+        _refuse_odd(path, beside)
+    elif beside:
+        raise LostFileError(path, "is gone", beside)
+    for suffix in _OPENED:
+        _refuse_in_the_way(Path(f"{path}{suffix}"))
 
 
 def refuse_linked(path: Path) -> None:
@@ -112,6 +110,26 @@ def refuse_linked(path: Path) -> None:
     names = path.lstat().st_nlink
     if names > 1:
         raise LinkedFileError(path, names)
+
+
+def _refuse_odd(path: Path, beside: Sequence[Path]) -> None:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ForeignFileError(path, "it is not a regular file")
+    if found.st_size == 0 and any(not name.name.endswith("-shm") for name in beside):
+        raise LostFileError(path, "is empty", beside)
+    refuse_linked(path)
+
+
+def _refuse_in_the_way(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise InTheWayError(path, "is not a regular file")
+    if found.st_nlink > 1:
+        raise InTheWayError(path, f"has {found.st_nlink} names (hard links)")
 
 
 def has_content(path: Path) -> bool:
