@@ -256,3 +256,16 @@ async def test_a_damaged_definition_of_a_table_is_noticed(tmp_path: Path, name: 
     with pytest.raises(DamagedFileError):
         async with resting(path):
             pass
+
+
+async def test_a_header_that_lets_sqlite_only_read_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "lastgood.db"
+    await _closed(path)
+    content = bytearray(path.read_bytes())
+    content[18] ^= 0x80
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="names version 130 to write it with"):
+        SqliteStore.open(path)
+    with pytest.raises(DamagedFileError):
+        async with resting(path):
+            pass

@@ -141,6 +141,8 @@ def aside(path: Path) -> AbstractAsyncContextManager[SqliteReader]:
 
 def resting(path: Path) -> AbstractAsyncContextManager[SqliteReader]:
     """Read a file that nobody has, and leave it and its folder as they are. Raises as ``aside`` does."""
+    if path.exists():
+        schema.require_write_version(path)
     return _reading(path, opening.connect_resting)
 
 

@@ -110,6 +110,12 @@ _LATEST = (
 )
 
 
+_MAGIC = b"SQLite format 3\0"
+_WRITE_VERSION = 18
+_WRITE_VERSIONS = (1, 2)
+"""Where the header has it; 1 is with a rollback journal, 2 with a WAL."""
+
+
 class Identity(NamedTuple):
     """What the store has to know of the file that it opened."""
 
@@ -144,6 +150,20 @@ def is_empty(connection: apsw.Connection, path: Path) -> bool:
     if version < 1:
         raise ForeignFileError(path, f"it has format version {version}, which never was")
     return False
+
+
+def require_write_version(path: Path) -> None:
+    """Look at the version that a file is to be written with: of one that SQLite does not know, it only reads.
+
+    To be called while this process has no connection to the file: closing any descriptor of it lets go of all locks.
+
+    Raises:
+        DamagedFileError: it is none that SQLite has ever had.
+    """
+    with path.open("rb") as file:
+        header = file.read(_WRITE_VERSION + 1)
+    if header.startswith(_MAGIC) and header[-1] not in _WRITE_VERSIONS:
+        raise DamagedFileError(path, f"its header names version {header[-1]} to write it with, and there is none")
 
 
 def make(connection: apsw.Connection) -> None:

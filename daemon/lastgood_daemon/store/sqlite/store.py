@@ -92,6 +92,7 @@ class SqliteStore(SqliteReader):
         copies.refuse_foreign_wal(path)
         remove_cut_off(path)
         opening.make_missing(path)
+        schema.require_write_version(path)
         has_wal = has_content(Path(f"{path}-wal"))
         connections: list[apsw.Connection] = []
         try:
