@@ -17,6 +17,7 @@ SERVICE_MARKER = "managed-by-service"
 """A folder that contains a file of this name belongs to a service: only that starts its daemon."""
 
 _NO = frozenset({"0", "false", "no", "off"})
+_YES = frozenset({"1", "true", "yes", "on"})
 _PORT_MAX = 65535
 
 
@@ -162,8 +163,18 @@ def _is_port(text: str) -> bool:
 
 
 def may_autostart(*, autostart: bool | None = None, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether a folder's daemon may be started: as the caller says, or as ``LASTGOOD_AUTOSTART`` says, or yes."""
-    return environment.get("LASTGOOD_AUTOSTART", "").lower() not in _NO if autostart is None else autostart
+    """Whether a folder's daemon may be started: as the caller says, or as ``LASTGOOD_AUTOSTART`` says, or yes.
+
+    Raises:
+        InvalidArgumentError: the variable says something else than yes or no.
+    """
+    if autostart is not None:
+        return autostart
+    said = environment.get("LASTGOOD_AUTOSTART", "").lower()
+    if said and said not in _NO | _YES:
+        text = f"LASTGOOD_AUTOSTART is {said!r}: 0 forbids that a daemon is started, and 1 allows it"
+        raise InvalidArgumentError(text, field="autostart")
+    return said not in _NO
 
 
 def read_endpoint(folder: Path) -> Endpoint | None:

@@ -1,5 +1,6 @@
 """``status``, ``serve`` and ``demo``, and which daemon a command talks to."""
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -197,3 +198,20 @@ def test_the_module_is_the_command(command: Command) -> None:
     )
 
     assert done.stdout == f"lastgood {__version__}\n"
+
+
+def test_a_folder_that_a_silent_daemon_has(tmp_path: Path) -> None:
+    with (tmp_path / "daemon.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = Command(tmp_path)
+
+        for words in (["status"], ["states", "--no-autostart"]):
+            complaint = command.complains(1, *words)
+            assert f"a daemon has {tmp_path} and does not answer" in complaint
+            assert "To start one" not in complaint
+
+
+def test_nothing_of_the_inside_stands_before_a_message(command: Command) -> None:
+    complaint = command.complains(1, "states", "--address", "127.0.0.1:1", "--timeout", "0.3")
+
+    assert complaint.startswith("lastgood states: no daemon answered at 127.0.0.1:1 within 0.3 s")

@@ -212,6 +212,13 @@ async def test_the_variable_forbids_it(folder: Path, monkeypatch: pytest.MonkeyP
     assert not folder.exists()
 
 
+async def test_a_mistyped_variable_is_no_yes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LASTGOOD_AUTOSTART", "nope")
+    with pytest.raises(lastgood.InvalidArgumentError, match="LASTGOOD_AUTOSTART is 'nope': 0 forbids"):
+        await refused(data_dir=folder)
+    assert not folder.exists()
+
+
 async def test_what_the_caller_says_goes_before_the_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LASTGOOD_AUTOSTART", "0")
     async with lastgood.connect(data_dir=folder, autostart=True, timeout=30.0) as client:

@@ -229,7 +229,7 @@ def test_the_log_is_for_people_on_a_terminal(tmp_path: Path) -> None:
     assert (
         f"Serving: {folder} Address: unix:{folder}/daemon.sock Connect: lastgood status --data-dir {folder} Stop: " in shown
     )
-    assert re.search(r"\d\d:\d\d:\d\d shutting down: reason received SIGINT", shown), lines
+    assert re.search(r"\d\d:\d\d:\d\d shutting down: received SIGINT", shown), lines
 
 
 def read_until(descriptor: int, what: bytes) -> bytes:

@@ -17,6 +17,7 @@ from lastgood.cli.failures import WrongUsageError
 from lastgood.cli.jsonform import NotAValueError, from_json
 from lastgood.errors import DaemonUnavailableError, PathError
 from lastgood.locate import Location, locate, may_autostart
+from lastgood.transport.autostart import LOG_FILE, is_owned
 from lastgood.transport.connection import DEFAULT_TIMEOUT
 from lastgood.transport.finder import answering
 
@@ -81,7 +82,12 @@ class Given:
 
 
 def not_running(location: Location) -> DaemonUnavailableError:
-    """Return the error for a daemon that does not run."""
+    """Return the error for a daemon that does not run, or has the folder and does not answer."""
+    if location.folder is not None and is_owned(location.folder):
+        return DaemonUnavailableError(
+            f"a daemon has {location} and does not answer: it is starting, hangs, or listens where it is not reached from "
+            f"here. Wait for it, or look into {location.folder / LOG_FILE} and end it"
+        )
     return DaemonUnavailableError(f"no daemon runs for {location}. To start one: {location.how_to_start}")
 
 

@@ -357,11 +357,11 @@ class Connection:
         if call.in_doubt:
             call.fail(_unknown(call.operation, f"no answer within {call.timeout:g} s{self._because()}"))
         elif self._server is not None and not self._trouble:
-            text = f"{call.operation.name}: the daemon at {self.location} did not answer within {call.timeout:g} s"
+            text = f"the daemon at {self.location} did not answer within {call.timeout:g} s"
             call.fail(DaemonUnavailableError(text))
         else:
             remedy = "" if self._misfit else f". To start one: {self.location.how_to_start}"
-            text = f"{call.operation.name}: no daemon answered at {self.location} within {call.timeout:g} s"
+            text = f"no daemon answered at {self.location} within {call.timeout:g} s"
             text = f"{text}{self._because()}{remedy}"
             call.fail(DaemonUnavailableError(text))
         self._abandon(call)

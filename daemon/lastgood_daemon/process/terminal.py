@@ -44,11 +44,16 @@ def wrapped(text: str, indent: str) -> str:
     return "\n".join(lines)
 
 
+_SENTENCES = frozenset({"error", "reason"})
+"""What goes on with what happened, and needs no name."""
+
+
 def log_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     """Write an event of the log for a person: the time, its level unless that is "info", what happened, and with what."""
     time = str(event.get("timestamp", ""))[_LONG_TIME : _LONG_TIME + 8]
     level = event.get("level", "info")
     said = str(event.get("event", "")) if level == "info" else f"{level}: {event.get('event', '')}"
-    details = ", ".join(f"{name} {value}" for name, value in event.items() if name not in _HIDDEN)
+    shown = [(name, value) for name, value in event.items() if name not in _HIDDEN]
+    details = ", ".join(str(value) if name in _SENTENCES else f"{name} {value}" for name, value in shown)
     line = wrapped(f"{time} {said}{': ' if details else ''}{details}", _INDENT)
     return f"{line}\n{event['exception']}" if "exception" in event else line
