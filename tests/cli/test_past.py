@@ -301,8 +301,8 @@ async def test_what_retention_has_dropped_is_mentioned(command: Command, client:
     await client.set_retention(lastgood.Retention(revisions=1), state_id)
     await client.compact(state_id)
     assert command.says("history", state_id) == (
-        f"nothing of that in the history of {state_id}, which is at revision 5; "
-        "what came before revision 5 has been compacted\n"
+        f"{state_id} is at revision 5, which is kept; "
+        "what came before revision 5 has been compacted, and with it who wrote this one, and when\n"
     )
     [found] = [each for each in command.json("states")["states"] if each["state"] == state_id]
     assert (found["revision"], found["timestamp"]) == (5, None)

@@ -96,6 +96,8 @@ async def history(
     given_up = "" if oldest <= 1 else f"what came before revision {oldest} has been compacted"
     if entries:
         _show(entries, changes, earlier=earlier, newest_first=newest_first, whole=path is None, given_up=given_up)
+    elif oldest == revision > 1 and path is None and before is None and after is None:
+        say(f"{state} is at revision {revision}, which is kept; {given_up}, and with it who wrote this one, and when")
     else:
         gone = f"; {given_up}" if given_up else ""
         say(f"nothing of that in the history of {state}, which is at revision {revision}{gone}")
