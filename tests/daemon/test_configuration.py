@@ -19,6 +19,7 @@ from tests.support.processes import environment, is_alive
 from tests.support.waiting import wait_until
 
 from lastgood.__main__ import main
+from lastgood_daemon.process.config import ConfigurationError, configured
 
 COMMAND = [sys.executable, "-m", "lastgood", "serve"]
 
@@ -177,7 +178,70 @@ def test_a_wrong_variable_is_one_line_and_status_2() -> None:
     done = failing(LASTGOOD_IDLE_EXIT="soon")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "idle-exit" in done.stderr
+    assert "LASTGOOD_IDLE_EXIT takes a number of seconds above 0, got 'soon'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "takes"),
+    [
+        ("--memory", "abc", "a number of bytes, or a size such as 512MB or 1GiB"),
+        ("--memory", "-1", "a number of bytes, or a size such as 512MB or 1GiB"),
+        ("--memory", "1XB", "a number of bytes, or a size such as 512MB or 1GiB"),
+        ("--idle-exit", "soon", "a number of seconds above 0"),
+        ("--idle-exit", "0", "a number of seconds above 0"),
+    ],
+)
+def test_a_wrong_value_is_told_what_the_setting_takes(flag: str, value: str, takes: str) -> None:
+    with pytest.raises(ConfigurationError) as failure:
+        configured([f"{flag}={value}"])
+    assert str(failure.value) == f"{flag} takes {takes}, got {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("said", "size"), [("4096", 4096), ("1GiB", 2**30), ("512MB", 512_000_000), ("1.5 KiB", 1536), ("64mib", 64 * 2**20)]
+)
+def test_memory_is_a_size(config: Path, said: str, size: int) -> None:
+    assert configured(["--memory", said]).memory == size
+    config.write_text(f'memory = "{said}"')
+    assert configured([]).memory == size
+
+
+def test_a_token_is_not_shown_when_it_is_refused(config: Path) -> None:
+    config.write_text("token = 4711")
+    with pytest.raises(ConfigurationError) as failure:
+        configured([])
+    assert str(failure.value) == f"{config}: token takes text"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"dato_dir = 'x'", ": there is no setting 'dato_dir'. There are data_dir, address, token, "),
+        (b"idle_exit = 'soon'", ": idle_exit takes a number of seconds above 0, got 'soon'"),
+        (b"memory = 'much'", ": memory takes a number of bytes, or a size such as 512MB or 1GiB, got 'much'"),
+        (b"data_dir = 7", ": data_dir takes a path, got 7"),
+        (b"address = 7", ": address takes text, got 7"),
+        (b"data_dir = [", " is no TOML: "),
+        (b"data_dir = '\xff'", " is no text in UTF-8: byte 13 is not"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--autostarted"]], ids=["", "autostarted"])
+def test_a_wrong_file_is_named_with_what_it_takes(config: Path, content: bytes, says: str, flags: list[str]) -> None:
+    config.write_bytes(content)
+    if flags and content.startswith((b"data_dir = 7", b"address")):
+        configured(flags)  # not about a daemon that a client has started
+        return
+    with pytest.raises(ConfigurationError) as failure:
+        configured(flags)
+    assert str(failure.value).startswith(f"{config}{says}")
+    assert "`" not in str(failure.value)
+
+
+def test_a_missing_folder_of_a_socket_is_named(tmp_path: Path) -> None:
+    done = failing("--data-dir", str(tmp_path / "data"), "--address", f"unix:{tmp_path}/nosuch/x.sock")
+    assert done.returncode == 1
+    said = f"no socket can be made in {tmp_path}/nosuch: make that folder, or name another address"
+    assert json.loads(done.stderr)["error"] == said
 
 
 def test_help_is_not_an_error() -> None:

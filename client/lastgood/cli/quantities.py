@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import typer
 
+from lastgood_proto.sizes import UNITS, size_of
+
 _LENGTHS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", re.ASCII)
 
 
@@ -26,11 +27,11 @@ def length(text: str) -> timedelta:
 
 def size(text: str) -> int:
     """Read a number of bytes, such as ``512KB`` or ``10MiB``."""
-    number, unit = _split(text)
-    if unit.upper() not in _SIZES:
+    found = size_of(text)
+    if found is None:
         message = f"{text!r} is no size such as 4096, 512KB or 10MB"
         raise typer.BadParameter(message)
-    return int(number * _SIZES[unit.upper()])
+    return found
 
 
 def length_text(given: timedelta) -> str:
@@ -44,9 +45,8 @@ def length_text(given: timedelta) -> str:
 
 def size_text(count: int) -> str:
     """Give a number of bytes as shortly as can be without rounding."""
-    units = ("B", "KB", "MB", "GB", "KiB", "MiB", "GiB")
-    whole = [unit for unit in units if count % _SIZES[unit.upper()] == 0]
-    return min((f"{count // _SIZES[unit.upper()]}{unit}" for unit in whole), key=len)
+    whole = [unit for unit, size in UNITS.items() if count % size == 0]
+    return min((f"{count // UNITS[unit]}{unit}" for unit in whole), key=len)
 
 
 def _split(text: str) -> tuple[Decimal, str]:
