@@ -1,5 +1,6 @@
 """Pages: together they are the whole answer of the moment of the first, whatever happens in between."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,3 +141,16 @@ async def test_what_is_no_token(call: Grpcurl) -> None:
         code, reason, told = await call.refused(method, page_token=token, **request)
         assert (code, reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"), (method, token)
         assert told["field"] == "page_token"
+
+
+async def test_what_very_many_paths_come_to_is_told_in_few_pages(call: Grpcurl, state_id: str) -> None:
+    names = [f"k{number}" for number in range(6_000)]
+    for value in (1, 2):
+        content = json.dumps({"m": dict.fromkeys(names, value)})
+        await call("State.Set", context=into(state_id), path="", value={"json": content})
+    request = {"target": {"revision": 1}, "paths": [f"m.{name}" for name in names]}
+    found, token, pages = 0, "", 0
+    while token or not pages:
+        page = await call("History.Preview", state=of(state_id), page_token=token, **request)
+        found, token, pages = found + len(page.differences), page.next_page_token, pages + 1
+    assert (found, pages) == (6_000, 4)

@@ -22,6 +22,7 @@ from lastgood_daemon.engine.state import Snapshot, State
 from lastgood_daemon.rpc import responses
 from lastgood_daemon.rpc.operations import Ask, Do, Edge, Operation, Run, of_context, of_state
 from lastgood_daemon.rpc.pages import (
+    MAX_ITEMS,
     PointOfToken,
     fill,
     gather,
@@ -154,6 +155,10 @@ def _differences_page(
     return page.messages, token_of(_DifferencesPlace(old, new, page.following.path))
 
 
+_PAGES_OF_PATHS = 4
+"""In which what is restored of very many paths is told."""
+
+
 def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[Preview]:
     """HistoryService.Preview."""
     ref, target, paths = state_of(request.state), required_target(request.target), tuple(map(path_of, request.paths))
@@ -165,7 +170,9 @@ def preview(edge: Edge, request: history_pb2.PreviewRequest) -> Ask[Preview]:
 
     def respond(found: Preview) -> history_pb2.PreviewResponse:
         ends = found.state.point(), found.found.point
-        made, token = _differences_page(found, place, ends, size_of_page(request.page_size))
+        # Each page goes through all paths once more, so the more there are of these, the more a page has.
+        size = size_of_page(request.page_size) if request.page_size else max(MAX_ITEMS, len(paths) // _PAGES_OF_PATHS)
+        made, token = _differences_page(found, place, ends, size)
         effects = [] if request.page_token else found.effects()
         return history_pb2.PreviewResponse(
             header=edge.headers.of_state(found.state),
