@@ -339,3 +339,43 @@ def test_the_blocking_twin(daemon: DaemonProcess, state_id: str) -> None:
         client.set_retention(lastgood.sync.Retention(ttl=AT_ONCE), state_id)
         assert client.get_retention(state_id).own
         assert client.compact(state_id).deleted == 1
+
+
+# What a history still says of it
+
+
+async def test_who_made_the_oldest_revision_that_is_kept_is_known(own_daemon: DaemonProcess, alone: Client) -> None:
+    state = alone.state("s", agent_id="ann")
+    for number in range(5):
+        await state.set("a.b", number)
+    for revisions in (3, 1):
+        await alone.set_retention(Retention(revisions=revisions), "s")
+        await alone.compact("s")
+        kept = [*range(6 - revisions, 6)]
+        listed = await state.get_history()
+        assert [entry.revision for entry in listed] == kept
+        assert [entry.revision for entry in await state.get_history(newest_first=True)] == kept[::-1]
+        assert [entry.revision for entry in await state.get_history(after=kept[0])] == kept[1:]
+        assert [entry.revision for entry in await state.get_history(before=kept[0])] == []
+        oldest = listed[0]
+        assert (oldest.agent_id, oldest.operation, oldest.path, oldest.value) == ("ann", "set", "a.b", kept[0] - 1)
+    own_daemon.kill()
+    own_daemon.start()
+    assert await state.get_history() == listed
+    await state.set("a.b", 5)
+    assert [entry.revision for entry in await state.get_history(limit=1, newest_first=True)] == [6]
+    assert [entry.revision for entry in await state.get_history(limit=1)] == [5]
+
+
+async def test_that_is_forgotten_where_it_has_a_text_that_is_redacted(own_daemon: DaemonProcess, alone: Client) -> None:
+    state = alone.state("s", agent_id="ann")
+    await state.set("sk-4711", 1)
+    await state.delete("sk-4711")
+    await alone.set_retention(Retention(revisions=1), "s")
+    await alone.compact("s")
+    assert [entry.path for entry in await state.get_history()] == ["sk-4711"]
+    await state.set("a", "sk-4711")
+    await state.redact("sk-4711")
+    assert [entry.revision for entry in await state.get_history()] == [3, 4]
+    assert own_daemon.stop() == 0
+    assert b"sk-4711" not in (own_daemon.folder / "lastgood.db").read_bytes()

@@ -22,10 +22,11 @@ from lastgood_daemon.authority.commands.compaction import Compact
 from lastgood_daemon.authority.loader import Loader
 from lastgood_daemon.authority.outcomes import Done, Outcome
 from lastgood_daemon.authority.replay import PAGE, rebuilt
+from lastgood_daemon.engine.history import in_short
 from lastgood_daemon.engine.image import Image, encode_image
 from lastgood_daemon.engine.kept import Kept, KeptAt
 from lastgood_daemon.engine.labour import let_go, working
-from lastgood_daemon.engine.log import Squash, decode_row, encode_squash, sealed
+from lastgood_daemon.engine.log import Entry, Squash, decode_row, encode_squash, sealed
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.restore import bridge
 from lastgood_daemon.engine.state import State
@@ -64,10 +65,11 @@ async def compact_log(
     floor = max(min(wanted.floor, head), before.floor.revision)
     pins = sorted(revision for revision in wanted.pins if 0 < revision < floor and before.has(revision))
     at = [await _dated(store, log, before, revision) for revision in (*pins, floor)]
-    done = await hand_in(Compact(log, at[-1], tuple(at[:-1]), wanted.since))
+    entry = await _entry(store, log, floor)
+    done = await hand_in(Compact(log, at[-1], tuple(at[:-1]), wanted.since, entry))
     if not isinstance(done, Done) or not done.existed:
         return 0
-    kept = before.after(at[-1], at[:-1])
+    kept = before.after(at[-1], at[:-1], entry)
     if not dry:
         await follow(store, log, kept)
     return _count(before, head) - _count(kept, head)
@@ -144,6 +146,13 @@ async def _dated(store: Store, log: LogId, kept: Kept, revision: int) -> KeptAt:
             return known
     rows = await store.read_log(log, revision - 1, 1)
     return KeptAt(revision, decode_row(rows[0].entry).timestamp if rows else 0)
+
+
+async def _entry(store: Store, log: LogId, revision: int) -> Entry | None:
+    """Return what made a revision, in short; None where that has been squashed, or is gone already."""
+    rows = await store.read_log(log, revision - 1, 1)
+    entry = decode_row(rows[0].entry) if rows and rows[0].revision == revision else None
+    return in_short(entry) if isinstance(entry, Entry) else None
 
 
 def _count(kept: Kept, head: int) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from lastgood_daemon.engine.change import Change, Patch, Splice, simple
 from lastgood_daemon.engine.equality import same_value
-from lastgood_daemon.engine.log import Entry
+from lastgood_daemon.engine.log import Entry, LoggedEdit
 from lastgood_daemon.engine.node import ListBody, MapBody, Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.tree import Tree
@@ -68,15 +68,26 @@ def seen_from(step: Step, path: Path | None) -> HistoryItem | None:
     """
     entry, _, after = step
     if path is None:
-        path = _shared([edit.path for edit in entry.edits])
-        operations = {edit.operation for edit in entry.edits}
-        operation = operations.pop() if len(operations) == 1 else "transact"
+        path, operation = _as_one(entry)
     else:
         touching = [edit for edit in entry.edits if any(_changed(step, path, change) for change in edit.changes)]
         if not touching:
             return None
         operation = touching[-1].operation
     return HistoryItem(path, after.revision, operation, entry, after.find(path))
+
+
+def in_short(entry: Entry) -> Entry:
+    """Return an entry of which no more is known than what a history lists without a path: not what it changed."""
+    path, operation = _as_one(entry)
+    source = entry.edits[0].source if entry.edits else None
+    return msgspec.structs.replace(entry, edits=(LoggedEdit(operation, path, (), source),))
+
+
+def _as_one(entry: Entry) -> tuple[Path, str]:
+    """Return the path that all edits of an entry lie at or below, and what they are called together."""
+    operations = {edit.operation for edit in entry.edits}
+    return _shared([edit.path for edit in entry.edits]), operations.pop() if len(operations) == 1 else "transact"
 
 
 def _shared(paths: list[Path]) -> Path:

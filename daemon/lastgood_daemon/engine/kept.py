@@ -15,6 +15,8 @@ from itertools import pairwise
 
 import msgspec
 
+from lastgood_daemon.engine.log import Entry
+
 
 class KeptAt(msgspec.Struct, frozen=True, array_like=True):
     """A revision that was kept, and when it was made."""
@@ -32,6 +34,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     floor: KeptAt = NOTHING_GONE
     between: tuple[KeptAt, ...] = ()
     """Below the floor, in order."""
+    entry: Entry | None = None
+    """What made the floor, in short (``engine/history.py``). Its row is gone: the log begins after it."""
 
     @property
     def oldest(self) -> int:
@@ -58,10 +62,10 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
                 return earlier.revision if later.revision == earlier.revision + 1 else None
         return None
 
-    def after(self, floor: KeptAt, pins: Iterable[KeptAt]) -> "Kept":
-        """Give what is kept when the floor rises, and only these pins stay below it."""
+    def after(self, floor: KeptAt, pins: Iterable[KeptAt], entry: Entry | None) -> "Kept":
+        """Return what is kept when the floor rises, made by this entry, and only these pins stay below it."""
         below = sorted({pin.revision: pin for pin in pins if 0 < pin.revision < floor.revision}.values(), key=_revision)
-        return Kept(floor, tuple(below))
+        return Kept(floor, tuple(below), self.entry if floor == self.floor else entry)
 
     def _revisions(self) -> set[int]:
         return {kept.revision for kept in self.between}

@@ -5,6 +5,7 @@ import msgspec
 from lastgood_daemon.authority.layer import Layer
 from lastgood_daemon.authority.outcomes import Done
 from lastgood_daemon.engine.kept import KeptAt
+from lastgood_daemon.engine.log import Entry
 from lastgood_daemon.store.protocol import LogId
 
 
@@ -19,13 +20,15 @@ class Compact(msgspec.Struct, frozen=True):
     pins: tuple[KeptAt, ...]
     since: int
     """When the pins were looked for."""
+    entry: Entry | None = None
+    """What made the floor."""
     size: int = 0
 
     def evaluate(self, layer: Layer, now: int) -> Done:
         """See ``Command``."""
         del now
         state = layer.state(self.log.state_id)
-        kept = state.kept.after(self.floor, self.pins)
+        kept = state.kept.after(self.floor, self.pins, self.entry)
         taken = {snapshot.revision for snapshot in state.snapshots.values()} | self._of_workflow(layer)
         stale = state.incarnation != self.log.incarnation or state.about.referred_at >= self.since
         if stale or self.floor.revision < state.kept.floor.revision or not all(map(kept.has, filter(state.kept.has, taken))):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from lastgood_daemon.authority.commands.authorship import admit
 from lastgood_daemon.authority.layer import Layer, Part
 from lastgood_daemon.authority.outcomes import (
@@ -84,6 +86,8 @@ class Redact:
             if (other.incarnation, other.revision) != (seen.incarnation, revision):
                 return Done(existed=False)
         count = self._snapshots(layer) + self._workflow(layer)
+        for seen, _ in self.seen:
+            self._floor(layer, seen.state_id)
         self._answers(layer)
         for log in self.logs:
             self._rewrite(layer, log, author, now)
@@ -111,6 +115,13 @@ class Redact:
                 layer.put_snapshot(layer.state(state.state_id), after)
                 count += 1
         return count
+
+    def _floor(self, layer: Layer, state_id: str) -> None:
+        """Forget what made the oldest revision that is kept, where the text is in that: it is not needed."""
+        state = layer.state(state_id)
+        entry = state.kept.entry
+        if entry is not None and self.redactor.is_in(msgspec.msgpack.encode(entry)):
+            layer.put_kept(state, msgspec.structs.replace(state.kept, entry=None))
 
     def _workflow(self, layer: Layer) -> int:
         workflow = layer.workflow(self.state.state_id)
