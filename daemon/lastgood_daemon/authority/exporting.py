@@ -181,7 +181,7 @@ async def _next_kept(loader: Loader, state: State, place: _Place) -> _Lines:
         if then.revision != revision or (whole and not then.exact):
             raise _gone(state, revision)
         after = msgspec.structs.replace(place, after=revision)
-        line, place = await asyncio.to_thread(_kept_line, then, after, whole=whole)
+        line, place = await asyncio.to_thread(_kept_line, then, after, kept.entry, whole=whole)
         lines.append((line, place))
         size += len(line)
         if size >= PAGE_BYTES:
@@ -198,16 +198,16 @@ async def _state_at(loader: Loader, state: State, revision: int, before: State |
         raise _gone(state, revision) from None
 
 
-def _kept_line(state: State, after: _Place, *, whole: bool) -> tuple[bytes, _Place]:
+def _kept_line(state: State, after: _Place, entry: Entry | None, *, whole: bool) -> tuple[bytes, _Place]:
     try:
-        document = _kept_document(state, whole=whole)
+        document = _kept_document(state, entry, whole=whole)
     except ValueError as error:
         message = f"state {state.state_id!r}: the content of revision {state.revision} cannot be read: {error}"
         raise CorruptRecordError(message) from error
     return _covered(document, after)
 
 
-def _kept_document(state: State, *, whole: bool) -> dict[str, Any]:
+def _kept_document(state: State, entry: Entry | None, *, whole: bool) -> dict[str, Any]:
     at = {"timestamp": state.tree.timestamp, "chain": state.chain.hex()}
     if not whole:
         return {"kept": state.revision, **at, "value": value_document(state.tree.root.encoded())}
@@ -216,6 +216,7 @@ def _kept_document(state: State, *, whole: bool) -> dict[str, Any]:
         **at,
         "tree": node_document(state.tree.root),
         "graves": grave_document(state.tree.graves),
+        **({} if entry is None else {"entry": entry_document(state.revision, entry)}),
     }
 
 

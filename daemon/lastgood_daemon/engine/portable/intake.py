@@ -13,9 +13,10 @@ import msgspec
 from lastgood_daemon.engine.change import DamagedLogError
 from lastgood_daemon.engine.errors import InvalidArgumentError
 from lastgood_daemon.engine.graves import NO_GRAVES
+from lastgood_daemon.engine.history import in_short
 from lastgood_daemon.engine.kept import Kept, KeptAt
 from lastgood_daemon.engine.labour import working
-from lastgood_daemon.engine.log import chain, encode_entry, encode_squash, sealed
+from lastgood_daemon.engine.log import Entry, chain, encode_entry, encode_squash, sealed
 from lastgood_daemon.engine.node import Node
 from lastgood_daemon.engine.point import Point
 from lastgood_daemon.engine.portable.entry import Count, entry_of
@@ -66,6 +67,7 @@ class _Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chain: str
     tree: Any
     graves: Any
+    entry: Document | None = None
 
 
 class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,7 +186,7 @@ class Intake:
         if isinstance(read, _Kept):
             self.kept = Kept(self.kept.floor, (*self.kept.between, at))
         else:
-            self.kept = Kept(at, self.kept.between)
+            self.kept = Kept(at, self.kept.between, None if read.entry is None else _made_by(at, read.entry))
         exact = isinstance(read, _Floor)
         if isinstance(read, _Floor):
             tree = tree._replace(root=node_of(read.tree, revision))  # anew: finding the difference has opened it
@@ -251,6 +253,13 @@ class Intake:
 
     def _cover(self, document: Document) -> None:
         self._digest = digest_after(self._digest, document)
+
+
+def _made_by(floor: KeptAt, document: Document) -> Entry:
+    revision, entry = entry_of(document)
+    if KeptAt(revision, entry.timestamp) != floor or in_short(entry) != entry:
+        _misfit("what has made the floor is not an entry in short, of its revision and time")
+    return entry
 
 
 def _hash_of(text: str) -> bytes:
