@@ -124,7 +124,14 @@ class Ledger:
                 return _write(state, number, payload), lambda content: _written(content, name, number, payload)
 
     def settle(self) -> None:
-        """Count what has been acknowledged. The answers come in the order of the commands."""
+        """Count what has been acknowledged. The answers come in the order of the commands.
+
+        Raises:
+            WrongError: one is refused for damage, which those after it need not meet.
+        """
+        for item in self.in_flight:
+            if isinstance(item.outcome, Refused) and item.outcome.reason == "CORRUPT":
+                raise WrongError(0, item.outcome.message)
         for item in self.in_flight:
             if item.outcome is None or isinstance(item.outcome, Refused):
                 break
