@@ -101,3 +101,16 @@ async def test_a_damaged_file_is_not_opened(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match="malformed"):
         SqliteStore.open(path)
+
+
+@pytest.mark.parametrize("page", [3, 4], ids=["meta", "the index of meta"])
+async def test_a_file_that_cannot_say_which_it_is_is_named_with_what_to_do(path: Path, page: int) -> None:
+    async with opened(path) as store:
+        await store.commit([Unit([append(ONE, 1, 1000)])])
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError) as failure:
+        SqliteStore.open(path)
+    assert str(failure.value).startswith(f"{path} is damaged: ")
+    assert "lastgood serve --data-dir BACKUP" in str(failure.value)

@@ -121,7 +121,8 @@ def _renewed(connection: apsw.Connection, path: Path, known: dict[str, str], bas
             mark.close()
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise StoreFullError(str(error)) from error
-        outward = translated(error, connection)
+        is_damaged = isinstance(error, apsw.CorruptError)
+        outward = refused(error, connection, path) if is_damaged else translated(error, connection)
         if outward is error:
             raise
         raise outward from error
