@@ -145,6 +145,7 @@ def test_a_large_value_is_checked_part_by_part_with_the_same_result(value: Any, 
 @example(foreign=b"\x91" * 200 + b"\x01", piece=0)
 @example(foreign=b"\x81\xa1a" * 200 + b"\x01", piece=1)
 @example(foreign=b"\x92\x01", piece=0)
+@example(foreign=b"\x91\xd4\x00\x00\x00", piece=0)  # wrong in two ways
 def test_foreign_bytes_are_judged_the_same_part_by_part(foreign: bytes, piece: int) -> None:
     def judged() -> tuple[object, ...]:
         try:

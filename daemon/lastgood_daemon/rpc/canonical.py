@@ -5,6 +5,7 @@ so a thread lets others run in between, where one call over 11 MB would hold the
 """
 
 from codecs import getincrementaldecoder
+from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
@@ -49,7 +50,12 @@ def canonical(encoded: bytes) -> bytes:
     if len(encoded) <= _PIECE_BYTES:
         return _checked(encoded, ())
     try:
-        return _joined(encoded, _parts(encoded, ()))
+        try:
+            return _joined(encoded, _parts(encoded, ()))
+        except InvalidValue:
+            if is_list(encoded) or is_map(encoded):
+                deque(pieces(encoded), maxlen=0)  # what is no MessagePack is named first, as where all is checked at once
+            raise
     except StackError as error:  # of what takes it apart; an error of msgpack that has no message
         msg = f"nested deeper than {MAX_DEPTH} levels"
         raise InvalidValue(msg) from error
