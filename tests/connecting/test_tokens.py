@@ -1,5 +1,6 @@
 """Tokens, over a Unix socket and over TCP."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +98,7 @@ async def test_one_that_cannot_be_sent_is_refused_at_either_end(
     done = run_forked(main, ["serve", "--data-dir", str(tmp_path / "data"), f"--token={token}"])
     assert (done.returncode, "must be of visible characters" in done.stderr) == (2, True), done.stderr
     if "\x00" not in token:
-        monkeypatch.setenv("LASTGOOD_TOKEN", token)
+        monkeypatch.setenv("LASTGOOD_TOKEN", os.fsdecode(token.encode()))
         with pytest.raises(lastgood.InvalidArgumentError, match="LASTGOOD_TOKEN must be of visible characters of ASCII"):
             lastgood.connect("localhost:1")
 

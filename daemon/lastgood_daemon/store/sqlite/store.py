@@ -120,7 +120,7 @@ class SqliteStore(SqliteReader):
         except BaseException as error:
             outward = refused(error, connections[0] if connections else None, path)
             for each in connections:
-                opening.close(each, failed=has_wal or isinstance(outward, StoreBrokenError))
+                opening.close(each, failed=has_wal or isinstance(outward, (StoreBrokenError, StoreFullError)))
             if outward is error:
                 raise
             raise outward from error
